@@ -1,0 +1,95 @@
+//! How a line becomes a command (RFC 5321 4.1.1).
+
+use super::syntax::Problem;
+use super::{Argument, Command, Greeting, MailCommand, RcptCommand, Verb};
+use crate::smtp::params::{MailParams, RcptParams};
+use crate::smtp::path::{Domain, ForwardPath, ReversePath};
+
+/// Octets of the argument of HELO and EHLO, which is a domain (RFC 5321 4.5.3.1.2).
+const MAX_GREETING: usize = 255;
+
+/// First words of HTTP, which a browser can be made to send to our port.
+const HTTP_METHODS: [&str; 7] = ["GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "CONNECT"];
+
+/// The command in `line`, which begins with `verb`.
+pub(super) fn command(verb: Verb, line: &[u8], smtputf8: bool) -> Result<Command, Problem> {
+    let facts = verb.facts();
+    if line.len() > facts.max_line.saturating_sub("\r\n".len()) {
+        return Err(Problem::LineTooLong);
+    }
+    let text = printable(line, smtputf8)?;
+    let argument = text.split_once(' ').map_or("", |(_, argument)| argument.trim_start_matches(' '));
+    match facts.argument {
+        Argument::Never if !argument.is_empty() => return Err(Problem::UnwantedArgument),
+        Argument::Always if argument.is_empty() => return Err(Problem::MissingArgument),
+        Argument::Never | Argument::Maybe | Argument::Always => {}
+    }
+    Ok(match verb {
+        Verb::Helo => Command::Helo(greeting(argument)?),
+        Verb::Ehlo => Command::Ehlo(greeting(argument)?),
+        Verb::StartTls => Command::StartTls,
+        Verb::Mail => Command::Mail(mail(argument)?),
+        Verb::Rcpt => Command::Rcpt(rcpt(argument)?),
+        Verb::Data => Command::Data,
+        Verb::Rset => Command::Rset,
+        Verb::Vrfy => Command::Vrfy(argument.to_owned()),
+        Verb::Help => Command::Help,
+        Verb::Noop => Command::Noop,
+        Verb::Quit => Command::Quit,
+        Verb::Expn | Verb::Auth | Verb::Bdat => return Err(Problem::NotCarried),
+        Verb::Unknown => return Err(unknown(text)),
+    })
+}
+
+/// The line as text, without the white space at its end that RFC 5321 4.1.1 wants tolerated.
+fn printable(line: &[u8], smtputf8: bool) -> Result<&str, Problem> {
+    let text = std::str::from_utf8(line).map_err(|_utf8| Problem::NotPrintable)?;
+    let text = text.trim_end_matches([' ', '\t']);
+    let allowed = |c: char| match c {
+        ' '..='~' => true,
+        _ => smtputf8 && !c.is_ascii() && !c.is_control() && !c.is_whitespace(),
+    };
+    if text.chars().all(allowed) { Ok(text) } else { Err(Problem::NotPrintable) }
+}
+
+fn greeting(argument: &str) -> Result<Greeting, Problem> {
+    if argument.len() > MAX_GREETING || argument.contains(|c: char| !c.is_ascii_graphic()) {
+        return Err(Problem::BadGreeting);
+    }
+    Ok(Greeting { text: argument.to_owned(), domain: Domain::parse(argument).ok() })
+}
+
+fn mail(argument: &str) -> Result<MailCommand, Problem> {
+    let (path, rest) = ReversePath::take(behind_keyword(argument, "FROM:")?)?;
+    Ok(MailCommand { path, params: MailParams::parse(separate(rest)?)? })
+}
+
+fn rcpt(argument: &str) -> Result<RcptCommand, Problem> {
+    let (path, rest) = ForwardPath::take(behind_keyword(argument, "TO:")?)?;
+    Ok(RcptCommand { path, params: RcptParams::parse(separate(rest)?)? })
+}
+
+/// What stands behind `FROM:` or `TO:`. Spaces there are against the grammar (RFC 5321 3.3), but many clients send one.
+fn behind_keyword<'a>(argument: &'a str, keyword: &str) -> Result<&'a str, Problem> {
+    let (found, rest) = argument.split_at_checked(keyword.len()).ok_or(Problem::MissingKeyword)?;
+    if !found.eq_ignore_ascii_case(keyword) {
+        return Err(Problem::MissingKeyword);
+    }
+    Ok(rest.trim_start_matches(' '))
+}
+
+/// What stands behind a path: nothing, or parameters behind a space.
+fn separate(rest: &str) -> Result<&str, Problem> {
+    if rest.is_empty() || rest.starts_with(' ') { Ok(rest) } else { Err(Problem::JunkBehindPath) }
+}
+
+/// Tells another protocol, or a message sent as commands, from a word that is merely not ours.
+fn unknown(text: &str) -> Problem {
+    let word = text.split(' ').next().unwrap_or_default();
+    let label = word.split_once(':').is_some_and(|(name, _)| is_field_name(name));
+    if label || HTTP_METHODS.contains(&word) { Problem::Foreign } else { Problem::Unknown }
+}
+
+fn is_field_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}

@@ -1,0 +1,15 @@
+//! The words of SMTP: commands, replies, paths, lines and data, without sockets, time or configuration.
+//!
+//! Everything here is a value or a small byte machine. A machine takes what it can use from the front of its input and says
+//! what it found; how the bytes were cut into segments never changes what that is.
+
+pub mod command;
+pub mod data;
+pub mod extensions;
+pub mod line;
+pub mod params;
+pub mod path;
+pub mod receipt;
+pub mod reply;
+#[cfg(test)]
+mod segments;

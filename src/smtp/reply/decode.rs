@@ -1,0 +1,151 @@
+//! How a server's replies are read.
+
+use super::{Code, EnhancedCode, Reply};
+
+/// Octets of one line, CRLF included: four times what RFC 5321 4.5.3.1.5 allows.
+const MAX_LINE: usize = 2048;
+/// Lines of one reply.
+const MAX_LINES: usize = 128;
+/// What is kept of a line's text, so that it makes a line of 512 octets again when it is relayed (RFC 5321 4.5.3.1.5).
+const MAX_TEXT: usize = 512 - "250 \r\n".len();
+
+/// Takes replies from a stream of bytes.
+///
+/// It is strict about what decides (code, continuation, line ends) and forgiving about what is only read by people: each octet of the text
+/// that is not printable ASCII becomes `?`. The same bytes give the same replies however they were cut into segments.
+#[derive(Debug, Default)]
+pub struct ReplyDecoder {
+    /// The line so far; at most [`MAX_LINE`] octets.
+    kept: Vec<u8>,
+    /// The lines before it, of one code.
+    lines: Vec<String>,
+    code: Option<Code>,
+    failed: Option<ReplyError>,
+}
+
+/// Why bytes are no reply: the server's fault, always. The connection cannot be used any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ReplyError {
+    /// A line of more than 2048 octets.
+    #[error("reply line longer than {MAX_LINE} octets")]
+    LineTooLong,
+    /// More than 128 lines.
+    #[error("reply of more than {MAX_LINES} lines")]
+    TooManyLines,
+    /// A line that does not end with CRLF, or with something else than a space or a hyphen behind its code.
+    #[error("malformed reply line")]
+    BadLine,
+    /// No three digits, or a code outside 200 to 599 (1yz has no meaning in SMTP, RFC 5321 4.2.1).
+    #[error("no valid reply code")]
+    BadCode,
+    /// The lines of one reply carry different codes.
+    #[error("the code changes between the lines of one reply")]
+    CodeChanged,
+}
+
+impl ReplyDecoder {
+    /// Takes the next reply from the front of `input`, which keeps what stands behind it; `None` when all of it was taken and no reply is
+    /// complete. An error is final: every further call gives it again.
+    pub fn decode(&mut self, input: &mut &[u8]) -> Option<Result<Reply, ReplyError>> {
+        if let Some(error) = self.failed {
+            return Some(Err(error));
+        }
+        let found = self.read(input).transpose();
+        if let Some(Err(error)) = found {
+            self.failed = Some(error);
+        }
+        found
+    }
+
+    /// Whether the decoder stands between two replies, none begun and none broken.
+    pub const fn is_empty(&self) -> bool {
+        self.kept.is_empty() && self.lines.is_empty() && self.failed.is_none()
+    }
+
+    fn read(&mut self, input: &mut &[u8]) -> Result<Option<Reply>, ReplyError> {
+        while self.take_line(input)? {
+            let line = Line::parse(&self.kept)?;
+            if self.code.is_some_and(|code| code != line.code) {
+                return Err(ReplyError::CodeChanged);
+            }
+            if self.lines.len() == MAX_LINES {
+                return Err(ReplyError::TooManyLines);
+            }
+            self.code = Some(line.code);
+            self.lines.push(printable(line.text));
+            let (code, last) = (line.code, line.last);
+            self.kept.clear();
+            if last {
+                self.code = None;
+                return Ok(Some(reply(code, std::mem::take(&mut self.lines))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Moves octets of the current line from `input` into `kept`; whether the line is complete.
+    fn take_line(&mut self, input: &mut &[u8]) -> Result<bool, ReplyError> {
+        let end = memchr::memchr(b'\n', input).map(|at| at.saturating_add(1));
+        let line = input.split_off(..end.unwrap_or(input.len())).unwrap_or_default();
+        let length = self.kept.len().saturating_add(line.len());
+        if length > MAX_LINE {
+            return Err(ReplyError::LineTooLong);
+        }
+        self.kept.extend_from_slice(line);
+        Ok(end.is_some())
+    }
+}
+
+/// One line of a reply, taken apart.
+struct Line<'a> {
+    code: Code,
+    last: bool,
+    text: &'a [u8],
+}
+
+impl<'a> Line<'a> {
+    fn parse(line: &'a [u8]) -> Result<Self, ReplyError> {
+        let line = line.strip_suffix(b"\r\n").ok_or(ReplyError::BadLine)?;
+        let (digits, rest) = line.split_first_chunk::<3>().ok_or(ReplyError::BadCode)?;
+        let code = code(*digits).ok_or(ReplyError::BadCode)?;
+        let (last, text) = match rest {
+            // RFC 5321 4.2: a client should take a reply without text too.
+            [] => (true, rest),
+            [b' ', text @ ..] => (true, text),
+            [b'-', text @ ..] => (false, text),
+            _ => return Err(ReplyError::BadLine),
+        };
+        Ok(Self { code, last, text })
+    }
+}
+
+fn code(digits: [u8; 3]) -> Option<Code> {
+    let value = std::str::from_utf8(&digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit))?;
+    Code::new(value.parse().ok()?)
+}
+
+/// The enhanced code leaves the text only when every line has the same, as RFC 2034 3 wants; otherwise the words stay as they came.
+fn reply(code: Code, lines: Vec<String>) -> Reply {
+    let enhanced = lines.first().and_then(|line| leading_enhanced(code, line));
+    if enhanced.is_none() || lines.iter().any(|line| leading_enhanced(code, line) != enhanced) {
+        return Reply { code, enhanced: None, lines };
+    }
+    let lines =
+        lines.iter().map(|line| line.split_once(' ').map_or("", |(_, text)| text).to_owned()).collect();
+    Reply { code, enhanced, lines }
+}
+
+fn leading_enhanced(code: Code, line: &str) -> Option<EnhancedCode> {
+    let word = line.split(' ').next()?;
+    EnhancedCode::parse(word).filter(|enhanced| u16::from(enhanced.class) == code.get() / 100)
+}
+
+fn printable(text: &[u8]) -> String {
+    text.iter()
+        .take(MAX_TEXT)
+        .map(|&b| if (b' '..=b'~').contains(&b) { char::from(b) } else { '?' })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
