@@ -91,4 +91,5 @@
 //! A queue, mailboxes, MX delivery, POP and IMAP, content scoring. AUTH, BDAT and the other extensions are refused with 502
 //! until they are carried faithfully.
 
+pub mod message;
 pub mod smtp;
