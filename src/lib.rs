@@ -92,4 +92,5 @@
 //! until they are carried faithfully.
 
 pub mod message;
+pub mod session;
 pub mod smtp;

@@ -1,0 +1,69 @@
+//! What a session wants of its caller.
+
+use bytes::Bytes;
+
+use super::stage::{Reason, Stage, Violation};
+use super::terms::Hello;
+use super::transaction::Finished;
+use crate::smtp::command::{MailCommand, RcptCommand, Verb};
+use crate::smtp::reply::Reply;
+
+/// What the session wants done, in the order in which it must be done.
+#[derive(Debug)]
+pub enum Action {
+    /// A command was heard, understood or not; for the books.
+    Heard(Verb),
+    /// Write this reply to the client; with a refusal, also why.
+    Reply(Reply, Option<(Stage, Reason)>),
+    /// Ask policy about [`Session::question`](super::Session::question); the answer goes to [`Session::decided`](super::Session::decided).
+    Decide(Stage),
+    /// Ask the upstream about the recipient in [`Session::question`](super::Session::question); the answer goes to [`Session::rcpt_answered`](super::Session::rcpt_answered).
+    AskUpstream,
+    /// A message begins: the 354 is written, bytes for [`Action::Store`] follow.
+    BeginMessage,
+    /// Keep these bytes of the message, dots unstuffed.
+    Store(Bytes),
+    /// Send the message to the upstream; the answer goes to [`Session::delivered`](super::Session::delivered).
+    Deliver,
+    /// The transaction is over. Book it, and reset the upstream unless it has just answered for the message.
+    Finish(Box<Finished>),
+    /// Begin the TLS handshake; nothing received before it may be used after it (RFC 3207 4.2).
+    StartTls,
+    /// Hang up, after the replies before this one are written.
+    Close,
+}
+
+/// The open question: what policy or the upstream is being asked about.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// May the client talk to us at all?
+    Connect,
+    /// HELO or EHLO.
+    Helo(Hello),
+    /// MAIL.
+    Mail(MailCommand),
+    /// One RCPT: policy first, then the upstream.
+    Rcpt(RcptCommand),
+    /// DATA.
+    Data,
+    /// The whole message: policy first, then the upstream.
+    Message,
+    /// What to do about a breach of the protocol.
+    Violation(Violation),
+    /// How the TLS handshake went.
+    Tls,
+}
+
+impl Question {
+    pub(super) const fn stage(&self) -> Stage {
+        match self {
+            Self::Connect => Stage::Connect,
+            Self::Helo(_) => Stage::Helo,
+            Self::Mail(_) => Stage::Mail,
+            Self::Rcpt(_) => Stage::Rcpt,
+            Self::Data => Stage::Data,
+            Self::Message => Stage::Message,
+            Self::Violation(_) | Self::Tls => Stage::Violation,
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! What happens at each command: one method a command, in the order of RFC 5321.
+
+use super::stage::{Reason, Refusal, Source, Stage, Verdict, Violation};
+use super::{Action, Body, Hello, Mode, Outcome, Question, Session, Step, Transaction, replies};
+use crate::smtp::command::{Command, Facts, MailCommand, Problem, RcptCommand, SyntaxError, Verb};
+use crate::smtp::data::DataDecoder;
+use crate::smtp::params;
+
+impl Session {
+    /// A complete command line.
+    pub(super) fn command(&mut self, line: &[u8]) {
+        self.actions.push_back(Action::Heard(Verb::of(line)));
+        let command = match Command::parse(line, false) {
+            Ok(command) => command,
+            Err(error) => return self.bad_syntax(&error),
+        };
+        let facts = command.verb().facts();
+        if facts.counts_as_junk && self.counts_junk() {
+            return;
+        }
+        if let Err(refusal) = self.check_order(&facts) {
+            return self.refuse(stage_of(facts.verb), refusal);
+        }
+        match command {
+            Command::Helo(greeting) => self.helo(Step::Said(Hello { greeting, extended: false })),
+            Command::Ehlo(greeting) => self.helo(Step::Said(Hello { greeting, extended: true })),
+            Command::StartTls => self.starttls(),
+            Command::Mail(mail) => self.mail(Step::Said(mail)),
+            Command::Rcpt(rcpt) => self.rcpt(Step::Said(rcpt)),
+            Command::Data => self.data(Step::Said(())),
+            Command::Rset => self.rset(),
+            Command::Vrfy(_) => self.reply(replies::cannot_verify()),
+            Command::Help => self.reply(replies::help()),
+            Command::Noop => self.reply(replies::ok()),
+            Command::Quit => self.quit(),
+        }
+    }
+
+    /// What every command must find in place, by the table of commands.
+    fn check_order(&self, facts: &Facts) -> Result<(), Refusal> {
+        if facts.needs_helo && self.hello.is_none() {
+            Err(replies::NEED_HELO.refusal())
+        } else if self.terms.tls_required && !self.secure && !facts.before_tls {
+            Err(replies::TLS_REQUIRED.refusal())
+        } else if facts.needs_transaction && self.transaction.is_none() {
+            Err(replies::NEED_MAIL.refusal())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn bad_syntax(&mut self, error: &SyntaxError) {
+        if error.problem == Problem::Foreign {
+            return self.ask(Question::Violation(Violation::ForeignCommand));
+        }
+        let reason = Reason::new(Source::Protocol, error.problem.name());
+        self.refuse(stage_of(error.verb), Refusal { reply: error.reply(), reason });
+    }
+
+    /// Counts a command that does no work; true when it was one too many.
+    fn counts_junk(&mut self) -> bool {
+        self.counters.junk += 1;
+        let too_many = self.counters.junk > self.terms.limits.junk_commands;
+        if too_many {
+            self.ask(Question::Violation(Violation::JunkCommands));
+        }
+        too_many
+    }
+
+    /// The connection itself (3.1): a banner, or 554 or 421 and the end.
+    pub(super) fn connect(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Refuse(refusal) | Verdict::Disconnect(refusal) => {
+                self.close_with(Stage::Connect, replies::at_connect(refusal));
+            }
+            Verdict::Pass | Verdict::Discard(_) => self.reply(replies::banner(&self.terms.hostname)),
+        }
+    }
+
+    /// HELO and EHLO (4.1.1.1). Either ends an open transaction; a refused one leaves the client without a greeting.
+    pub(super) fn helo(&mut self, step: Step<Hello>) {
+        match step {
+            Step::Said(hello) => {
+                self.abort(Reason::new(Source::Protocol, "helo-again"));
+                self.hello = None;
+                self.ask(Question::Helo(hello));
+            }
+            Step::Judged(hello, verdict) => {
+                if let Some(hello) = self.unless_refused(Stage::Helo, hello, verdict) {
+                    self.greet(hello);
+                }
+            }
+            Step::Answered(..) => {}
+        }
+    }
+
+    fn greet(&mut self, hello: Hello) {
+        let mut lines = vec![format!("{} greets {}", self.terms.hostname, hello.greeting.text)];
+        if hello.extended {
+            lines.extend(self.offered());
+        }
+        self.hello = Some(hello);
+        self.reply(replies::hello(&lines));
+    }
+
+    /// What EHLO lists: what the session does itself, and what the upstream can carry.
+    fn offered(&self) -> Vec<String> {
+        let mut keywords = vec!["PIPELINING".to_owned()];
+        if let Some(size) = self.offers.size {
+            keywords.push(format!("SIZE {size}"));
+        }
+        if self.offers.starttls && !self.secure {
+            keywords.push("STARTTLS".to_owned());
+        }
+        keywords.push("ENHANCEDSTATUSCODES".to_owned());
+        if self.offers.eight_bit_mime {
+            keywords.push("8BITMIME".to_owned());
+        }
+        keywords.push("HELP".to_owned());
+        keywords
+    }
+
+    /// STARTTLS (RFC 3207): what came in the clear behind it is thrown away, not executed.
+    fn starttls(&mut self) {
+        if self.secure {
+            return self.refuse(Stage::Violation, replies::ALREADY_TLS.refusal());
+        }
+        if !self.offers.starttls {
+            return self.refuse(Stage::Violation, replies::NO_TLS.refusal());
+        }
+        self.abort(Reason::new(Source::Protocol, "starttls"));
+        self.pending.clear();
+        self.reply(replies::go_ahead_tls());
+        self.actions.push_back(Action::StartTls);
+        self.mode = Mode::Parked(Question::Tls);
+    }
+
+    /// MAIL (4.1.1.2): begins a transaction. The upstream does not hear of it before the first recipient.
+    pub(super) fn mail(&mut self, step: Step<MailCommand>) {
+        match step {
+            Step::Said(mail) => match self.check_mail(&mail) {
+                Ok(()) => self.ask(Question::Mail(mail)),
+                Err(refusal) => self.refuse(Stage::Mail, refusal),
+            },
+            Step::Judged(mail, Verdict::Discard(reason)) => self.open(mail, Some(reason)),
+            Step::Judged(mail, verdict) => {
+                if let Some(mail) = self.unless_refused(Stage::Mail, mail, verdict) {
+                    self.open(mail, None);
+                }
+            }
+            Step::Answered(..) => {}
+        }
+    }
+
+    fn check_mail(&self, mail: &MailCommand) -> Result<(), Refusal> {
+        let too_large = |size: u64| size > self.offers.size.unwrap_or(self.terms.limits.message_size);
+        let refused = if self.transaction.is_some() {
+            &replies::NESTED_MAIL
+        } else if self.counters.transactions >= self.terms.limits.transactions {
+            &replies::TRANSACTIONS
+        } else if mail.params.size.is_some_and(too_large) {
+            &replies::MESSAGE_SIZE
+        } else if mail.params.body == Some(params::Body::EightBitMime) && !self.offers.eight_bit_mime {
+            &replies::NO_BODY_TYPE
+        } else {
+            return Ok(());
+        };
+        Err(refused.refusal())
+    }
+
+    fn open(&mut self, mail: MailCommand, discard: Option<Reason>) {
+        self.counters.transactions += 1;
+        self.transaction = Some(Transaction::new(mail, discard));
+        self.reply(replies::sender_ok());
+    }
+
+    /// RCPT (4.1.1.3): checked here, judged by policy, answered by the upstream in its own words.
+    pub(super) fn rcpt(&mut self, step: Step<RcptCommand>) {
+        match step {
+            Step::Said(rcpt) => match self.check_rcpt() {
+                Ok(()) => self.ask(Question::Rcpt(rcpt)),
+                Err(refusal) => self.refuse_rcpt(refusal),
+            },
+            Step::Judged(rcpt, Verdict::Pass) => self.ask_upstream(rcpt),
+            Step::Judged(rcpt, Verdict::Discard(_)) => self.discard_rcpt(rcpt),
+            Step::Judged(_, Verdict::Refuse(refusal)) => self.refuse_rcpt(refusal),
+            Step::Judged(_, Verdict::Disconnect(refusal)) => self.close_with(Stage::Rcpt, refusal),
+            Step::Answered(rcpt, Ok(reply)) if reply.is_completed() => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.recipients.push(rcpt);
+                }
+                self.reply(reply);
+            }
+            Step::Answered(_, Ok(reply)) => {
+                self.refuse_rcpt(Refusal { reply, reason: Reason::new(Source::Upstream, "rcpt") });
+            }
+            Step::Answered(_, Err(refusal)) => self.refuse_rcpt(refusal),
+        }
+    }
+
+    fn check_rcpt(&self) -> Result<(), Refusal> {
+        match &self.transaction {
+            Some(transaction) if transaction.recipient_count() >= self.terms.limits.recipients => {
+                Err(replies::RECIPIENTS.refusal())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The upstream has its say, unless policy ordered the whole transaction to vanish.
+    fn ask_upstream(&mut self, rcpt: RcptCommand) {
+        if self.transaction.as_ref().is_some_and(|transaction| transaction.discard.is_some()) {
+            return self.discard_rcpt(rcpt);
+        }
+        self.actions.push_back(Action::AskUpstream);
+        self.mode = Mode::Parked(Question::Rcpt(rcpt));
+    }
+
+    fn discard_rcpt(&mut self, rcpt: RcptCommand) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.discarded.push(rcpt.path);
+        }
+        self.reply(replies::recipient_ok());
+    }
+
+    fn refuse_rcpt(&mut self, refusal: Refusal) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.refused += 1;
+            self.counters.recipients_refused += 1;
+        }
+        self.refuse(Stage::Rcpt, refusal);
+    }
+
+    /// DATA (4.1.1.4): last in its group, so nothing may be waiting behind it (RFC 2920 3.1).
+    pub(super) fn data(&mut self, step: Step<()>) {
+        match step {
+            Step::Said(()) => match self.check_data() {
+                Ok(()) if self.pending.is_empty() && self.lines.is_empty() => self.ask(Question::Data),
+                Ok(()) => self.ask(Question::Violation(Violation::Pipelining)),
+                Err(refusal) => self.refuse(Stage::Data, refusal),
+            },
+            Step::Judged((), Verdict::Discard(reason)) => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.discard = Some(reason);
+                }
+                self.begin_message();
+            }
+            Step::Judged((), verdict) => {
+                if self.unless_refused(Stage::Data, (), verdict).is_some() {
+                    self.begin_message();
+                }
+            }
+            Step::Answered(..) => {}
+        }
+    }
+
+    fn check_data(&self) -> Result<(), Refusal> {
+        match &self.transaction {
+            Some(transaction) if transaction.has_recipients() => Ok(()),
+            Some(transaction) if transaction.refused > 0 => Err(replies::NO_VALID_RCPT.refusal()),
+            _ => Err(replies::NEED_RCPT.refusal()),
+        }
+    }
+
+    fn begin_message(&mut self) {
+        let limit = self.terms.limits.message_size;
+        let limit = match self.transaction.as_ref().and_then(|transaction| transaction.size_limit.as_ref()) {
+            Some((lower, _)) => limit.min(*lower),
+            None => limit,
+        };
+        self.reply(replies::go_ahead_data());
+        self.actions.push_back(Action::BeginMessage);
+        self.mode = Mode::Body(Body { decoder: DataDecoder::new(limit), spoilt: None });
+    }
+
+    /// The final dot: what was known to be wrong is said now, then policy judges the message.
+    pub(super) fn end_of_data(&mut self, too_large: bool) {
+        let spoilt = match &mut self.mode {
+            Mode::Body(body) => body.spoilt.take(),
+            _ => None,
+        };
+        let spoilt = if too_large { Some(self.too_large()) } else { spoilt };
+        match spoilt {
+            Some(refusal) => {
+                self.mode = Mode::Commands;
+                self.finish_refused(refusal);
+            }
+            None => self.ask(Question::Message),
+        }
+    }
+
+    fn too_large(&self) -> Refusal {
+        let mut refusal = replies::MESSAGE_SIZE.refusal();
+        let by_policy = self.transaction.as_ref().and_then(|transaction| transaction.size_limit.as_ref());
+        if let Some((limit, reason)) = by_policy
+            && *limit < self.terms.limits.message_size
+        {
+            refusal.reason = reason.clone();
+        }
+        refusal
+    }
+
+    /// Policy judged the whole message: on to the upstream, or the end of it.
+    pub(super) fn message(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Pass => match self.discard_order() {
+                Some(reason) => self.discard_message(reason),
+                None => {
+                    self.actions.push_back(Action::Deliver);
+                    self.mode = Mode::Parked(Question::Message);
+                }
+            },
+            Verdict::Discard(reason) => self.discard_message(reason),
+            Verdict::Refuse(refusal) => self.finish_refused(refusal),
+            Verdict::Disconnect(refusal) => {
+                self.finish_refused(refusal);
+                self.close();
+            }
+        }
+    }
+
+    /// Why nobody is to get the message: an order for the transaction, or for every single recipient.
+    fn discard_order(&self) -> Option<Reason> {
+        let transaction = self.transaction.as_ref()?;
+        match &transaction.discard {
+            Some(reason) => Some(reason.clone()),
+            None if transaction.recipients.is_empty() => Some(Reason::new(Source::Policy, "all-discarded")),
+            None => None,
+        }
+    }
+
+    fn discard_message(&mut self, reason: Reason) {
+        self.finish(Some(Outcome::Discarded), Some(replies::discarded()), Some(reason));
+    }
+
+    /// RSET (4.1.1.5).
+    fn rset(&mut self) {
+        self.abort(Reason::new(Source::Protocol, "rset"));
+        self.reply(replies::ok());
+    }
+
+    /// QUIT (4.1.1.10).
+    fn quit(&mut self) {
+        self.abort(Reason::new(Source::Protocol, "quit"));
+        self.reply(replies::bye());
+        self.close();
+    }
+
+    /// Policy spoke about a breach of the protocol, or did not: the hard limits hold whatever it says.
+    pub(super) fn violation(&mut self, event: Violation, verdict: Verdict) {
+        let refusal = match verdict {
+            Verdict::Refuse(refusal) | Verdict::Disconnect(refusal) => Some(refusal),
+            Verdict::Pass | Verdict::Discard(_) => replies::violation(event).map(|fixed| fixed.refusal()),
+        };
+        if let Some(refusal) = refusal {
+            self.close_with(Stage::Violation, refusal);
+        }
+    }
+
+    /// Hands `subject` back unless the verdict refuses it; then the client has been told.
+    fn unless_refused<T>(&mut self, stage: Stage, subject: T, verdict: Verdict) -> Option<T> {
+        match verdict {
+            Verdict::Pass | Verdict::Discard(_) => Some(subject),
+            Verdict::Refuse(refusal) => {
+                self.refuse(stage, refusal);
+                None
+            }
+            Verdict::Disconnect(refusal) => {
+                self.close_with(stage, refusal);
+                None
+            }
+        }
+    }
+}
+
+/// The stage under which an error in this command is counted.
+const fn stage_of(verb: Verb) -> Stage {
+    match verb {
+        Verb::Helo | Verb::Ehlo => Stage::Helo,
+        Verb::Mail => Stage::Mail,
+        Verb::Rcpt => Stage::Rcpt,
+        Verb::Data | Verb::Bdat => Stage::Data,
+        Verb::Auth => Stage::Auth,
+        _ => Stage::Violation,
+    }
+}

@@ -1,0 +1,441 @@
+//! The server side of the dialogue as a state machine without sockets, clock or policy (RFC 5321).
+//!
+//! What happens at each command stands in `commands.rs`, one method a command in the order of the RFC, each a match over
+//! the steps of its life: what the client *said* is checked, policy *judged* it, the upstream *answered*.
+
+mod action;
+mod commands;
+mod limits;
+mod replies;
+pub mod stage;
+mod terms;
+mod transaction;
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+pub use self::action::{Action, Question};
+pub use self::limits::{Limits, Timeouts};
+use self::stage::{Reason, Refusal, Source, Stage, Verdict, Violation};
+pub use self::terms::{Counters, Hello, Offers, Terms};
+pub use self::transaction::{Finished, Outcome, Transaction};
+use crate::smtp::data::{DataDecoder, DataError, Event};
+use crate::smtp::line::{self, LineDecoder, LineError};
+use crate::smtp::receipt::Receipt;
+use crate::smtp::reply::{Class, Reply};
+
+/// One SMTP session with a client, as pure protocol logic.
+///
+/// A `Session` owns no socket and reads no clock. The caller begins with [`begin`](Self::begin), feeds what happened, and
+/// takes [`Action`]s from [`poll`](Self::poll) until there are none:
+///
+/// - what the client sent: [`receive`](Self::receive)
+/// - what policy answered: [`decided`](Self::decided)
+/// - what the upstream answered: [`rcpt_answered`](Self::rcpt_answered), [`delivered`](Self::delivered)
+/// - that the handshake finished: [`tls_established`](Self::tls_established)
+/// - that time passed: [`timed_out`](Self::timed_out), due at [`deadline`](Self::deadline)
+/// - that the client went away: [`hung_up`](Self::hung_up)
+///
+/// At most one question is open at a time. While one is, pipelined bytes are kept and not looked at, so replies leave in
+/// the order of the commands (RFC 2920 3.2).
+#[derive(Debug)]
+pub struct Session {
+    terms: Terms,
+    secure: bool,
+    offers: Offers,
+    mode: Mode,
+    hello: Option<Hello>,
+    transaction: Option<Transaction>,
+    counters: Counters,
+    lines: LineDecoder,
+    pending: Bytes,
+    actions: VecDeque<Action>,
+    begun: Instant,
+    /// When the session last did something: half a command line, however it trickles in, is not progress.
+    progress: Instant,
+    draining: bool,
+}
+
+/// What the client's bytes are at this moment.
+#[derive(Debug)]
+enum Mode {
+    /// Nothing yet: the banner is not out.
+    New,
+    /// Commands.
+    Commands,
+    /// A message.
+    Body(Body),
+    /// Not to be looked at until the question is answered.
+    Parked(Question),
+    /// Of no interest any more.
+    Closed,
+}
+
+#[derive(Debug)]
+struct Body {
+    decoder: DataDecoder,
+    /// Why the message cannot be taken, known before it is complete. The rest is read all the same, so that it is not
+    /// taken for commands.
+    spoilt: Option<Refusal>,
+}
+
+/// One step in the life of a command.
+enum Step<T> {
+    /// The client said it: check it, then ask policy.
+    Said(T),
+    /// Policy judged it: go on to the upstream, or answer.
+    Judged(T, Verdict),
+    /// The upstream answered.
+    Answered(T, Result<Reply, Refusal>),
+}
+
+impl Session {
+    /// A session with a client that has just connected.
+    pub fn new(terms: Terms, secure: bool, offers: Offers, now: Instant) -> Self {
+        Self {
+            terms,
+            secure,
+            offers,
+            mode: Mode::New,
+            hello: None,
+            transaction: None,
+            counters: Counters::default(),
+            lines: LineDecoder::new(line::FLOOD),
+            pending: Bytes::new(),
+            actions: VecDeque::new(),
+            begun: now,
+            progress: now,
+            draining: false,
+        }
+    }
+
+    /// Begins the session: policy is asked whether the client gets a banner.
+    pub fn begin(&mut self) {
+        self.ask(Question::Connect);
+    }
+
+    /// Takes bytes as they came off the wire, in pieces of any size.
+    pub fn receive(&mut self, bytes: Bytes) {
+        if self.pending.is_empty() {
+            self.pending = bytes;
+        } else {
+            let mut all = BytesMut::from(&self.pending[..]);
+            all.extend_from_slice(&bytes);
+            self.pending = all.freeze();
+        }
+    }
+
+    /// Answers the open [`Action::Decide`].
+    pub fn decided(&mut self, verdict: Verdict) {
+        let question = match std::mem::replace(&mut self.mode, Mode::Commands) {
+            Mode::Parked(question) => question,
+            // The client went away while policy was thinking.
+            other => return self.mode = other,
+        };
+        match question {
+            Question::Connect => self.connect(verdict),
+            Question::Helo(hello) => self.helo(Step::Judged(hello, verdict)),
+            Question::Mail(mail) => self.mail(Step::Judged(mail, verdict)),
+            Question::Rcpt(rcpt) => self.rcpt(Step::Judged(rcpt, verdict)),
+            Question::Data => self.data(Step::Judged((), verdict)),
+            Question::Message => self.message(verdict),
+            Question::Violation(event) => self.violation(event, verdict),
+            Question::Tls => self.mode = Mode::Parked(Question::Tls),
+        }
+    }
+
+    /// Answers the open [`Action::AskUpstream`]: the upstream's own words, or why it could not be asked.
+    pub fn rcpt_answered(&mut self, answer: Result<Reply, Refusal>) {
+        match std::mem::replace(&mut self.mode, Mode::Commands) {
+            Mode::Parked(Question::Rcpt(rcpt)) => self.rcpt(Step::Answered(rcpt, answer)),
+            other => self.mode = other,
+        }
+    }
+
+    /// Answers the open [`Action::Deliver`].
+    ///
+    /// **Invariant: the only way a client is told that its message was taken**; the receipt is the proof. (A policy's
+    /// `discard` is the one named exception, and says 250 without a receipt.)
+    pub fn delivered(&mut self, answer: Result<Receipt, Refusal>) {
+        if !matches!(self.mode, Mode::Parked(Question::Message)) {
+            return;
+        }
+        self.mode = Mode::Commands;
+        match answer {
+            Ok(receipt) => {
+                self.counters.messages += 1;
+                self.finish(Some(Outcome::Accepted), Some(receipt.into_reply()), None);
+            }
+            Err(refusal) => self.finish_refused(refusal),
+        }
+    }
+
+    /// The message cannot be taken, whatever its rest may be: no space for it, or a header without end. What is left of it is
+    /// read and dropped; the client hears `refusal` at the end.
+    pub fn spoil(&mut self, refusal: Refusal) {
+        if let Mode::Body(body) = &mut self.mode {
+            body.spoilt.get_or_insert(refusal);
+        }
+    }
+
+    /// Lowers the size limit of the open transaction, by order of a policy.
+    pub fn limit_size(&mut self, limit: u64, reason: Reason) {
+        let Some(transaction) = &mut self.transaction else { return };
+        if transaction.size_limit.as_ref().is_none_or(|(lowest, _)| limit < *lowest) {
+            transaction.size_limit = Some((limit, reason));
+        }
+    }
+
+    /// What the next EHLO offers.
+    pub fn offer(&mut self, offers: Offers) {
+        self.offers = offers;
+    }
+
+    /// TLS is up: the session forgets everything it heard before, EHLO included (RFC 3207 4.2).
+    pub fn tls_established(&mut self) {
+        if !matches!(self.mode, Mode::Parked(Question::Tls)) {
+            return;
+        }
+        self.secure = true;
+        self.hello = None;
+        self.pending = Bytes::new();
+        self.lines.reset();
+        self.mode = Mode::Commands;
+    }
+
+    /// The client closed its side, or the connection broke.
+    pub fn hung_up(&mut self) {
+        self.abort(Reason::new(Source::Protocol, "client-gone"));
+        self.mode = Mode::Closed;
+        self.actions.push_back(Action::Close);
+    }
+
+    /// The [`deadline`](Self::deadline) passed. The session answers 421 and closes.
+    pub fn timed_out(&mut self, now: Instant) {
+        let fixed = match self.mode {
+            _ if now >= self.begun + self.terms.timeouts.session => &replies::SESSION_TIMEOUT,
+            Mode::Body(_) => &replies::DATA_TIMEOUT,
+            _ => &replies::COMMAND_TIMEOUT,
+        };
+        self.close_with(Stage::Violation, fixed.refusal());
+    }
+
+    /// Asks the session to end as soon as no transaction is open.
+    pub const fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Ends the session with 421, in the middle of a message too: the client keeps it and comes again.
+    pub fn shut_down(&mut self) {
+        self.close_with(Stage::Violation, replies::SHUTTING_DOWN.refusal());
+    }
+
+    /// Whether [`drain`](Self::drain) was called.
+    pub const fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// When [`timed_out`](Self::timed_out) is due: `None` while somebody else than the client is being waited for.
+    pub fn deadline(&self) -> Option<Instant> {
+        let patience = match self.mode {
+            Mode::Commands => self.terms.timeouts.command,
+            Mode::Body(_) => self.terms.timeouts.data,
+            Mode::New | Mode::Parked(_) | Mode::Closed => return None,
+        };
+        Some((self.progress + patience).min(self.begun + self.terms.timeouts.session))
+    }
+
+    /// The next thing to do, or `None` when the session waits for one of the inputs above.
+    pub fn poll(&mut self, now: Instant) -> Option<Action> {
+        if matches!(self.mode, Mode::Body(_)) && !self.pending.is_empty() {
+            // A message that is read and dropped gives nothing to do, but its client is not idle.
+            self.progress = now;
+        }
+        loop {
+            if let Some(action) = self.actions.pop_front() {
+                self.progress = now;
+                return Some(action);
+            }
+            let went_on = match self.mode {
+                Mode::Commands => self.next_command(),
+                Mode::Body(_) => self.next_piece(),
+                Mode::New | Mode::Parked(_) | Mode::Closed => false,
+            };
+            if !went_on {
+                return None;
+            }
+        }
+    }
+
+    /// The open question, if there is one.
+    pub const fn question(&self) -> Option<&Question> {
+        match &self.mode {
+            Mode::Parked(question) => Some(question),
+            _ => None,
+        }
+    }
+
+    /// How the client introduced itself, once policy let it.
+    pub const fn hello(&self) -> Option<&Hello> {
+        self.hello.as_ref()
+    }
+
+    /// The open transaction.
+    pub const fn transaction(&self) -> Option<&Transaction> {
+        self.transaction.as_ref()
+    }
+
+    /// What the client did so far.
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Whether the session is over.
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.mode, Mode::Closed)
+    }
+}
+
+// === the machinery under the commands ===
+
+impl Session {
+    fn next_command(&mut self) -> bool {
+        if self.draining && self.transaction.is_none() {
+            self.shut_down();
+            return true;
+        }
+        let mut input: &[u8] = &self.pending;
+        let line = self.lines.decode(&mut input);
+        let left = input.len();
+        self.pending.advance(self.pending.len() - left);
+        match line {
+            None => return false,
+            Some(Ok(line)) => self.command(&line),
+            Some(Err(error)) => self.bad_line(error),
+        }
+        true
+    }
+
+    fn bad_line(&mut self, error: LineError) {
+        let reason = Reason::new(Source::Protocol, error.name());
+        let refusal = Refusal { reply: error.reply(), reason };
+        if self.lines.is_flood() {
+            self.close_with(Stage::Violation, refusal);
+        } else {
+            self.refuse(Stage::Violation, refusal);
+        }
+    }
+
+    fn next_piece(&mut self) -> bool {
+        let Mode::Body(body) = &mut self.mode else { return false };
+        let mut input: &[u8] = &self.pending;
+        let event = body.decoder.decode(&mut input);
+        let taken = self.pending.len() - input.len();
+        match event {
+            None => {
+                self.pending.advance(taken);
+                return false;
+            }
+            Some(Ok(Event::Bytes(piece))) => {
+                let piece = share(&self.pending, piece);
+                if body.spoilt.is_none() {
+                    self.actions.push_back(Action::Store(piece));
+                }
+                self.pending.advance(taken);
+            }
+            Some(Ok(Event::End { too_large, .. })) => {
+                self.pending.advance(taken);
+                self.end_of_data(too_large);
+            }
+            Some(Err(error)) => self.broken_framing(error),
+        }
+        true
+    }
+
+    /// A message whose end is in doubt is refused, and nothing behind it is taken for a command (SMTP smuggling).
+    fn broken_framing(&mut self, error: DataError) {
+        let reason = Reason::new(Source::Protocol, error.name()).with_detail(error.to_string());
+        self.finish_refused(Refusal { reply: error.reply(), reason });
+        self.close();
+    }
+
+    /// Parks the session with `question`, for policy.
+    fn ask(&mut self, question: Question) {
+        self.actions.push_back(Action::Decide(question.stage()));
+        self.mode = Mode::Parked(question);
+    }
+
+    /// The one door for replies that grant something.
+    fn reply(&mut self, reply: Reply) {
+        self.actions.push_back(Action::Reply(reply, None));
+    }
+
+    /// The one door for refusals of a command; errors of the client's grammar count against it. A 421 announces the end of the
+    /// session, whoever says it (RFC 5321 4.2.2).
+    fn refuse(&mut self, stage: Stage, refusal: Refusal) {
+        if refusal.reply.code() == replies::CLOSING {
+            return self.close_with(stage, refusal);
+        }
+        let is_error = refusal.reason.source == Source::Protocol;
+        self.actions.push_back(Action::Reply(refusal.reply, Some((stage, refusal.reason))));
+        if is_error {
+            self.counters.errors += 1;
+            if self.counters.errors >= self.terms.limits.errors {
+                self.ask(Question::Violation(Violation::TooManyErrors));
+            }
+        }
+    }
+
+    /// Says `refusal` and hangs up.
+    fn close_with(&mut self, stage: Stage, refusal: Refusal) {
+        self.abort(refusal.reason.clone());
+        self.actions.push_back(Action::Reply(refusal.reply, Some((stage, refusal.reason))));
+        self.close();
+    }
+
+    fn close(&mut self) {
+        self.abort(Reason::new(Source::Protocol, "closed"));
+        self.mode = Mode::Closed;
+        self.actions.push_back(Action::Close);
+    }
+
+    /// Ends the open transaction, if there is one, without an answer to its message.
+    fn abort(&mut self, reason: Reason) {
+        let in_message = matches!(self.mode, Mode::Body(_) | Mode::Parked(Question::Message));
+        self.finish(in_message.then_some(Outcome::Aborted), None, Some(reason));
+    }
+
+    fn finish_refused(&mut self, refusal: Refusal) {
+        let outcome = match refusal.reply.code().class() {
+            Class::Permanent => Outcome::Rejected,
+            _ => Outcome::Deferred,
+        };
+        let closing = refusal.reply.code() == replies::CLOSING;
+        self.finish(Some(outcome), Some(refusal.reply), Some(refusal.reason));
+        if closing {
+            self.close();
+        }
+    }
+
+    /// The one door out of a transaction.
+    fn finish(&mut self, outcome: Option<Outcome>, reply: Option<Reply>, reason: Option<Reason>) {
+        let Some(transaction) = self.transaction.take() else { return };
+        self.counters.junk = 0;
+        let finished = Finished { transaction, outcome, reply, reason };
+        self.actions.push_back(Action::Finish(Box::new(finished)));
+    }
+}
+
+/// `piece` without a copy where it is a part of `whole`; the decoder may also give octets that it had kept from before.
+fn share(whole: &Bytes, piece: &[u8]) -> Bytes {
+    if whole.as_ptr_range().contains(&piece.as_ptr()) {
+        whole.slice_ref(piece)
+    } else {
+        Bytes::copy_from_slice(piece)
+    }
+}
+
+#[cfg(test)]
+mod tests;

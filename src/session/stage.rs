@@ -1,0 +1,178 @@
+//! The points at which policy is asked, and the answers that it can give.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::smtp::reply::Reply;
+
+/// A point in the dialogue at which policy is asked.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Stage {
+    /// The connection was accepted; the banner is not out yet.
+    Connect,
+    /// HELO or EHLO.
+    Helo,
+    /// The upstream accepted AUTH.
+    Auth,
+    /// MAIL FROM.
+    Mail,
+    /// One RCPT TO.
+    Rcpt,
+    /// DATA or the first BDAT, before the body.
+    Data,
+    /// The whole message is there.
+    Message,
+    /// The client broke the protocol.
+    Violation,
+    /// The session ended; no answer counts.
+    Close,
+}
+
+impl Stage {
+    /// Every stage, in the order of a session.
+    pub const ALL: [Self; 9] = [
+        Self::Connect,
+        Self::Helo,
+        Self::Auth,
+        Self::Mail,
+        Self::Rcpt,
+        Self::Data,
+        Self::Message,
+        Self::Violation,
+        Self::Close,
+    ];
+
+    /// The name of the stage, which is also the name of its function in a policy.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Helo => "helo",
+            Self::Auth => "auth",
+            Self::Mail => "mail",
+            Self::Rcpt => "rcpt",
+            Self::Data => "data",
+            Self::Message => "message",
+            Self::Violation => "violation",
+            Self::Close => "close",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How the client broke the protocol: the closed set of events for which policy is asked at [`Stage::Violation`].
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Violation {
+    /// It spoke before the banner.
+    Pregreet,
+    /// It sent commands ahead where it may not (RFC 2920 3.1).
+    Pipelining,
+    /// It speaks another protocol, such as HTTP.
+    ForeignCommand,
+    /// Too many of its commands failed.
+    TooManyErrors,
+    /// Too many NOOP, RSET, VRFY and the like without mail.
+    JunkCommands,
+}
+
+impl Violation {
+    /// Every event.
+    pub const ALL: [Self; 5] =
+        [Self::Pregreet, Self::Pipelining, Self::ForeignCommand, Self::TooManyErrors, Self::JunkCommands];
+
+    /// The name that scripts and metrics know it by.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pregreet => "pregreet",
+            Self::Pipelining => "pipelining",
+            Self::ForeignCommand => "foreign_command",
+            Self::TooManyErrors => "too_many_errors",
+            Self::JunkCommands => "junk_commands",
+        }
+    }
+}
+
+/// Policy's answer at one [`Stage`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// No objection.
+    Pass,
+    /// No, or not now: the refusal's reply is a 5yz or a 4yz.
+    Refuse(Refusal),
+    /// No, and hang up after saying so.
+    Disconnect(Refusal),
+    /// Say 250 and let it vanish: the operator's explicit order.
+    Discard(Reason),
+}
+
+/// A "no" with its two texts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    /// What the client hears. The decision id is added when it is sent.
+    pub reply: Reply,
+    /// What the operator reads.
+    pub reason: Reason,
+}
+
+/// Whose "no" it was.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Source {
+    /// A rule of a policy, or a policy that failed.
+    Policy,
+    /// A configured limit.
+    Limit,
+    /// The client's grammar or order of commands.
+    Protocol,
+    /// The upstream's own answer, relayed word by word.
+    Upstream,
+    /// Gatepost itself could not go on: an upstream that is away, a full disk.
+    Internal,
+}
+
+impl Source {
+    /// Every source.
+    pub const ALL: [Self; 5] = [Self::Policy, Self::Limit, Self::Protocol, Self::Upstream, Self::Internal];
+
+    /// The name in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Limit => "limit",
+            Self::Protocol => "protocol",
+            Self::Upstream => "upstream",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// Why something was refused: what leads from a reply back to its cause.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reason {
+    /// Whose "no" it was.
+    pub source: Source,
+    /// A stable, bounded name: `helo.bare-ip` for a rule, `message_size` for a limit, `bare-lf` for the protocol. Never text of
+    /// the client's.
+    pub rule: Arc<str>,
+    /// `file:line` of the verdict, for a policy.
+    pub place: Option<Arc<str>>,
+    /// What the operator reads beyond that; empty when the rule says it all.
+    pub detail: String,
+}
+
+impl Reason {
+    /// A reason without place and detail.
+    pub fn new(source: Source, rule: &str) -> Self {
+        Self { source, rule: rule.into(), place: None, detail: String::new() }
+    }
+
+    /// The same reason with more to read.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+}

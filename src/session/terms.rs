@@ -1,0 +1,53 @@
+//! What the caller gives a session to go by, and what the session tells of its client.
+
+use super::limits::{Limits, Timeouts};
+use crate::smtp::command::Greeting;
+
+/// What does not change during a session.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// The name in the banner and the answer to HELO.
+    pub hostname: String,
+    /// How much the client may do.
+    pub limits: Limits,
+    /// How long it may take.
+    pub timeouts: Timeouts,
+    /// Whether mail may come without TLS.
+    pub tls_required: bool,
+}
+
+/// What EHLO offers beyond what the session does itself. The caller keeps it true to the upstream with
+/// [`Session::offer`](super::Session::offer).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Offers {
+    /// STARTTLS, while there is no TLS yet.
+    pub starttls: bool,
+    /// The largest message in octets that both sides take (RFC 1870).
+    pub size: Option<u64>,
+    /// BODY=8BITMIME (RFC 6152).
+    pub eight_bit_mime: bool,
+}
+
+/// How the client introduced itself, accepted by policy.
+#[derive(Clone, Debug)]
+pub struct Hello {
+    /// What it said.
+    pub greeting: Greeting,
+    /// EHLO rather than HELO.
+    pub extended: bool,
+}
+
+/// What the client did so far; never reset by the client (RSET, EHLO and STARTTLS keep it).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Commands with an error.
+    pub errors: u32,
+    /// Commands without work since the last message.
+    pub junk: u32,
+    /// Transactions begun.
+    pub transactions: u32,
+    /// Recipients refused, whoever refused them.
+    pub recipients_refused: u32,
+    /// Messages whose final dot was answered with 2yz.
+    pub messages: u32,
+}

@@ -1,0 +1,411 @@
+//! The session by itself: bytes and answers in, actions out. Dialogues as a whole are transcripts.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::smtp::reply::{Code, EnhancedCode};
+
+/// A session with a policy and an upstream that say what the test wants, and a record of what it did.
+struct Talk {
+    session: Session,
+    now: Instant,
+    /// What policy says, stage by stage; "pass" where nothing is set.
+    verdicts: Vec<(Stage, Verdict)>,
+    /// What the upstream says to a recipient and to the message.
+    upstream: Reply,
+    /// Replies as lines, and other actions as words.
+    heard: Vec<String>,
+    stored: Vec<u8>,
+    /// Answers are given only while this holds.
+    answering: bool,
+}
+
+impl Talk {
+    fn new() -> Self {
+        let terms = Terms {
+            hostname: "mx.example.org".to_owned(),
+            limits: Limits {
+                message_size: 1000,
+                recipients: 3,
+                errors: 3,
+                junk_commands: 5,
+                transactions: 4,
+            },
+            timeouts: Timeouts::default(),
+            tls_required: false,
+        };
+        let offers = Offers { starttls: true, size: Some(1000), eight_bit_mime: true };
+        let now = Instant::now();
+        let mut talk = Self {
+            session: Session::new(terms, false, offers, now),
+            now,
+            verdicts: Vec::new(),
+            upstream: reply(250),
+            heard: Vec::new(),
+            stored: Vec::new(),
+            answering: true,
+        };
+        talk.session.begin();
+        talk.settle();
+        talk
+    }
+
+    fn says(&mut self, bytes: &[u8]) -> Vec<String> {
+        let before = self.heard.len();
+        self.session.receive(Bytes::copy_from_slice(bytes));
+        self.settle();
+        self.heard[before..].to_vec()
+    }
+
+    fn settle(&mut self) {
+        while let Some(action) = self.session.poll(self.now) {
+            self.perform(action);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Heard(_) => {}
+            Action::Reply(reply, _) => self.hear(&reply),
+            Action::Decide(stage) if self.answering => {
+                let verdict = self.verdicts.iter().find(|(at, _)| *at == stage);
+                let verdict = verdict.map_or(Verdict::Pass, |(_, verdict)| verdict.clone());
+                self.session.decided(verdict);
+            }
+            Action::Decide(stage) => self.heard.push(format!("decide {stage}")),
+            Action::AskUpstream => self.session.rcpt_answered(Ok(self.upstream.clone())),
+            Action::BeginMessage => self.stored.clear(),
+            Action::Store(bytes) => self.stored.extend_from_slice(&bytes),
+            Action::Deliver => {
+                let answer = Receipt::from_final_reply(self.upstream.clone());
+                self.session.delivered(
+                    answer.map_err(|reply| Refusal {
+                        reply,
+                        reason: Reason::new(Source::Upstream, "upstream"),
+                    }),
+                );
+            }
+            Action::Finish(finished) => {
+                if let Some(reply) = &finished.reply {
+                    self.hear(reply);
+                }
+                self.heard.push(finished.outcome.map_or("nothing", Outcome::name).to_owned());
+            }
+            Action::StartTls => self.heard.push("tls".to_owned()),
+            Action::Close => self.heard.push("close".to_owned()),
+        }
+    }
+
+    fn hear(&mut self, reply: &Reply) {
+        let enhanced = reply.enhanced().map(|enhanced| format!(" {enhanced}")).unwrap_or_default();
+        self.heard.push(format!("{}{enhanced}", reply.code().get()));
+    }
+}
+
+fn reply(code: u16) -> Reply {
+    Reply::new(Code::new(code).unwrap(), None, "said the upstream")
+}
+
+fn refusal(code: u16) -> Refusal {
+    let enhanced = EnhancedCode::new((code / 100) as u8, 7, 1);
+    Refusal {
+        reply: Reply::new(Code::new(code).unwrap(), Some(enhanced), "said policy"),
+        reason: Reason::new(Source::Policy, "test.rule"),
+    }
+}
+
+/// Everything up to and including the 354.
+fn at_data() -> Talk {
+    let mut talk = Talk::new();
+    talk.says(b"EHLO a.example\r\nMAIL FROM:<a@a.example>\r\nRCPT TO:<b@example.org>\r\n");
+    assert_eq!(talk.says(b"DATA\r\n"), ["354"]);
+    talk
+}
+
+#[test]
+fn a_message_goes_through() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.heard, ["220"]);
+    assert_eq!(talk.says(b"EHLO a.example\r\n"), ["250"]);
+    assert_eq!(talk.says(b"MAIL FROM:<a@a.example>\r\n"), ["250 2.1.0"]);
+    assert_eq!(talk.says(b"RCPT TO:<b@example.org>\r\n"), ["250"], "the upstream's own words");
+    assert_eq!(talk.says(b"DATA\r\n"), ["354"]);
+    assert_eq!(talk.says(b"Subject: x\r\n\r\n..\r\n.\r\n"), ["250", "accepted"]);
+    assert_eq!(talk.stored, b"Subject: x\r\n\r\n.\r\n");
+    assert_eq!(talk.says(b"QUIT\r\n"), ["221 2.0.0", "close"]);
+}
+
+#[test]
+fn order_of_commands() {
+    let greeted = b"EHLO a.example\r\n".as_slice();
+    let cases: &[(&[u8], &[u8], &str)] = &[
+        (b"", b"MAIL FROM:<a@a.example>\r\n", "503 5.5.1"),
+        (b"", b"RCPT TO:<b@example.org>\r\n", "503 5.5.1"),
+        (b"", b"DATA\r\n", "503 5.5.1"),
+        (greeted, b"RCPT TO:<b@example.org>\r\n", "503 5.5.1"),
+        (greeted, b"DATA\r\n", "503 5.5.1"),
+        (b"EHLO a.example\r\nMAIL FROM:<>\r\n", b"MAIL FROM:<>\r\n", "503 5.5.1"),
+        (b"EHLO a.example\r\nMAIL FROM:<>\r\n", b"DATA\r\n", "503 5.5.1"),
+        (b"EHLO a.example\r\nMAIL FROM:<>\r\nRSET\r\n", b"RCPT TO:<b@example.org>\r\n", "503 5.5.1"),
+        (
+            b"EHLO a.example\r\nMAIL FROM:<>\r\nEHLO b.example\r\n",
+            b"RCPT TO:<b@example.org>\r\n",
+            "503 5.5.1",
+        ),
+        (greeted, b"MAIL FROM:<> SIZE=1001\r\n", "552 5.3.4"),
+        (greeted, b"MAIL FROM:<> SIZE=1000\r\n", "250 2.1.0"),
+        (greeted, b"VRFY b\r\n", "252 2.1.5"),
+        (greeted, b"NOOP\r\n", "250 2.0.0"),
+        (greeted, b"HELP\r\n", "214 2.0.0"),
+    ];
+    for (before, line, expected) in cases {
+        let mut talk = Talk::new();
+        talk.says(before);
+        assert_eq!(talk.says(line), [*expected], "{}", line.escape_ascii());
+    }
+}
+
+#[test]
+fn pipelined_commands_wait_for_the_open_question() {
+    let mut talk = Talk::new();
+    talk.answering = false;
+    assert_eq!(talk.says(b"EHLO a.example\r\nMAIL FROM:<>\r\nNOOP\r\n"), ["decide helo"]);
+    talk.answering = true;
+    let before = talk.heard.len();
+    talk.session.decided(Verdict::Pass);
+    talk.settle();
+    assert_eq!(talk.heard[before..], ["250", "250 2.1.0", "250 2.0.0"]);
+}
+
+#[test]
+fn policy_refuses_at_every_stage() {
+    let dialogue: &[u8] = b"EHLO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\n";
+    let cases: &[(Stage, &[&str])] = &[
+        (Stage::Helo, &["550 5.7.1", "503 5.5.1", "503 5.5.1"]),
+        (Stage::Mail, &["250", "550 5.7.1", "503 5.5.1"]),
+        (Stage::Rcpt, &["250", "250 2.1.0", "550 5.7.1"]),
+    ];
+    for (stage, expected) in cases {
+        let mut talk = Talk::new();
+        talk.verdicts = vec![(*stage, Verdict::Refuse(refusal(550)))];
+        assert_eq!(talk.says(dialogue), *expected, "{stage}");
+    }
+}
+
+#[test]
+fn policy_disconnects() {
+    let mut talk = Talk::new();
+    talk.verdicts = vec![(Stage::Mail, Verdict::Disconnect(refusal(421)))];
+    assert_eq!(talk.says(b"EHLO a.example\r\nMAIL FROM:<>\r\nNOOP\r\n"), ["250", "421 4.7.1", "close"]);
+    assert!(talk.says(b"NOOP\r\n").is_empty(), "nothing after the end");
+}
+
+#[test]
+fn policy_refuses_the_message_before_the_upstream_hears_of_it() {
+    let mut talk = at_data();
+    talk.verdicts = vec![(Stage::Message, Verdict::Refuse(refusal(451)))];
+    assert_eq!(talk.says(b"x\r\n.\r\n"), ["451 4.7.1", "deferred"]);
+}
+
+#[test]
+fn a_discard_is_said_without_a_receipt_and_only_then() {
+    let mut talk = at_data();
+    talk.upstream = reply(554);
+    talk.verdicts = vec![(Stage::Message, Verdict::Discard(Reason::new(Source::Policy, "test.rule")))];
+    assert_eq!(talk.says(b"x\r\n.\r\n"), ["250 2.0.0", "discarded"]);
+}
+
+#[test]
+fn the_upstream_has_its_say() {
+    let mut talk = Talk::new();
+    talk.upstream = reply(550);
+    assert_eq!(
+        talk.says(b"EHLO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\n"),
+        ["250", "250 2.1.0", "550"]
+    );
+    assert_eq!(talk.says(b"DATA\r\n"), ["554 5.5.1"], "every recipient was refused");
+
+    let mut talk = at_data();
+    talk.upstream = reply(452);
+    assert_eq!(talk.says(b"x\r\n.\r\n"), ["452", "deferred"]);
+}
+
+#[test]
+fn broken_framing_ends_the_session() {
+    for body in [&b"a\nb\r\n.\r\n"[..], b"a\rb\r\n.\r\n", b"a\0b\r\n.\r\n", b"a\n.\nMAIL FROM:<>\r\n"] {
+        let mut talk = at_data();
+        assert_eq!(talk.says(body), ["550 5.5.2", "rejected", "close"], "{}", body.escape_ascii());
+    }
+}
+
+#[test]
+fn a_message_beyond_the_limit_is_read_to_its_end() {
+    let mut talk = at_data();
+    let mut body = b"x".repeat(990);
+    body.extend_from_slice(b"\r\n0123456789\r\n.\r\nNOOP\r\n");
+    assert_eq!(talk.says(&body), ["552 5.3.4", "rejected", "250 2.0.0"]);
+}
+
+#[test]
+fn a_policy_can_lower_the_limit() {
+    let mut talk = Talk::new();
+    talk.says(b"EHLO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\n");
+    talk.session.limit_size(5, Reason::new(Source::Policy, "size.streamed"));
+    talk.session.limit_size(500, Reason::new(Source::Policy, "size.other"));
+    talk.says(b"DATA\r\n");
+    assert_eq!(talk.says(b"123456\r\n.\r\n"), ["552 5.3.4", "rejected"]);
+}
+
+#[test]
+fn a_spoilt_message_is_answered_at_its_end() {
+    let mut talk = at_data();
+    talk.says(b"some\r\n");
+    talk.session.spoil(refusal(452));
+    assert_eq!(talk.says(b"more\r\n.\r\nNOOP\r\n"), ["452 4.7.1", "deferred", "250 2.0.0"]);
+    assert_eq!(talk.stored, b"some\r\n");
+}
+
+#[test]
+fn too_many_errors_end_the_session() {
+    let mut talk = Talk::new();
+    assert_eq!(
+        talk.says(b"X\r\nY\r\nZ\r\nNOOP\r\n"),
+        ["500 5.5.2", "500 5.5.2", "500 5.5.2", "421 4.7.0", "close"]
+    );
+}
+
+#[test]
+fn junk_ends_the_session() {
+    let mut talk = Talk::new();
+    let heard = talk.says(&b"NOOP\r\n".repeat(9));
+    assert_eq!(heard.len(), 7, "{heard:?}");
+    assert_eq!(heard[5..], ["421 4.7.0", "close"]);
+}
+
+#[test]
+fn another_protocol_is_shown_the_door() {
+    for line in [&b"GET / HTTP/1.1\r\n"[..], b"POST /x HTTP/1.1\r\n", b"Host: mx.example.org\r\n"] {
+        let mut talk = Talk::new();
+        assert_eq!(talk.says(line), ["554 5.5.1", "close"], "{}", line.escape_ascii());
+    }
+}
+
+#[test]
+fn recipients_have_a_limit() {
+    let mut talk = Talk::new();
+    talk.says(b"EHLO a.example\r\nMAIL FROM:<>\r\n");
+    let heard = talk.says(&b"RCPT TO:<b@example.org>\r\n".repeat(4));
+    assert_eq!(heard, ["250", "250", "250", "452 4.5.3"]);
+}
+
+#[test]
+fn starttls_forgets_everything() {
+    let mut talk = Talk::new();
+    talk.says(b"EHLO a.example\r\nMAIL FROM:<>\r\n");
+    let heard = talk.says(b"STARTTLS\r\nRCPT TO:<evil@example.org>\r\n");
+    assert_eq!(heard, ["nothing", "220 2.0.0", "tls"]);
+    talk.session.tls_established();
+    talk.settle();
+    assert_eq!(
+        talk.says(b"MAIL FROM:<>\r\n"),
+        ["503 5.5.1"],
+        "what came in the clear is gone, HELO included"
+    );
+    assert_eq!(talk.says(b"STARTTLS\r\n"), ["503 5.5.1"]);
+}
+
+#[test]
+fn data_must_be_the_last_of_its_group() {
+    let mut talk = Talk::new();
+    talk.says(b"EHLO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\n");
+    assert_eq!(talk.says(b"DATA\r\nSubject: early\r\n"), ["nothing", "554 5.5.0", "close"]);
+
+    let mut talk = Talk::new();
+    talk.upstream = reply(550);
+    talk.says(b"EHLO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\n");
+    assert_eq!(talk.says(b"DATA\r\nRSET\r\n"), ["554 5.5.1", "nothing", "250 2.0.0"]);
+}
+
+#[test]
+fn deadlines() {
+    let mut talk = Talk::new();
+    let command = talk.session.deadline().unwrap();
+    assert_eq!(command, talk.now + Duration::from_secs(300));
+    talk.now += Duration::from_secs(100);
+    talk.says(b"NO");
+    assert_eq!(talk.session.deadline().unwrap(), command, "half a command is not progress");
+    talk.says(b"OP\r\n");
+    assert_eq!(talk.session.deadline().unwrap(), talk.now + Duration::from_secs(300));
+    talk.session.timed_out(talk.now);
+    talk.settle();
+    assert_eq!(talk.heard[2..], ["421 4.4.2", "close"]);
+
+    let mut talk = at_data();
+    assert_eq!(talk.session.deadline().unwrap(), talk.now + Duration::from_secs(180));
+    talk.session.timed_out(talk.now);
+    talk.settle();
+    assert_eq!(talk.heard[talk.heard.len() - 3..], ["aborted", "421 4.4.2", "close"]);
+}
+
+#[test]
+fn draining_waits_for_the_transaction() {
+    let mut talk = at_data();
+    talk.session.drain();
+    talk.settle();
+    assert_eq!(talk.says(b"x\r\n.\r\n"), ["250", "accepted", "421 4.3.2", "close"]);
+
+    let mut talk = Talk::new();
+    talk.session.drain();
+    assert_eq!(talk.says(b""), ["421 4.3.2", "close"]);
+}
+
+#[test]
+fn a_client_that_vanishes_in_its_message_aborts_it() {
+    let mut talk = at_data();
+    talk.says(b"half a mess");
+    talk.session.hung_up();
+    talk.settle();
+    assert_eq!(talk.heard[talk.heard.len() - 2..], ["aborted", "close"]);
+}
+
+#[test]
+fn an_answer_that_comes_too_late_wakes_nobody() {
+    let mut talk = Talk::new();
+    talk.says(b"EHLO a.example\r\n");
+    talk.answering = false;
+    assert_eq!(talk.says(b"MAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\n"), ["decide mail"]);
+    talk.session.hung_up();
+    talk.session.decided(Verdict::Pass);
+    talk.settle();
+    assert_eq!(talk.heard.last().map(String::as_str), Some("close"));
+    assert!(talk.session.is_closed());
+}
+
+proptest! {
+    /// However the bytes are cut, the session does the same.
+    #[test]
+    fn any_segmentation_gives_the_same_session(cuts in proptest::collection::vec(0usize..400, 0..12)) {
+        let dialogue: &[u8] = b"EHLO a.example\r\nBOGUS\r\nMAIL FROM:<a@a.example> SIZE=100\r\nRCPT TO:<b@example.org>\r\n\
+            RCPT TO:<c@example.org>\r\nDATA\r\n";
+        let body: &[u8] = b"Subject: x\r\n\r\n..dot\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<d@example.org>\r\nRSET\r\nQUIT\r\n";
+        let whole = run(&[dialogue, body]);
+        let mut pieces = Vec::new();
+        for part in [dialogue, body] {
+            let mut at: Vec<_> = cuts.iter().map(|cut| cut % part.len()).collect();
+            at.extend([0, part.len()]);
+            at.sort_unstable();
+            pieces.extend(at.windows(2).map(|pair| &part[pair[0]..pair[1]]));
+        }
+        prop_assert_eq!(run(&pieces), whole);
+    }
+}
+
+fn run(pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
+    let mut talk = Talk::new();
+    for piece in pieces {
+        talk.says(piece);
+    }
+    (talk.heard, talk.stored)
+}
