@@ -91,6 +91,10 @@
 //! A queue, mailboxes, MX delivery, POP and IMAP, content scoring. AUTH, BDAT and the other extensions are refused with 502
 //! until they are carried faithfully.
 
+pub mod diagnostic;
+pub mod log;
 pub mod message;
+pub mod metrics;
 pub mod session;
 pub mod smtp;
+pub(crate) mod units;

@@ -1,0 +1,274 @@
+//! The log: where lines go, how they look, and how text from strangers is made harmless in them.
+//!
+//! Lines go to standard error, as text on a terminal and as one JSON object each otherwise, so that journald, Docker and
+//! Kubernetes take them as they are. Text that a client or an upstream chose is logged through [`safe`] only; bodies and
+//! secrets are never logged.
+
+use std::fmt;
+use std::io::{IsTerminal, stderr};
+use std::str::FromStr;
+
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// The most characters of a stranger's text that one field of the log shows.
+const MOST_SHOWN: usize = 256;
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Format {
+    /// [`Text`](Self::Text) on a terminal, else [`Json`](Self::Json).
+    #[default]
+    Auto,
+    /// For people; in colour on a terminal, unless `NO_COLOR` is set.
+    Text,
+    /// One JSON object a line, for programs.
+    Json,
+}
+
+/// Which lines are written: a level for Gatepost and its libraries, or directives for parts of them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Level(String);
+
+/// A level that does not exist.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "{0:?} is no level; it is one of off, error, warn, info, debug, trace, or directives such as info,gatepost::dns=debug"
+)]
+pub struct LevelError(String);
+
+/// The log cannot begin.
+#[derive(Debug, thiserror::Error)]
+#[error("the log cannot begin: {0}")]
+pub struct InitError(#[from] tracing::subscriber::SetGlobalDefaultError);
+
+impl Level {
+    /// Reads `off`, `error`, `warn`, `info`, `debug` or `trace`, or directives (`warn,gatepost::dns=debug`).
+    ///
+    /// A plain level is Gatepost's own; its libraries are heard up to `warn`, since what they say at `info` and below
+    /// concerns those who write them.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn parse(text: &str) -> Result<Self, LevelError> {
+        if let Some(own) = level_named(text) {
+            let libraries = own.min(LevelFilter::WARN);
+            return Ok(Self(format!("{libraries},gatepost={own}")));
+        }
+        // The filter takes any lone word for a target, a misspelt level too.
+        let plausible = text.split(',').all(|part| part.contains('=') || level_named(part).is_some());
+        match EnvFilter::builder().parse(text) {
+            Ok(_) if plausible => Ok(Self(text.to_owned())),
+            _ => Err(LevelError(text.to_owned())),
+        }
+    }
+
+    fn filter(&self) -> EnvFilter {
+        EnvFilter::new(&self.0)
+    }
+}
+
+fn level_named(word: &str) -> Option<LevelFilter> {
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    levels.contains(&word).then(|| LevelFilter::from_str(word).ok()).flatten()
+}
+
+impl Default for Level {
+    fn default() -> Self {
+        Self("warn,gatepost=info".to_owned())
+    }
+}
+
+/// Sends every line from now on to standard error. Called once, by the commands that run for long.
+///
+/// # Errors
+/// It was called before.
+pub fn init(format: Format, level: &Level) -> Result<(), InitError> {
+    let terminal = stderr().is_terminal();
+    let form = match format {
+        Format::Auto if terminal => Format::Text,
+        Format::Auto => Format::Json,
+        chosen => chosen,
+    };
+    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    tracing::subscriber::set_global_default(subscriber(form == Format::Json, colour, level, stderr))?;
+    Ok(())
+}
+
+fn subscriber<W>(json: bool, colour: bool, level: &Level, writer: W) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt().with_env_filter(level.filter()).with_writer(writer);
+    if json {
+        Box::new(lines.json().flatten_event(true).with_current_span(true).with_span_list(false).finish())
+    } else {
+        Box::new(lines.with_ansi(colour).finish())
+    }
+}
+
+/// Shows text that a stranger chose so that it stays one line and says what it says.
+///
+/// Control characters, line separators, and characters that are invisible or turn the direction of writing are shown as
+/// escapes in Rust's style; so is the backslash, which makes the escapes unambiguous. After 256 characters it ends with
+/// `…`.
+pub const fn safe(text: &str) -> Safe<'_> {
+    Safe(text)
+}
+
+/// Text made harmless; see [`safe`].
+#[derive(Clone, Copy, Debug)]
+pub struct Safe<'t>(&'t str);
+
+impl fmt::Display for Safe<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        for (shown, letter) in self.0.chars().enumerate() {
+            if shown == MOST_SHOWN {
+                return f.write_char('…');
+            }
+            match letter {
+                '\\' | '\n' | '\r' | '\t' => write!(f, "{}", letter.escape_default())?,
+                deceptive if is_deceptive(deceptive) => write!(f, "{}", deceptive.escape_unicode())?,
+                plain => f.write_char(plain)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a character acts on a terminal or on its neighbours instead of being seen.
+fn is_deceptive(letter: char) -> bool {
+    letter.is_control()
+        || matches!(
+            letter,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(json: bool, level: &str, write: impl FnOnce()) -> String {
+        let page = Page::default();
+        let pen = page.clone();
+        let subscriber = subscriber(json, false, &Level::parse(level).unwrap(), move || pen.clone());
+        tracing::subscriber::with_default(subscriber, write);
+        let bytes = page.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_line_of_json_is_one_flat_object() {
+        let line = written(true, "info", || {
+            tracing::info!(target: "gatepost::proxy", helo = %safe("a\r\nb\u{1b}[31m"), code = 550, "refused");
+        });
+        assert_eq!(line.matches('\n').count(), 1);
+        let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(object["level"], "INFO");
+        assert_eq!(object["message"], "refused");
+        assert_eq!(object["code"], 550);
+        assert_eq!(object["helo"], r"a\r\nb\u{1b}[31m");
+    }
+
+    #[test]
+    fn a_line_of_text_stays_one_line() {
+        let line = written(false, "info", || {
+            tracing::warn!(target: "gatepost::proxy", helo = %safe("x\n2026-01-01 INFO forged"), "refused");
+        });
+        assert_eq!(line.matches('\n').count(), 1);
+        assert!(line.contains(r"x\n2026-01-01 INFO forged"), "{line}");
+        assert!(!line.contains('\u{1b}'), "no colour was asked for");
+    }
+
+    #[test]
+    fn levels_are_gateposts_own_and_libraries_stay_quiet() {
+        let talk = || {
+            tracing::debug!(target: "gatepost::dns", "ours");
+            tracing::info!(target: "hickory_resolver", "theirs");
+            tracing::error!(target: "hickory_resolver", "trouble");
+        };
+        for (level, ours, theirs, trouble) in [
+            ("debug", true, false, true),
+            ("info", false, false, true),
+            ("off", false, false, false),
+            ("error,hickory_resolver=info", false, true, true),
+        ] {
+            let lines = written(false, level, talk);
+            assert_eq!(lines.contains("ours"), ours, "{level}");
+            assert_eq!(lines.contains("theirs"), theirs, "{level}");
+            assert_eq!(lines.contains("trouble"), trouble, "{level}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_level_is_an_error() {
+        for wrong in
+            ["", "inof", "3", "gatepost", "INFO", "warn,gatepost", "inof,gatepost=debug", "gatepost=loud"]
+        {
+            assert_eq!(Level::parse(wrong), Err(LevelError(wrong.to_owned())), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_default_level_is_info() {
+        assert_eq!(Level::parse("info").unwrap(), Level::default());
+    }
+
+    #[test]
+    fn strangers_text_is_shown_as_it_is_and_no_more() {
+        for (text, shown) in [
+            ("mail.example.org", "mail.example.org"),
+            ("Grüße", "Grüße"),
+            ("a\0b", r"a\u{0}b"),
+            (r"a\b", r"a\\b"),
+            ("\u{202e}gro.elpmaxe", r"\u{202e}gro.elpmaxe"),
+            ("\u{9b}31m", r"\u{9b}31m"),
+            ("pay\u{200b}pal", r"pay\u{200b}pal"),
+        ] {
+            assert_eq!(safe(text).to_string(), shown);
+        }
+        assert_eq!(safe(&"x".repeat(MOST_SHOWN)).to_string(), "x".repeat(MOST_SHOWN));
+        assert_eq!(safe(&"x".repeat(MOST_SHOWN + 1)).to_string(), format!("{}…", "x".repeat(MOST_SHOWN)));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_acts_comes_through(text in "(?s).{0,300}") {
+            let shown = safe(&text).to_string();
+            prop_assert!(!shown.chars().any(is_deceptive));
+            let longest = r"\u{10ffff}".len();
+            prop_assert!(shown.chars().count() <= MOST_SHOWN * longest + 1);
+        }
+    }
+}

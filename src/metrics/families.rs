@@ -1,0 +1,88 @@
+//! Every metric of Gatepost's own, on one page.
+
+use prometheus::Registry;
+
+use super::family::{
+    Counter, Family, Gauge, Histogram, MESSAGE_BYTES, NETWORK_SECONDS, RECIPIENTS, SCRIPT_SECONDS,
+    SESSION_SECONDS, families,
+};
+
+families! {
+    /// The families behind `gatepost_`; all label values come from fixed sets or from the operator's own names.
+    Families {
+        rejections_total: Counter [listener, stage, source, rule, code],
+            "Replies 4xx and 5xx to clients, each counted once, by what caused them.";
+        replies_total: Counter [listener, class],
+            "Replies to clients by class (first digit).";
+        commands_total: Counter [listener, command],
+            "Commands from clients; what is no command counts as unknown.";
+        connections_total: Counter [listener, outcome],
+            "Connections from clients by what became of them at the door.";
+        sessions_active: Gauge [listener],
+            "Sessions that are open now.";
+        sessions_limit: Gauge [listener],
+            "Sessions that may be open at once (limits.sessions).";
+        session_duration_seconds: Histogram [listener] in SESSION_SECONDS,
+            "Time from accept to close of a session.";
+        limits_total: Counter [listener, limit],
+            "Times that a client ran into a configured limit.";
+        messages_total: Counter [listener, outcome],
+            "Messages by final outcome, each counted once.";
+        recipients_total: Counter [listener, outcome],
+            "Recipients by the answer to their RCPT.";
+        message_size_bytes: Histogram [listener, outcome] in MESSAGE_BYTES,
+            "Size of messages as received.";
+        message_recipients: Histogram [listener, outcome] in RECIPIENTS,
+            "Accepted recipients of a message.";
+        added_latency_seconds: Histogram [listener] in NETWORK_SECONDS,
+            "Time from the end of the data to its reply, less the upstream's part.";
+        tls_handshakes_total: Counter [side, version, key_exchange, outcome],
+            "TLS handshakes with clients (side client) and upstreams (side upstream).";
+        policy_decisions_total: Counter [listener, stage, rule, action, mode],
+            "Verdicts and effects of policies by rule; only mode enforce had an effect.";
+        policy_duration_seconds: Histogram [stage, policy] in SCRIPT_SECONDS,
+            "Time in a policy's script for one stage, all reruns together, without waiting for facts.";
+        policy_errors_total: Counter [policy, stage, kind],
+            "Scripts that failed or ran out of their budget.";
+        policy_info: Gauge [generation],
+            "Constant 1; the policies that are in force.";
+        config_last_reload_successful: Gauge [kind],
+            "1 if the last reload of this kind was taken, 0 if the old state was kept.";
+        config_last_reload_success_timestamp_seconds: Gauge [kind],
+            "When the state in force was loaded, in seconds since 1970.";
+        config_reloads_total: Counter [kind, outcome],
+            "Attempts to reload, without the load at start.";
+        spf_results_total: Counter [identity, result],
+            "SPF results (RFC 7208) for the HELO and MAIL FROM identities.";
+        dkim_results_total: Counter [result, reason],
+            "DKIM results (RFC 6376), one for each signature; a message without any counts once as none.";
+        dmarc_results_total: Counter [result, policy, disposition],
+            "DMARC results (RFC 9989) by the policy of the author's domain and what was done with the message.";
+        dns_lookups_total: Counter [type, cache, outcome],
+            "DNS look-ups by record type.";
+        dns_lookup_duration_seconds: Histogram [type] in NETWORK_SECONDS,
+            "Time of DNS look-ups that the cache could not answer.";
+        dns_cache_entries: Gauge [],
+            "Answers in the DNS caches.";
+        dns_failing: Gauge [],
+            "1 if the latest look-ups that left the cache all went without an answer.";
+        upstream_up: Gauge [upstream],
+            "1 if the last connection or probe succeeded.";
+        upstream_connects_total: Counter [upstream, outcome],
+            "Attempts to get a connection to the upstream.";
+        upstream_replies_total: Counter [upstream, command, class],
+            "Replies of the upstream by command and class (first digit); none if it did not answer.";
+        upstream_reply_duration_seconds: Histogram [upstream, command] in NETWORK_SECONDS,
+            "Wait for the upstream's reply.";
+        upstream_ambiguous_total: Counter [upstream],
+            "Upstreams lost between the final dot and its reply: the message may arrive twice, it is never lost.";
+        tokio_workers: Gauge [],
+            "Worker threads of the runtime.";
+        tokio_alive_tasks: Gauge [],
+            "Tasks of the runtime that have not ended.";
+        tokio_global_queue_depth: Gauge [],
+            "Tasks that wait for any worker.";
+        build_info: Gauge [version],
+            "Constant 1; the version that runs.";
+    }
+}
