@@ -92,6 +92,7 @@
 //! until they are carried faithfully.
 
 pub mod diagnostic;
+pub mod dns;
 pub mod log;
 pub mod message;
 pub mod metrics;
