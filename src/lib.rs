@@ -91,6 +91,7 @@
 //! A queue, mailboxes, MX delivery, POP and IMAP, content scoring. AUTH, BDAT and the other extensions are refused with 502
 //! until they are carried faithfully.
 
+pub mod checks;
 pub mod diagnostic;
 pub mod dns;
 pub mod log;

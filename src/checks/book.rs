@@ -1,0 +1,143 @@
+//! The DNS answers that one check has, in the form in which mail-auth takes them.
+
+mod caches;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use mail_auth::Parameters;
+
+use super::records::Reading;
+use crate::dns::{Found, Kind, Resolver};
+
+/// The most names that one check may look up. RFC 7208 4.6.4 allows ten terms, of which some bring ten hosts each; nobody
+/// who means well comes near.
+const MAX_NAMES: usize = 40;
+/// RFC 7208 4.6.4: more look-ups that find nothing are an error.
+const MAX_VOIDS: usize = 2;
+
+/// What one check knows of DNS. mail-auth takes it for its caches.
+///
+/// It runs over the book as often as it takes: a run that asked for what is not there yet is void and
+/// [`learn`](Self::learn) says so after looking it up; the run after which there is nothing to learn counts.
+#[derive(Debug)]
+pub(super) struct Book<'a> {
+    dns: &'a Resolver,
+    reading: Reading,
+    client: Option<IpAddr>,
+    pages: Mutex<Pages>,
+}
+
+#[derive(Debug, Default)]
+struct Pages {
+    known: HashMap<Ask, Found>,
+    /// Some policy among the known records has `exists`.
+    exists: bool,
+    run: Run,
+}
+
+/// What the present run came across.
+#[derive(Debug, Default)]
+struct Run {
+    missing: Vec<Ask>,
+    voids: Vec<Ask>,
+    /// An address or mail exchanger that could not be looked up: mail-auth's caches cannot say that.
+    failed: bool,
+    too_many: bool,
+}
+
+type Ask = (Kind, String);
+
+/// What is to be said of a run beyond mail-auth's own result.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Objection {
+    /// A look-up that it needed failed.
+    Temporary,
+    /// It needed more look-ups than RFC 7208 allows.
+    TooMany,
+}
+
+impl<'a> Book<'a> {
+    /// A book for one check of a message.
+    pub(super) fn new(dns: &'a Resolver, reading: Reading) -> Self {
+        Self { dns, reading, client: None, pages: Mutex::default() }
+    }
+
+    /// A book for SPF of `client`.
+    pub(super) fn spf(dns: &'a Resolver, client: IpAddr) -> Self {
+        Self { client: Some(client), ..Self::new(dns, Reading::Spf) }
+    }
+
+    /// mail-auth's parameters with this book in place of its caches.
+    pub(super) fn parameters<'x, P>(&'x self, params: P) -> Parameters<'x, P, Self, Self, Self, Self, Self> {
+        Parameters {
+            params,
+            cache_txt: Some(self),
+            cache_mx: Some(self),
+            cache_ptr: Some(self),
+            cache_ipv4: Some(self),
+            cache_ipv6: Some(self),
+        }
+    }
+
+    /// Looks up what the last run missed. `false` if there is nothing to look up, or no use in it: the run counts.
+    pub(super) async fn learn(&self) -> bool {
+        let missing = std::mem::take(&mut self.pages().run.missing);
+        if missing.is_empty() || self.objection().is_some() {
+            return false;
+        }
+        let found = self.dns.lookup_all(missing).await;
+        let mut pages = self.pages();
+        pages.run = Run::default();
+        pages.known.extend(found);
+        true
+    }
+
+    /// What speaks against the result of the run that counts.
+    pub(super) fn objection(&self) -> Option<Objection> {
+        let run = &self.pages().run;
+        if run.too_many || run.voids.len() > MAX_VOIDS {
+            Some(Objection::TooMany)
+        } else if run.failed {
+            Some(Objection::Temporary)
+        } else {
+            None
+        }
+    }
+
+    /// The texts that were found at `name`, for those who want to see the record itself.
+    pub(super) fn texts(&self, name: &str) -> Vec<Vec<u8>> {
+        match self.pages().known.get(&(Kind::Txt, name.to_ascii_lowercase())) {
+            Some(Ok(answers)) => answers.records.texts().to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What is known of a name, which is in lower case and may have its trailing dot. `None`: the run misses it.
+    fn find(&self, kind: Kind, name: &str) -> Option<Found> {
+        let ask = (kind, name.strip_suffix('.').unwrap_or(name).to_owned());
+        let mut pages = self.pages();
+        if let Some(found) = pages.known.get(&ask) {
+            return Some(found.clone());
+        }
+        if pages.known.len() + pages.run.missing.len() >= MAX_NAMES {
+            pages.run.too_many = true;
+            return None;
+        }
+        match self.dns.cached(kind, &ask.1) {
+            Some(found) => {
+                pages.known.insert(ask, found.clone());
+                Some(found)
+            }
+            None => {
+                pages.run.missing.push(ask);
+                None
+            }
+        }
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

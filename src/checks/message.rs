@@ -1,0 +1,144 @@
+//! What is taken from a message while it arrives, and what is said of it in the end.
+
+use aws_lc_rs::digest::Digest;
+use bytes::Bytes;
+use mail_auth::AuthenticatedMessage;
+use mail_auth::dkim::Signature;
+
+use super::Checker;
+use super::body::{BodyHasher, Canonicalization};
+use super::book::Book;
+use super::dkim::{self, Candidate};
+use super::dmarc::{Author, policy_names};
+use super::records::Reading;
+use super::results::{MessageResults, Spf};
+use crate::dns::Kind;
+
+/// The checks of one message, from its header to its end.
+#[derive(Debug)]
+pub struct MessageCheck {
+    header: Bytes,
+    bodies: Bodies,
+}
+
+/// A time at which no signature has expired: of that the end of the message decides.
+const NO_TIME: u64 = 0;
+
+impl MessageCheck {
+    /// Begins to check the message that has this header: its fields as they came, with or without the empty line behind
+    /// them. Takes microseconds; the body is then hashed once for each canonicalisation that a signature uses.
+    pub fn begin(header: Bytes) -> Self {
+        let mut bodies = Bodies::default();
+        if let Some(message) = parse(&header) {
+            for signature in sound(&dkim::candidates(&message, NO_TIME)) {
+                bodies.want(dkim::body_canonicalization(signature));
+            }
+        }
+        Self { header, bodies }
+    }
+
+    /// Takes the next bytes of the body, which begins behind the empty line that ends the header.
+    pub fn body(&mut self, bytes: &[u8]) {
+        for hasher in self.bodies.simple.iter_mut().chain(&mut self.bodies.relaxed) {
+            hasher.write(bytes);
+        }
+    }
+}
+
+impl Checker {
+    /// Fetches what [`conclude`](Self::conclude) will want to know from DNS about the message with this header: to be run
+    /// while the body arrives. Whether and when it ends makes no difference to the result.
+    pub fn warm(&self, header: &Bytes) -> impl Future<Output = ()> + Send + 'static {
+        let names = self.names(header);
+        let dns = self.dns.clone();
+        async move {
+            dns.lookup_all(names).await;
+        }
+    }
+
+    /// Says what came out, once the body is complete. `spf` is the result for the transaction's sender.
+    pub async fn conclude(&self, check: MessageCheck, spf: &Spf) -> MessageResults {
+        let Some(mut message) = parse(&check.header) else {
+            return MessageResults { dkim: Vec::new(), dmarc: self.dmarc_without_author() };
+        };
+        let author = Author::of(&message);
+        let mut candidates = self.candidates(&message);
+        let hashes = check.bodies.finish();
+        dkim::select(&mut candidates, &hashes, self.settings.max_signatures);
+        dkim::prepare(&mut message, &candidates, &hashes);
+        author.prepare(&mut message);
+        let keys = Book::new(&self.dns, Reading::Key);
+        let outputs = self.verify_dkim(&message, &keys).await;
+        let dmarc = match author {
+            Author::Domain(domain) => self.dmarc(&message, &outputs, spf, domain).await,
+            Author::Unusable => self.dmarc_without_author(),
+        };
+        MessageResults { dkim: dkim::results(&candidates, &outputs), dmarc }
+    }
+
+    /// The names that the checks of a message will look up, as far as its header tells.
+    fn names(&self, header: &Bytes) -> Vec<(Kind, String)> {
+        let Some(message) = parse(header) else {
+            return Vec::new();
+        };
+        let candidates = self.candidates(&message);
+        let keys = sound(&candidates).take(self.settings.max_signatures).map(dkim::key_name);
+        let mut names: Vec<_> = keys.map(|name| (Kind::Txt, name)).collect();
+        if let (true, Author::Domain(domain)) = (self.settings.dmarc, Author::of(&message)) {
+            names.extend(policy_names(&domain).map(|name| (Kind::Txt, name)));
+        }
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    fn candidates<'h>(&self, message: &AuthenticatedMessage<'h>) -> Vec<Candidate<'h>> {
+        if self.settings.dkim { dkim::candidates(message, self.clock.unix_seconds()) } else { Vec::new() }
+    }
+}
+
+fn sound<'c>(candidates: &'c [Candidate<'_>]) -> impl Iterator<Item = &'c Signature> {
+    candidates.iter().filter_map(|candidate| candidate.signature.as_ref().ok())
+}
+
+fn parse(header: &Bytes) -> Option<AuthenticatedMessage<'_>> {
+    AuthenticatedMessage::parse_with_opts(header, None, false)
+}
+
+/// The body in the forms that some signature wants.
+#[derive(Debug, Default)]
+struct Bodies {
+    simple: Option<BodyHasher>,
+    relaxed: Option<BodyHasher>,
+}
+
+/// The hashes of the body, likewise.
+#[derive(Debug)]
+pub(super) struct Hashes {
+    simple: Option<Digest>,
+    relaxed: Option<Digest>,
+}
+
+impl Hashes {
+    pub(super) fn of(&self, canonicalization: Canonicalization) -> Option<&[u8]> {
+        let hash = match canonicalization {
+            Canonicalization::Simple => &self.simple,
+            Canonicalization::Relaxed => &self.relaxed,
+        };
+        hash.as_ref().map(Digest::as_ref)
+    }
+}
+
+impl Bodies {
+    fn want(&mut self, canonicalization: Canonicalization) {
+        let slot = match canonicalization {
+            Canonicalization::Simple => &mut self.simple,
+            Canonicalization::Relaxed => &mut self.relaxed,
+        };
+        slot.get_or_insert_with(|| BodyHasher::new(canonicalization));
+    }
+
+    fn finish(self) -> Hashes {
+        Hashes { simple: self.simple.map(BodyHasher::finish), relaxed: self.relaxed.map(BodyHasher::finish) }
+    }
+}

@@ -1,0 +1,154 @@
+//! What the checks found: plain values, free of the library that found them.
+
+use std::fmt;
+
+/// The result of one check, in the words of RFC 8601 2.7.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum CheckResult {
+    /// The check was not applicable: no record, no signature.
+    #[default]
+    None,
+    /// It passed.
+    Pass,
+    /// It failed.
+    Fail,
+    /// SPF only: probably not authorised.
+    SoftFail,
+    /// There is something, but it says nothing (SPF `?all`, a signature that does not count).
+    Neutral,
+    /// DNS or another resource failed for now.
+    TempError,
+    /// The record, signature or message cannot be interpreted.
+    PermError,
+}
+
+impl CheckResult {
+    /// Every result.
+    pub const ALL: [Self; 7] =
+        [Self::None, Self::Pass, Self::Fail, Self::SoftFail, Self::Neutral, Self::TempError, Self::PermError];
+
+    /// The word that scripts, metrics and `Authentication-Results` use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::SoftFail => "softfail",
+            Self::Neutral => "neutral",
+            Self::TempError => "temperror",
+            Self::PermError => "permerror",
+        }
+    }
+}
+
+impl fmt::Display for CheckResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// SPF for one identity (RFC 7208).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spf {
+    /// The result.
+    pub result: CheckResult,
+    /// The domain that was asked, in lower case; empty when there was none to ask.
+    pub domain: String,
+    /// The record that was found, as published; empty when there was none.
+    pub record: String,
+}
+
+/// One DKIM signature (RFC 6376).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dkim {
+    /// The result.
+    pub result: CheckResult,
+    /// `d=`, in lower case.
+    pub domain: String,
+    /// `s=`.
+    pub selector: String,
+    /// `a=`, such as `rsa-sha256`; empty when it is none that we know.
+    pub algorithm: &'static str,
+    /// The first characters of `b=`, which tell signatures apart (RFC 6008).
+    pub signature: String,
+    /// Why it did not pass: one of [`REASONS`](Self::REASONS); empty when it did.
+    pub reason: &'static str,
+}
+
+impl Dkim {
+    /// Every reason why a signature does not pass. A closed set, so that scripts can compare and metrics can count.
+    pub const REASONS: [&'static str; 15] = [
+        // The field.
+        "syntax",
+        "duplicate_tag",
+        "algorithm",
+        "query_method",
+        "from_not_signed",
+        "partial_body",
+        "expired",
+        "too_many",
+        // Its match with the message.
+        "body_changed",
+        "signature_mismatch",
+        "identity",
+        // The key.
+        "no_key",
+        "key_unusable",
+        "key_revoked",
+        "key_lookup",
+    ];
+
+    /// The reason as a label for metrics; `none` when there is none.
+    pub const fn reason_label(&self) -> &'static str {
+        if self.reason.is_empty() { "none" } else { self.reason }
+    }
+}
+
+/// What a DMARC record asks for.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum DmarcPolicy {
+    /// `none`, and also "no record".
+    #[default]
+    None,
+    /// `quarantine`.
+    Quarantine,
+    /// `reject`.
+    Reject,
+}
+
+impl DmarcPolicy {
+    /// Every policy.
+    pub const ALL: [Self; 3] = [Self::None, Self::Quarantine, Self::Reject];
+
+    /// The word in the record.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Quarantine => "quarantine",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+/// DMARC for the domain of the From field (RFC 9989).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dmarc {
+    /// `pass`, `fail`, `none`, `temperror` or `permerror`. `permerror` also when the message has no author's domain to ask
+    /// about: no From field or more than one, no address in it or more than one, or no usable domain in the address.
+    pub result: CheckResult,
+    /// What the record asks for; one step milder if it says `t=y` (RFC 9989 4.7).
+    pub policy: DmarcPolicy,
+    /// The author's domain, in lower case; empty when From has none or several.
+    pub domain: String,
+    /// The record says `t=y`.
+    pub testing: bool,
+}
+
+/// What the checks found about one message.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MessageResults {
+    /// The DKIM signatures in the order of the header, as many as are looked at.
+    pub dkim: Vec<Dkim>,
+    /// DMARC.
+    pub dmarc: Dmarc,
+}
