@@ -99,4 +99,6 @@ pub mod message;
 pub mod metrics;
 pub mod session;
 pub mod smtp;
+pub mod tls;
 pub(crate) mod units;
+pub mod upstream;

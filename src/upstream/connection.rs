@@ -1,0 +1,194 @@
+//! One connection to an upstream: greeted, perhaps under TLS, and every reply checked against its command.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::fault::{Failure, Fault, FaultKind, one_line, softened};
+use super::target::{Timeouts, TlsMode};
+use super::wire::Wire;
+use crate::metrics::UpstreamMetrics;
+use crate::smtp::extensions::Extensions;
+use crate::smtp::reply::{Class, Code, Reply};
+use crate::tls::ClientTls;
+
+/// A step of the dialogue: a command, the banner or the end of a message, and the reply that is due.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Exchange {
+    Banner,
+    Ehlo,
+    StartTls,
+    XClient,
+    Mail,
+    Rcpt,
+    Data,
+    EndOfData,
+    Rset,
+    Noop,
+    Quit,
+}
+
+impl Exchange {
+    /// The label in metrics and faults.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Banner => "connect",
+            Self::Ehlo => "ehlo",
+            Self::StartTls => "starttls",
+            Self::XClient => "xclient",
+            Self::Mail => "mail",
+            Self::Rcpt => "rcpt",
+            Self::Data => "data",
+            Self::EndOfData => "end_of_data",
+            Self::Rset => "rset",
+            Self::Noop => "noop",
+            Self::Quit => "quit",
+        }
+    }
+
+    /// Whether a reply with `code` answers this at all; 4yz and 5yz always do (RFC 5321 4.3.2).
+    fn is_answered_by(self, code: Code) -> bool {
+        match code.class() {
+            Class::Transient | Class::Permanent => true,
+            Class::Intermediate => self == Self::Data && code.get() == 354,
+            Class::Completed => match self {
+                Self::Data => false,
+                Self::Banner | Self::StartTls => code.get() == 220,
+                _ => true,
+            },
+        }
+    }
+}
+
+/// A connection to an upstream.
+///
+/// **Invariant: after an `Err` of any of its methods a connection is dropped and never used again.** Refusals that
+/// leave it in order are `Ok`.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) wire: Wire,
+    pub(super) timeouts: Timeouts,
+    pub(super) metrics: UpstreamMetrics,
+    extensions: Arc<Extensions>,
+}
+
+impl Connection {
+    /// The connection on `wire`, on which nothing was said yet.
+    pub(super) fn new(wire: Wire, timeouts: Timeouts, metrics: UpstreamMetrics) -> Self {
+        Self { wire, timeouts, extensions: Arc::default(), metrics }
+    }
+
+    /// What the last EHLO offered.
+    pub(super) fn extensions(&self) -> Arc<Extensions> {
+        Arc::clone(&self.extensions)
+    }
+
+    /// Reads the banner, greets as `hostname`, and does what `tls` asks for, with the upstream called `host`.
+    ///
+    /// Until a client is introduced, a 5yz is about Gatepost and no client's fault: it becomes a fault of the kind
+    /// [`FaultKind::Greeting`].
+    pub(super) async fn greet(mut self, hostname: &str, tls: &TlsMode, host: &str) -> Result<Self, Failure> {
+        self.banner().await.map_err(about_us)?;
+        self.ehlo(hostname).await.map_err(about_us)?;
+        let (tls, required) = match tls {
+            TlsMode::Off | TlsMode::Implicit(_) => return Ok(self),
+            TlsMode::Opportunistic(tls) => (tls, false),
+            TlsMode::Required(tls) => (tls, true),
+        };
+        if !self.start_tls(required).await? {
+            return Ok(self);
+        }
+        let mut secured = self.into_tls(tls, host).await?;
+        secured.ehlo(hostname).await.map_err(about_us)?;
+        Ok(secured)
+    }
+
+    /// Says EHLO and keeps what is offered; a refusal ends the connection.
+    pub(super) async fn ehlo(&mut self, name: &str) -> Result<(), Failure> {
+        let reply = self.ask(Exchange::Ehlo, &format!("EHLO {name}")).await?;
+        if !reply.is_completed() {
+            return Err(Failure::Refused(reply));
+        }
+        self.extensions = Arc::new(Extensions::from_ehlo(&reply));
+        Ok(())
+    }
+
+    /// Says `line` and gives the reply, whether it is what was hoped for or a refusal.
+    ///
+    /// # Errors
+    /// A 421 as [`Failure::Refused`] with a 451 and its text; everything that is no answer as a fault.
+    pub(super) async fn ask(&mut self, exchange: Exchange, line: &str) -> Result<Reply, Failure> {
+        let begun = Instant::now();
+        let outcome = self.wire.ask(line, self.timeouts.reply).await;
+        self.heard(exchange, begun, outcome)
+    }
+
+    /// What to make of the outcome of an exchange that began at `begun`.
+    pub(super) fn heard(
+        &self,
+        exchange: Exchange,
+        begun: Instant,
+        outcome: Result<Reply, Fault>,
+    ) -> Result<Reply, Failure> {
+        let code = outcome.as_ref().map_or(0, |reply| reply.code().get());
+        let class = u8::try_from(code / 100).unwrap_or(0);
+        self.metrics.reply(exchange.name(), class, begun.elapsed());
+        let reply = outcome
+            .map_err(|fault| Fault { detail: format!("{}: {}", exchange.name(), fault.detail), ..fault })?;
+        if code == 421 {
+            return Err(Failure::Refused(softened(&reply)));
+        }
+        if !exchange.is_answered_by(reply.code()) {
+            let detail = format!("{}: answered with {}", exchange.name(), one_line(&reply));
+            return Err(Fault::new(FaultKind::Unexpected, detail).into());
+        }
+        Ok(reply)
+    }
+
+    /// Says QUIT and waits a little for the answer, so that the upstream does not see a client that hangs up.
+    pub(super) async fn quit(mut self) {
+        self.timeouts.reply = self.timeouts.reply.min(QUIT);
+        if let Err(failure) = self.ask(Exchange::Quit, "QUIT").await {
+            tracing::debug!(%failure, "upstream did not say goodbye");
+        }
+    }
+
+    /// Puts TLS under the connection; what was offered in plaintext is forgotten (RFC 3207 4.2).
+    pub(super) async fn into_tls(self, tls: &ClientTls, host: &str) -> Result<Self, Fault> {
+        let wire = self.wire.into_tls(tls, host, &self.metrics).await?;
+        Ok(Self { wire, extensions: Arc::default(), ..self })
+    }
+
+    async fn banner(&mut self) -> Result<(), Failure> {
+        let begun = Instant::now();
+        let outcome = self.wire.reply(self.timeouts.reply).await;
+        let reply = self.heard(Exchange::Banner, begun, outcome)?;
+        if reply.is_completed() { Ok(()) } else { Err(Failure::Refused(reply)) }
+    }
+
+    /// Whether the upstream is ready for a handshake.
+    async fn start_tls(&mut self, required: bool) -> Result<bool, Failure> {
+        if !self.extensions.starttls {
+            let missing = || Fault::new(FaultKind::Tls, "TLS is required and STARTTLS is not offered");
+            return if required { Err(missing().into()) } else { Ok(false) };
+        }
+        let reply = self.ask(Exchange::StartTls, "STARTTLS").await?;
+        if required && !reply.is_completed() {
+            let detail = format!("TLS is required and STARTTLS was answered {}", one_line(&reply));
+            return Err(Fault::new(FaultKind::Tls, detail).into());
+        }
+        Ok(reply.is_completed())
+    }
+}
+
+/// How long a goodbye may take.
+const QUIT: std::time::Duration = std::time::Duration::from_secs(5);
+
+fn about_us(failure: Failure) -> Failure {
+    match failure {
+        Failure::Refused(reply) if reply.code().class() == Class::Permanent => {
+            Fault::new(FaultKind::Greeting, one_line(&reply)).into()
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,210 @@
+//! A mail server in memory that follows a script: the upstream of transcripts and of tests.
+//!
+//! It keeps the order of commands that RFC 5321 asks for, answers what its [`Script`] says and otherwise accepts, and
+//! writes down both what was said and which messages it took. There is no socket: [`Upstream`] is a [`Dial`], and
+//! its time is tokio's, so that a stopped clock works.
+
+mod script;
+mod serve;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
+use tokio::task::JoinSet;
+
+pub use self::script::{Act, Answer, Cue, Rule, Script};
+use super::dial::{BoxFuture, Dial, Stream};
+
+/// What one side may have in flight, as a socket's buffers would.
+const IN_FLIGHT: usize = 64 * 1024;
+
+/// Lines of a transcript that are kept.
+const LINES: usize = 100_000;
+
+/// Messages that are kept.
+const MESSAGES: usize = 10_000;
+
+/// A simulated upstream. Dropping it ends its connections.
+#[derive(Debug)]
+pub struct Upstream {
+    stage: Arc<Stage>,
+    connections: Mutex<JoinSet<()>>,
+}
+
+/// What a simulated upstream and its connections share.
+#[derive(Debug)]
+struct Stage {
+    script: Mutex<Script>,
+    record: Mutex<Record>,
+}
+
+/// What happened so far.
+#[derive(Debug, Default)]
+struct Record {
+    transcript: Vec<String>,
+    messages: Vec<Message>,
+    dialled: usize,
+    connections: usize,
+}
+
+/// A message that a simulated upstream answered for with 2yz.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Message {
+    /// What EHLO said last.
+    pub helo: String,
+    /// The attributes of XCLIENT and their values, as they were sent.
+    pub xclient: Vec<(String, String)>,
+    /// Whether it came under TLS.
+    pub tls: bool,
+    /// The argument of MAIL behind `FROM:`, parameters included.
+    pub mail: String,
+    /// The arguments of the accepted RCPTs behind `TO:`.
+    pub rcpts: Vec<String>,
+    /// The message, dots unstuffed.
+    pub data: Vec<u8>,
+}
+
+impl Upstream {
+    /// An upstream that follows `script`.
+    pub fn new(script: Script) -> Self {
+        let stage = Stage { script: Mutex::new(script), record: Mutex::default() };
+        Self { stage: Arc::new(stage), connections: Mutex::default() }
+    }
+
+    /// What was said, on all connections, in order: `G: ` before what came from Gatepost, `U: ` before what the
+    /// upstream said. A message is left out but for its final dot; `U: (close)`, `(reset)` and `(stall)` stand for what
+    /// is not said.
+    pub fn transcript(&self) -> Vec<String> {
+        self.stage.record().transcript.clone()
+    }
+
+    /// The messages that were accepted, in order.
+    pub fn messages(&self) -> Vec<Message> {
+        self.stage.record().messages.clone()
+    }
+
+    /// How often it was dialled.
+    pub fn dialled(&self) -> usize {
+        self.stage.record().dialled
+    }
+
+    /// How many connections it took.
+    pub fn connections(&self) -> usize {
+        self.stage.record().connections
+    }
+
+    /// Adds a rule while it runs, behind those there are.
+    pub fn learn(&self, rule: Rule) {
+        self.direct(|script| script.rules.push(rule));
+    }
+
+    /// Changes the script while it runs; the next answers follow it.
+    pub fn direct(&self, change: impl FnOnce(&mut Script)) {
+        change(&mut self.stage.script());
+    }
+}
+
+impl Dial for Upstream {
+    fn dial<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
+        Box::pin(async move {
+            self.stage.record().dialled += 1;
+            let scripted = self.stage.script().answer(Cue::Connect, address);
+            let usual = Answer::reply("220 upstream.example ESMTP");
+            let banner = scripted.unwrap_or_else(|| Act::Usual.into()).with_usual(&usual);
+            if banner.0.contains(&Act::Refuse) {
+                return refused(&banner).await;
+            }
+            self.stage.record().connections += 1;
+            let (near, far) = duplex(IN_FLIGHT);
+            let broken = Arc::new(AtomicBool::new(false));
+            let far = serve::Peer::new(Arc::clone(&self.stage), Box::new(far), Arc::clone(&broken));
+            let mut connections = lock(&self.connections);
+            while connections.try_join_next().is_some() {}
+            connections.spawn(far.serve(banner));
+            Ok(Box::new(Near { stream: near, broken }) as Box<dyn Stream>)
+        })
+    }
+}
+
+/// Waits as long as `answer` says, and refuses.
+async fn refused(answer: &Answer) -> io::Result<Box<dyn Stream>> {
+    for act in &answer.0 {
+        match act {
+            Act::Wait(delay) => tokio::time::sleep(*delay).await,
+            _ => break,
+        }
+    }
+    Err(io::ErrorKind::ConnectionRefused.into())
+}
+
+impl Stage {
+    fn script(&self) -> MutexGuard<'_, Script> {
+        lock(&self.script)
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        lock(&self.record)
+    }
+}
+
+impl Record {
+    fn line(&mut self, speaker: char, line: &[u8]) {
+        if self.transcript.len() < LINES {
+            self.transcript.push(format!("{speaker}: {}", String::from_utf8_lossy(line)));
+        }
+    }
+
+    fn message(&mut self, message: Message) {
+        if self.messages.len() < MESSAGES {
+            self.messages.push(message);
+        }
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gatepost's end of a connection: a stream in memory that can also break as a socket does.
+#[derive(Debug)]
+struct Near {
+    stream: DuplexStream,
+    broken: Arc<AtomicBool>,
+}
+
+impl Near {
+    fn check(&self) -> io::Result<()> {
+        if self.broken.load(Ordering::Acquire) { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+    }
+}
+
+impl AsyncRead for Near {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        space: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = space.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, space))?;
+        Poll::Ready(if space.filled().len() == before { self.check() } else { Ok(()) })
+    }
+}
+
+impl AsyncWrite for Near {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.check()?;
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,86 @@
+//! What the operator says about an upstream.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::tls::ClientTls;
+
+/// One upstream, ready for use: everything parsed, every file of TLS read.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The operator's name for it, the label of its metrics.
+    pub name: String,
+    /// What we call ourselves in EHLO, and in the names of files in a Maildir.
+    pub hostname: String,
+    /// Where mail goes.
+    pub kind: Kind,
+}
+
+/// Where mail goes.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// To a mail server, over SMTP.
+    Smtp(Remote),
+    /// Into a Maildir of our own, whoever the recipients are.
+    Maildir(PathBuf),
+}
+
+/// A mail server and how to speak to it.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    /// `host:port`, tried in this order.
+    pub addresses: Vec<String>,
+    /// How it learns who the client is.
+    pub identity: Identity,
+    /// Whether TLS is spoken to it.
+    pub tls: TlsMode,
+    /// How long it may take.
+    pub timeouts: Timeouts,
+}
+
+/// How an upstream learns who the client is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Identity {
+    /// It does not; it takes Gatepost for the client.
+    #[default]
+    None,
+    /// By Postfix's XCLIENT command. An upstream that does not offer it gets no mail (`451 4.3.5`): it would take
+    /// every client for Gatepost's own host, which it usually trusts.
+    XClient,
+}
+
+/// Whether TLS is spoken to an upstream. A handshake that was begun and failed is a fault in every mode: there is no
+/// way back to plaintext on that connection.
+#[derive(Clone, Debug, Default)]
+pub enum TlsMode {
+    /// Never.
+    #[default]
+    Off,
+    /// When STARTTLS is offered; in plaintext when it is not offered or answered with 4yz or 5yz.
+    Opportunistic(ClientTls),
+    /// By STARTTLS or not at all.
+    Required(ClientTls),
+    /// From the first byte on, without STARTTLS.
+    Implicit(ClientTls),
+}
+
+/// How long an upstream may take. Each is for the whole of its step, however many bytes that comes in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    /// Until a connection stands, per address, names resolved.
+    pub connect: Duration,
+    /// For the banner and for each reply but the last; also for each 64 KiB of the message to be taken.
+    pub reply: Duration,
+    /// From the final dot to its reply (RFC 5321 4.5.3.2.6 asks for 10 minutes, but the client waits no longer).
+    pub end_of_data: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(30),
+            reply: Duration::from_secs(2 * 60),
+            end_of_data: Duration::from_secs(8 * 60),
+        }
+    }
+}

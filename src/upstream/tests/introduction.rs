@@ -1,0 +1,157 @@
+//! TLS and identity: what is said before MAIL, and when nothing more is said.
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+use super::simulated::{Act, Answer, Cue};
+use super::*;
+use crate::tls::{CertificateFiles, Certificates, ClientTls, ServerTls, Verify};
+
+/// A server with a certificate for `name`, and a client that trusts it alone.
+fn certified(name: &str) -> (Arc<ServerTls>, ClientTls) {
+    let dir = tempfile::tempdir().unwrap();
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed([name.to_owned()]).unwrap();
+    let files = CertificateFiles { cert: dir.path().join("cert.pem"), key: dir.path().join("key.pem") };
+    std::fs::write(&files.cert, cert.pem()).unwrap();
+    std::fs::write(&files.key, signing_key.serialize_pem()).unwrap();
+    let trusting = ClientTls::new(&Verify::CaFile(files.cert.clone())).unwrap();
+    let server = ServerTls::new(Certificates::load(&[files]).unwrap()).unwrap();
+    (Arc::new(server), trusting)
+}
+
+fn with_tls(tls: &Arc<ServerTls>) -> Script {
+    Script { tls: Some(Arc::clone(tls)), ..Script::default() }
+}
+
+fn careless() -> ClientTls {
+    ClientTls::new(&Verify::Nothing).unwrap()
+}
+
+async fn fault_of(world: &World) -> Fault {
+    match world.session().rcpt(&mail("s"), &rcpt("r1")).await {
+        Err(Failure::Fault(fault)) => fault,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tls_is_spoken_when_offered() {
+    let (server, trusting) = certified("mta.example");
+    for mode in [
+        TlsMode::Opportunistic(careless()),
+        TlsMode::Opportunistic(trusting.clone()),
+        TlsMode::Required(trusting),
+    ] {
+        let world = World::new(with_tls(&server), Identity::XClient, mode);
+        assert!(world.send().await.starts_with("250 "));
+        let message = world.server.messages().pop().unwrap();
+        assert!(message.tls && message.xclient.len() == 5);
+        let begin = "EHLO gate.example.org\nSTARTTLS\nEHLO gate.example.org\nXCLIENT ";
+        assert!(world.commands().starts_with(begin), "{}", world.commands());
+    }
+    let world = World::new(with_tls(&server), Identity::None, TlsMode::Off);
+    assert!(world.send().await.starts_with("250 ") && !world.server.messages()[0].tls);
+}
+
+#[tokio::test(start_paused = true)]
+async fn opportunistic_goes_on_in_plaintext_only_when_tls_was_not_begun() {
+    let (server, _) = certified("mta.example");
+    let mode = || TlsMode::Opportunistic(careless());
+    assert!(World::new(Script::default(), Identity::None, mode()).send().await.starts_with("250 "));
+    let busy = with_tls(&server).on(Cue::StartTls, Answer::reply("454 4.7.0 not now"));
+    assert!(World::new(busy, Identity::None, mode()).send().await.starts_with("250 "));
+    let world = World::new(
+        with_tls(&server).on(Cue::StartTls, Answer::raw(b"220 go\r\n").then(Act::Close)),
+        Identity::None,
+        mode(),
+    );
+    assert!(world.send().await.starts_with("451 "));
+    assert!(!world.commands().contains("MAIL"));
+}
+
+/// Rows 41 and 42.
+#[tokio::test(start_paused = true)]
+async fn required_means_no_mail_without_it() {
+    let (server, trusting) = certified("mta.example");
+    let (_, mistrusting) = certified("mta.example");
+    let (misnamed, trusts_misnamed) = certified("other.example");
+    let busy = with_tls(&server).on(Cue::StartTls, Answer::reply("454 4.7.0 not now"));
+    for (script, tls) in [
+        (Script::default(), trusting.clone()),
+        (busy, trusting),
+        (with_tls(&server), mistrusting),
+        (with_tls(&misnamed), trusts_misnamed),
+    ] {
+        let world = World::new(script, Identity::None, TlsMode::Required(tls));
+        let fault = fault_of(&world).await;
+        assert_eq!((fault.kind, fault.reply().code().get()), (FaultKind::Tls, 451), "{fault}");
+        assert!(!world.commands().contains("MAIL"), "{}", world.commands());
+    }
+    let world = World::new(Script::default(), Identity::None, TlsMode::Implicit(careless()));
+    assert_eq!(fault_of(&world).await.kind, FaultKind::Tls);
+    assert_eq!(world.commands(), "");
+}
+
+/// Row 40.
+#[tokio::test(start_paused = true)]
+async fn bytes_glued_to_the_220_end_the_connection() {
+    let (server, _) = certified("mta.example");
+    for glued in
+        [&b"220 go\r\n250-evil\r\n250 XCLIENT NAME ADDR\r\n"[..], b"220 go\r\n2", b"220 go\r\n\x16\x03\x01"]
+    {
+        let script = with_tls(&server).on(Cue::StartTls, Answer::raw(glued));
+        let world = World::new(script, Identity::XClient, TlsMode::Opportunistic(careless()));
+        let (fault, took) = timed(fault_of(&world)).await;
+        assert_eq!((fault.kind, fault.reply().code().get()), (FaultKind::Desync, 451), "{fault}");
+        assert!(took < Duration::from_secs(20));
+        assert_eq!(world.commands(), "EHLO gate.example.org\nSTARTTLS");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_offered_in_plaintext_counts_under_tls() {
+    let (server, _) = certified("mta.example");
+    let bare = Answer::reply("250 upstream.example");
+    let full = Answer::reply("250-upstream.example\n250-STARTTLS\n250 XCLIENT NAME ADDR");
+    let script = with_tls(&server).once(Cue::Ehlo, full).on(Cue::Ehlo, bare);
+    let world = World::new(script, Identity::XClient, TlsMode::Opportunistic(careless()));
+    assert_eq!(fault_of(&world).await.kind, FaultKind::Identity);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_identity_that_cannot_be_handed_over_fails_closed() {
+    let offers = |attributes: &str| Script {
+        extensions: vec![format!("XCLIENT {attributes}").trim_end().to_owned()],
+        ..Script::default()
+    };
+    let nothing = Script { extensions: Vec::new(), ..Script::default() };
+    for script in [
+        nothing,
+        offers(""),
+        offers("NAME PORT HELO"),
+        Script::default().on(Cue::XClient, Answer::reply("550 5.7.0 not authorized")),
+        Script::default().on(Cue::XClient, Answer::reply("501 5.5.4 bad syntax")),
+        Script::default().on(Cue::XClient, Answer::reply("451 4.3.0 later")),
+    ] {
+        let world = World::new(script, Identity::XClient, TlsMode::Off);
+        let fault = fault_of(&world).await;
+        assert_eq!(fault.kind, FaultKind::Identity, "{fault}");
+        assert_eq!(fault::one_line(&fault.reply()).get(..9), Some("451 4.3.5"));
+        assert!(!world.commands().contains("MAIL"), "{}", world.commands());
+    }
+}
+
+/// Its own EHLO is the client's, so the word on it is too; before that, a 5yz is about Gatepost.
+#[tokio::test(start_paused = true)]
+async fn a_refused_greeting_is_the_clients_only_in_the_clients_name() {
+    let refusal = || Answer::reply("550 5.7.1 go away");
+    let world = World::new(
+        Script::default().on_matching(Cue::Ehlo, "EHLO client.example", refusal()),
+        Identity::XClient,
+        TlsMode::Off,
+    );
+    assert_eq!(world.send().await, "550 5.7.1 go away");
+    for cue in [Cue::Connect, Cue::Ehlo] {
+        let world = World::new(Script::default().on(cue, refusal()), Identity::XClient, TlsMode::Off);
+        assert_eq!(fault_of(&world).await.kind, FaultKind::Greeting);
+    }
+}
