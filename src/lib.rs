@@ -97,6 +97,7 @@ pub mod dns;
 pub mod log;
 pub mod message;
 pub mod metrics;
+pub mod policy;
 pub mod session;
 pub mod smtp;
 pub mod tls;

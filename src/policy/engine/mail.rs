@@ -1,0 +1,73 @@
+//! `mail`, `rcpt`, and the results of SPF.
+
+use std::sync::Arc;
+
+use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map, NativeCallContext};
+
+use super::super::memory::Known;
+use super::super::question::Question;
+use super::super::scene::{MailScene, RcptScene};
+use super::super::turn::Turn;
+use super::addresses::Address;
+use super::session::{count, text};
+use crate::checks::results;
+
+/// `mail`.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Mail(pub(in super::super) Arc<MailScene>);
+
+/// `rcpt`.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Rcpt(pub(in super::super) Arc<RcptScene>);
+
+/// `mail.spf`, `mail.helo_spf`.
+#[derive(Clone, Debug)]
+struct Spf(Arc<results::Spf>);
+
+pub(super) fn register(engine: &mut Engine) {
+    engine
+        .register_type_with_name::<Mail>("Mail")
+        .register_get("id", |m: &mut Mail| text(&m.0.id))
+        .register_get("sender", |m: &mut Mail| Address::new(m.0.sender.clone()))
+        .register_get("size", |m: &mut Mail| count(m.0.size))
+        .register_get("body", |m: &mut Mail| text(m.0.body))
+        .register_get("smtputf8", |m: &mut Mail| m.0.smtputf8)
+        .register_get("parameters", |m: &mut Mail| parameters(&m.0))
+        .register_get("recipients", |m: &mut Mail| recipients(&m.0.recipients))
+        .register_get("discarded", |m: &mut Mail| recipients(&m.0.discarded))
+        .register_get("spf", |call: NativeCallContext<'_>, _: &mut Mail| spf(&call, Question::Spf))
+        .register_get("helo_spf", |call: NativeCallContext<'_>, _: &mut Mail| spf(&call, Question::HeloSpf));
+    engine.register_type_with_name::<Rcpt>("Rcpt").register_get("is_ours", |r: &mut Rcpt| r.0.is_ours);
+    engine
+        .register_type_with_name::<Spf>("Spf")
+        .register_get("result", |s: &mut Spf| text(s.0.result.name()))
+        .register_get("domain", |s: &mut Spf| text(&s.0.domain))
+        .register_get("record", |s: &mut Spf| text(&s.0.record));
+}
+
+/// By keyword in lower case; a keyword without a value has an empty one.
+fn parameters(mail: &MailScene) -> Map {
+    let pairs = mail.parameters.iter();
+    pairs
+        .map(|param| {
+            let value = ImmutableString::from(param.value.as_deref().unwrap_or_default());
+            (param.keyword.to_lowercase().into(), Dynamic::from(value))
+        })
+        .collect()
+}
+
+fn recipients(all: &[Arc<RcptScene>]) -> Array {
+    all.iter().map(|rcpt| Dynamic::from(Rcpt(Arc::clone(rcpt)))).collect()
+}
+
+/// The result of an SPF check, which [`super::message`] gives too.
+pub(super) fn spf(call: &NativeCallContext<'_>, question: Question) -> Result<Dynamic, Box<EvalAltResult>> {
+    let known = Turn::of(call)?.fact(call, question)?;
+    let spf = if let Known::Spf(spf) = known { spf } else { Arc::new(broken_spf()) };
+    Ok(Dynamic::from(Spf(spf)))
+}
+
+/// An answer of another kind than the question: nothing is known.
+fn broken_spf() -> results::Spf {
+    results::Spf { result: results::CheckResult::TempError, ..results::Spf::default() }
+}

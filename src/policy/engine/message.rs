@@ -1,0 +1,155 @@
+//! `message`: the header as scripts read it, and the results of DKIM and DMARC.
+
+use std::sync::{Arc, OnceLock};
+
+use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallContext};
+
+use super::super::memory::Known;
+use super::super::question::Question;
+use super::super::scene::{self, MessageScene};
+use super::super::turn::Turn;
+use super::addresses::Address;
+use super::mail::spf;
+use super::session::{count, text};
+use crate::checks::results;
+use crate::message::from::{Addresses, MAX_ADDRESSES};
+
+/// `message`. Address fields are parsed when they are first read, once for all policies.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Message(Arc<View>);
+
+#[derive(Debug)]
+struct View {
+    scene: Arc<MessageScene>,
+    from: OnceLock<From>,
+}
+
+/// What the From fields say.
+#[derive(Debug)]
+struct From {
+    addresses: Array,
+    grouped: bool,
+}
+
+/// An entry of `message.dkim`.
+#[derive(Clone, Debug)]
+struct Dkim(Arc<Vec<results::Dkim>>, usize);
+
+/// `message.dmarc`.
+#[derive(Clone, Debug)]
+struct Dmarc(Arc<results::Dmarc>);
+
+impl Message {
+    pub(in super::super) fn new(scene: &Arc<MessageScene>) -> Self {
+        Self(Arc::new(View { scene: Arc::clone(scene), from: OnceLock::new() }))
+    }
+
+    fn from(&self) -> &From {
+        self.0.from.get_or_init(|| {
+            let found = self.0.scene.header.from_addresses();
+            From { grouped: found.grouped, addresses: array(found) }
+        })
+    }
+
+    fn addresses(&self, name: &str) -> Array {
+        array(self.0.scene.header.addresses(name, MAX_ADDRESSES))
+    }
+}
+
+pub(super) fn register(engine: &mut Engine) {
+    register_fields(engine);
+    register_any_field(engine);
+    register_results(engine);
+}
+
+fn register_fields(engine: &mut Engine) {
+    engine
+        .register_type_with_name::<Message>("Message")
+        .register_get("size", |m: &mut Message| count(m.0.scene.size))
+        .register_get("from", |m: &mut Message| m.from().addresses.clone())
+        .register_get("from_is_group", |m: &mut Message| m.from().grouped)
+        .register_get("to", |m: &mut Message| m.addresses("to"))
+        .register_get("cc", |m: &mut Message| m.addresses("cc"))
+        .register_get("reply_to", |m: &mut Message| m.addresses("reply-to"))
+        .register_get("subject", |m: &mut Message| ImmutableString::from(m.0.scene.header.subject()))
+        .register_get("date", |m: &mut Message| {
+            m.0.scene.header.date().map_or_else(ImmutableString::new, |date| date.to_string().into())
+        })
+        .register_get("message_id", |m: &mut Message| {
+            m.0.scene.header.message_id().map_or_else(ImmutableString::new, ImmutableString::from)
+        });
+}
+
+fn register_any_field(engine: &mut Engine) {
+    engine
+        .register_get("header_size", |m: &mut Message| count(m.0.scene.header.len() as u64))
+        .register_get("received_count", |m: &mut Message| count(m.0.scene.header.count("received") as u64))
+        .register_get("header_names", |m: &mut Message| header_names(&m.0.scene))
+        .register_fn("header", |m: &mut Message, name: ImmutableString| {
+            let first = m.0.scene.header.named(&name).next();
+            first.map_or_else(ImmutableString::new, |field| field.decoded().into())
+        })
+        .register_fn("headers", |m: &mut Message, name: ImmutableString| -> Array {
+            m.0.scene.header.named(&name).map(|field| Dynamic::from(field.decoded())).collect()
+        })
+        .register_fn("raw_headers", |m: &mut Message, name: ImmutableString| -> Array {
+            let fields = m.0.scene.header.named(&name);
+            fields.map(|field| String::from_utf8_lossy(field.raw_value()).into_owned().into()).collect()
+        });
+}
+
+fn register_results(engine: &mut Engine) {
+    engine
+        .register_get("spf", |call: NativeCallContext<'_>, _: &mut Message| spf(&call, Question::Spf))
+        .register_get("dkim", |call: NativeCallContext<'_>, _: &mut Message| dkim(&call))
+        .register_get("dmarc", |call: NativeCallContext<'_>, _: &mut Message| dmarc(&call));
+    engine
+        .register_type_with_name::<Dkim>("Dkim")
+        .register_get("result", |d: &mut Dkim| d.part(|dkim| dkim.result.name()))
+        .register_get("domain", |d: &mut Dkim| d.part(|dkim| &dkim.domain))
+        .register_get("selector", |d: &mut Dkim| d.part(|dkim| &dkim.selector))
+        .register_get("algorithm", |d: &mut Dkim| d.part(|dkim| dkim.algorithm))
+        .register_get("reason", |d: &mut Dkim| d.part(|dkim| dkim.reason));
+    engine
+        .register_type_with_name::<Dmarc>("Dmarc")
+        .register_get("result", |d: &mut Dmarc| text(d.0.result.name()))
+        .register_get("policy", |d: &mut Dmarc| text(d.0.policy.name()))
+        .register_get("domain", |d: &mut Dmarc| text(&d.0.domain))
+        .register_get("testing", |d: &mut Dmarc| d.0.testing);
+}
+
+impl Dkim {
+    fn part(&self, of: impl Fn(&results::Dkim) -> &str) -> ImmutableString {
+        self.0.get(self.1).map_or_else(ImmutableString::new, |dkim| text(of(dkim)))
+    }
+}
+
+fn dkim(call: &NativeCallContext<'_>) -> Result<Array, Box<EvalAltResult>> {
+    let Known::Dkim(all) = Turn::of(call)?.fact(call, Question::Dkim)? else { return Ok(Array::new()) };
+    Ok((0..all.len()).map(|index| Dynamic::from(Dkim(Arc::clone(&all), index))).collect())
+}
+
+fn dmarc(call: &NativeCallContext<'_>) -> Result<Dmarc, Box<EvalAltResult>> {
+    let known = Turn::of(call)?.fact(call, Question::Dmarc)?;
+    Ok(Dmarc(if let Known::Dmarc(dmarc) = known { dmarc } else { Arc::new(broken_dmarc()) }))
+}
+
+/// An answer of another kind than the question: nothing is known.
+fn broken_dmarc() -> results::Dmarc {
+    results::Dmarc { result: results::CheckResult::TempError, ..results::Dmarc::default() }
+}
+
+fn array(found: Addresses) -> Array {
+    let addresses = found.list.into_iter();
+    addresses
+        .map(|one| scene::Address::of_header(&one.local_part, &one.domain, &one.display))
+        .map(|address| Dynamic::from(Address::new(address)))
+        .collect()
+}
+
+/// Every name once, in lower case, in the order of the header.
+fn header_names(scene: &MessageScene) -> Array {
+    let mut seen = std::collections::HashSet::new();
+    let names = scene.header.fields().map(|field| field.name());
+    names.filter(|name| seen.insert(*name)).map(|name| Dynamic::from(text(name))).collect()
+}

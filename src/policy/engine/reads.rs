@@ -1,0 +1,64 @@
+//! `setting`, `list`, `noted`: what belongs to the policy or was left by another one.
+
+use std::sync::Arc;
+
+use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallContext};
+
+use super::super::lists::EntrySet;
+use super::super::memory::NoteValue;
+use super::super::turn::{Turn, fault};
+use super::addresses::Address;
+use super::mail::Rcpt;
+
+/// What `list("name")` gives: something to ask with `in`.
+#[derive(Clone, Debug)]
+struct List(Arc<EntrySet>);
+
+pub(super) fn register(engine: &mut Engine) {
+    engine.register_type_with_name::<List>("List");
+    engine.register_fn("setting", |call: NativeCallContext<'_>, name: ImmutableString| setting(&call, &name));
+    // A recipient's domain may have settings of its own one day; until then they are the policy's.
+    engine.register_fn("setting", |call: NativeCallContext<'_>, _: &mut Rcpt, name: ImmutableString| {
+        setting(&call, &name)
+    });
+    engine.register_fn("list", |call: NativeCallContext<'_>, name: ImmutableString| list(&call, &name));
+    engine.register_fn("noted", |call: NativeCallContext<'_>, key: ImmutableString| {
+        Ok::<_, Box<EvalAltResult>>(note_or_empty(Turn::of(&call)?.noted(&key)))
+    });
+    engine.register_fn("noted", |call: NativeCallContext<'_>, rcpt: &mut Rcpt, key: ImmutableString| {
+        noted_of(&call, rcpt, &key)
+    });
+    engine.register_fn("contains", |list: &mut List, text: ImmutableString| list.0.contains(&text));
+    engine.register_fn("contains", |list: &mut List, address: Address| list.0.contains(address.address()));
+    engine.register_fn("contains", |list: &mut List, rcpt: Rcpt| list.0.contains(rcpt.0.address.address()));
+}
+
+fn setting(call: &NativeCallContext<'_>, name: &str) -> Result<Dynamic, Box<EvalAltResult>> {
+    let turn = Turn::of(call)?;
+    let value = turn.policy().and_then(|policy| policy.settings.get(name).cloned());
+    value.ok_or_else(|| fault(call, format!("no setting `{name}` is declared")))
+}
+
+fn list(call: &NativeCallContext<'_>, name: &str) -> Result<List, Box<EvalAltResult>> {
+    let turn = Turn::of(call)?;
+    let set = turn.0.policies.list(name).cloned();
+    set.map(List).ok_or_else(|| fault(call, format!("no list `{name}` is configured")))
+}
+
+/// A note that was left at `rcpt` for this recipient.
+fn noted_of(call: &NativeCallContext<'_>, rcpt: &Rcpt, key: &str) -> Result<Dynamic, Box<EvalAltResult>> {
+    let turn = Turn::of(call)?;
+    let sees_shadow = turn.sees_shadow();
+    let scope = turn.0.kept.recipient(rcpt.0.address.address());
+    Ok(note_or_empty(scope.and_then(|scope| scope.note(key, sees_shadow)).cloned()))
+}
+
+fn note_or_empty(value: Option<NoteValue>) -> Dynamic {
+    match value {
+        Some(NoteValue::Text(text)) => text.into(),
+        Some(NoteValue::Integer(number)) => number.into(),
+        Some(NoteValue::Float(number)) => number.into(),
+        Some(NoteValue::Bool(truth)) => truth.into(),
+        None => Dynamic::from(ImmutableString::new()),
+    }
+}

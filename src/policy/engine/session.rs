@@ -1,0 +1,94 @@
+//! `session` and what hangs on it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rhai::{Engine, ImmutableString};
+
+use super::super::scene::SessionScene;
+use super::functions::network_of;
+
+/// `session`.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Session(pub(in super::super) Arc<SessionScene>);
+
+/// `session.client`.
+#[derive(Clone, Debug)]
+struct Client(Arc<SessionScene>);
+
+/// `session.auth`.
+#[derive(Clone, Debug)]
+struct Auth(Arc<SessionScene>);
+
+/// `session.tls`.
+#[derive(Clone, Debug)]
+struct Tls(Arc<SessionScene>);
+
+pub(super) fn register(engine: &mut Engine) {
+    register_session(engine);
+    register_client(engine);
+    register_auth(engine);
+    register_tls(engine);
+}
+
+fn register_session(engine: &mut Engine) {
+    engine
+        .register_type_with_name::<Session>("Session")
+        .register_get("id", |s: &mut Session| text(&s.0.id))
+        .register_get("listener", |s: &mut Session| text(&s.0.listener))
+        .register_get("hostname", |s: &mut Session| text(&s.0.hostname))
+        .register_get("helo", |s: &mut Session| text(&s.0.helo))
+        .register_get("helo_verb", |s: &mut Session| text(s.0.helo_verb))
+        .register_get("inside", |s: &mut Session| s.0.is_inside())
+        .register_get("trusted", |s: &mut Session| s.0.trusted)
+        .register_get("client", |s: &mut Session| Client(Arc::clone(&s.0)))
+        .register_get("auth", |s: &mut Session| Auth(Arc::clone(&s.0)))
+        .register_get("tls", |s: &mut Session| Tls(Arc::clone(&s.0)))
+        .register_get("recipients_refused", |s: &mut Session| count(s.0.recipients_refused))
+        .register_get("errors", |s: &mut Session| count(s.0.errors))
+        .register_get("transactions", |s: &mut Session| count(s.0.transactions));
+}
+
+fn register_client(engine: &mut Engine) {
+    engine
+        .register_type_with_name::<Client>("Client")
+        .register_get("ip", |c: &mut Client| ImmutableString::from(c.0.client.ip.to_string()))
+        .register_get("port", |c: &mut Client| i64::from(c.0.client.port))
+        .register_get("network", |c: &mut Client| ImmutableString::from(usual_network(c.0.client.ip)))
+        .register_get("name", |c: &mut Client| text(&c.0.client.name));
+}
+
+fn register_auth(engine: &mut Engine) {
+    engine
+        .register_type_with_name::<Auth>("Auth")
+        .register_get("user", |a: &mut Auth| text(&a.0.auth.user))
+        .register_get("mechanism", |a: &mut Auth| text(&a.0.auth.mechanism));
+}
+
+fn register_tls(engine: &mut Engine) {
+    fn part(session: &SessionScene, of: impl Fn(&super::super::scene::TlsScene) -> &str) -> ImmutableString {
+        session.tls.as_ref().map_or_else(ImmutableString::new, |tls| text(of(tls)))
+    }
+    engine
+        .register_type_with_name::<Tls>("Tls")
+        .register_get("active", |t: &mut Tls| t.0.tls.is_some())
+        .register_get("version", |t: &mut Tls| part(&t.0, |tls| &tls.version))
+        .register_get("cipher", |t: &mut Tls| part(&t.0, |tls| &tls.cipher))
+        .register_get("sni", |t: &mut Tls| part(&t.0, |tls| &tls.sni))
+        .register_get("client_name", |t: &mut Tls| part(&t.0, |tls| &tls.client_name))
+        .register_get("verified", |t: &mut Tls| t.0.tls.as_ref().is_some_and(|tls| tls.verified));
+}
+
+/// What one operator usually has: a /24 of IPv4, a /64 of IPv6.
+fn usual_network(ip: IpAddr) -> String {
+    network_of(ip, 24, 64).unwrap_or_default()
+}
+
+pub(super) fn text(text: &str) -> ImmutableString {
+    text.into()
+}
+
+/// Counters that a script sees as whole numbers.
+pub(super) fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

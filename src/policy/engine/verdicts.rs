@@ -1,0 +1,106 @@
+//! `reject`, `defer`, `disconnect`, `discard`: what ends a script.
+
+use std::sync::Arc;
+
+use rhai::{Engine, EvalAltResult, ImmutableString, NativeCallContext};
+
+use super::super::judgement::{Action, Mode, RuleEvent};
+use super::super::turn::{Ruling, Stop, Turn, fault};
+use super::super::words;
+use crate::smtp::reply::EnhancedCode;
+
+type Said = Result<(), Box<EvalAltResult>>;
+
+pub(super) fn register(engine: &mut Engine) {
+    for action in [Action::Reject, Action::Defer, Action::Disconnect] {
+        engine.register_fn(
+            action.name(),
+            move |call: NativeCallContext<'_>, rule: ImmutableString, text: ImmutableString| {
+                say(&call, action, &rule, Codes::default(), &text)
+            },
+        );
+        engine.register_fn(
+            action.name(),
+            move |call: NativeCallContext<'_>,
+                  rule: ImmutableString,
+                  enhanced: ImmutableString,
+                  text: ImmutableString| {
+                say(&call, action, &rule, Codes { code: None, enhanced: Some(&enhanced) }, &text)
+            },
+        );
+        engine.register_fn(
+            action.name(),
+            move |call: NativeCallContext<'_>,
+                  rule: ImmutableString,
+                  code: i64,
+                  enhanced: ImmutableString,
+                  text: ImmutableString| {
+                say(&call, action, &rule, Codes { code: Some(code), enhanced: Some(&enhanced) }, &text)
+            },
+        );
+    }
+    engine.register_fn(
+        Action::Discard.name(),
+        |call: NativeCallContext<'_>, rule: ImmutableString, reason: ImmutableString| {
+            say(&call, Action::Discard, &rule, Codes::default(), &reason)
+        },
+    );
+}
+
+/// The codes as the script gave them.
+#[derive(Clone, Copy, Default)]
+struct Codes<'a> {
+    code: Option<i64>,
+    enhanced: Option<&'a str>,
+}
+
+/// A rule fires: enforced it ends the script, in shadow it is noted down and the script goes on.
+fn say(call: &NativeCallContext<'_>, action: Action, rule: &str, codes: Codes<'_>, text: &str) -> Said {
+    let turn = Turn::of(call)?;
+    let Some((rule, mode)) = turn.rule(rule) else {
+        return Err(fault(call, format!("no rule `{rule}` is known here")));
+    };
+    match mode {
+        Mode::Off => Ok(()),
+        Mode::Shadow => {
+            shadow(&turn, RuleEvent { rule, action, mode, place: turn.place(call), after: None });
+            Ok(())
+        }
+        Mode::Enforce => {
+            let ruling = ruling(call, &turn, rule, action, codes, text)?;
+            Err(turn.stop(call, Stop::Ruled(ruling)))
+        }
+    }
+}
+
+/// Notes down a rule in shadow, once in a run.
+fn shadow(turn: &Turn, mut event: RuleEvent) {
+    let mut state = turn.state();
+    let events = &mut state.draft.events;
+    if events.iter().any(|old| old.rule == event.rule && old.action == event.action) {
+        return;
+    }
+    event.after = events.first().map(|first| first.rule.clone());
+    events.push(event);
+}
+
+fn ruling(
+    call: &NativeCallContext<'_>,
+    turn: &Turn,
+    rule: Arc<str>,
+    action: Action,
+    codes: Codes<'_>,
+    text: &str,
+) -> Result<Ruling, Box<EvalAltResult>> {
+    // A CR LF of the client's in a reply would be another reply.
+    if text.chars().any(char::is_control) {
+        return Err(fault(call, "the text of a reply must not have control characters"));
+    }
+    let (default_code, default_enhanced) = words::default_codes(action);
+    let code = codes.code.map_or(Some(default_code), |code| u16::try_from(code).ok());
+    let enhanced = codes.enhanced.map_or(Some(default_enhanced), EnhancedCode::parse);
+    let (Some(code), Some(enhanced)) = (code, enhanced) else {
+        return Err(fault(call, "this is no reply code or no enhanced code"));
+    };
+    Ok(Ruling { rule, action, code, enhanced, text: text.to_owned(), place: turn.place(call) })
+}

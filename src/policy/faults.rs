@@ -1,0 +1,83 @@
+//! Why a script failed, and where, out of what Rhai says.
+
+use rhai::{EvalAltResult, Position};
+
+use super::judgement::{FaultKind, ScriptFault};
+use super::policies::Policy;
+use super::turn::{Fault, Stop};
+
+/// The longest message, in characters: it may hold text of the client's.
+const MAX_MESSAGE: usize = 400;
+
+/// The fault behind an error of Rhai's.
+pub(super) fn of_error(policy: &Policy, error: EvalAltResult) -> ScriptFault {
+    let mut file = policy.file.to_string();
+    let mut error = error;
+    let mut position = error.position();
+    while let EvalAltResult::ErrorInFunctionCall(_, source, inner, _) = error {
+        error = *inner;
+        if !error.position().is_none() {
+            position = error.position();
+            file = if source.is_empty() { file } else { source };
+        }
+    }
+    let kind = kind(&error);
+    fault(policy, kind, place(&file, position), &message(&mut error))
+}
+
+/// The time budget is used up. Rhai does not say where the script was.
+pub(super) fn out_of_time(policy: &Policy) -> ScriptFault {
+    exhausted(policy, FaultKind::Time, "the time budget is used up")
+}
+
+/// A budget is used up.
+pub(super) fn exhausted(policy: &Policy, kind: FaultKind, message: &str) -> ScriptFault {
+    fault(policy, kind, policy.file.to_string(), message)
+}
+
+/// A function of the host's panicked.
+pub(super) fn panicked(policy: &Policy) -> ScriptFault {
+    let message = "a function of Gatepost's own panicked; please report it";
+    fault(policy, FaultKind::Panic, policy.file.to_string(), message)
+}
+
+fn fault(policy: &Policy, kind: FaultKind, place: String, message: &str) -> ScriptFault {
+    let message = message.chars().take(MAX_MESSAGE).collect();
+    ScriptFault { policy: policy.name.clone(), kind, place, message }
+}
+
+fn kind(error: &EvalAltResult) -> FaultKind {
+    match error {
+        EvalAltResult::ErrorTerminated(..) => FaultKind::Time,
+        EvalAltResult::ErrorTooManyOperations(_) => FaultKind::Operations,
+        EvalAltResult::ErrorDataTooLarge(..) | EvalAltResult::ErrorTooManyVariables(_) => FaultKind::Size,
+        EvalAltResult::ErrorStackOverflow(_) => FaultKind::Depth,
+        EvalAltResult::ErrorRuntime(thrown, _) => {
+            thrown.read_lock::<Fault>().map_or(FaultKind::Thrown, |fault| fault.kind)
+        }
+        _ => FaultKind::Script,
+    }
+}
+
+/// The error in words, without its place.
+fn message(error: &mut EvalAltResult) -> String {
+    _ = error.take_position();
+    match error {
+        EvalAltResult::ErrorRuntime(thrown, _) => match thrown.read_lock::<Fault>() {
+            Some(fault) => fault.message.clone(),
+            None => thrown.to_string(),
+        },
+        EvalAltResult::ErrorTerminated(stop, _) if stop.is::<Stop>() => {
+            "the time budget is used up".to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+fn place(file: &str, position: Position) -> String {
+    match (position.line(), position.position()) {
+        (Some(line), Some(column)) => format!("{file}:{line}:{column}"),
+        (Some(line), None) => format!("{file}:{line}"),
+        _ => file.to_owned(),
+    }
+}

@@ -1,0 +1,250 @@
+//! What comes out of a stage: the verdict, and everything that the operator wants to know about it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::message::edit::NewField;
+use crate::session::stage::Verdict;
+
+/// How far a rule's word counts.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Mode {
+    /// It decides.
+    #[default]
+    Enforce,
+    /// It is evaluated, counted and logged, and decides nothing.
+    Shadow,
+    /// It says nothing.
+    Off,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Enforce, Self::Shadow, Self::Off];
+
+    /// The word in policies, configuration and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Shadow => "shadow",
+            Self::Off => "off",
+        }
+    }
+
+    /// The mode with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+}
+
+/// What a rule does when it fires.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Action {
+    /// `reject`: a 5yz reply.
+    Reject,
+    /// `defer`: a 4yz reply.
+    Defer,
+    /// `disconnect`: a reply, and the connection closes.
+    Disconnect,
+    /// `discard`: 250, and the mail vanishes.
+    Discard,
+    /// `limit_size`: 552 when the message turns out to be larger.
+    LimitSize,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: [Self; 5] = [Self::Reject, Self::Defer, Self::Disconnect, Self::Discard, Self::LimitSize];
+
+    /// The word in policies and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::Defer => "defer",
+            Self::Disconnect => "disconnect",
+            Self::Discard => "discard",
+            Self::LimitSize => "limit_size",
+        }
+    }
+
+    /// The word for what a rule in this mode does: [`name`](Self::name) or [`would_name`](Self::would_name).
+    pub const fn name_in(self, mode: Mode) -> &'static str {
+        match mode {
+            Mode::Enforce => self.name(),
+            Mode::Shadow | Mode::Off => self.would_name(),
+        }
+    }
+
+    /// The word for what a rule in [`Mode::Shadow`] would have done.
+    pub const fn would_name(self) -> &'static str {
+        match self {
+            Self::Reject => "would_reject",
+            Self::Defer => "would_defer",
+            Self::Disconnect => "would_disconnect",
+            Self::Discard => "would_discard",
+            Self::LimitSize => "would_limit_size",
+        }
+    }
+}
+
+/// The outcome of one stage.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// What is to happen.
+    pub verdict: Verdict,
+    /// What policies ordered beside it. They count whatever the verdict is.
+    pub effects: Effects,
+    /// The rules that fired, in order; at most one of them is enforced, and then it is the last.
+    pub events: Vec<RuleEvent>,
+    /// The effects that policies in shadow asked for, in words.
+    pub withheld: Vec<Withheld>,
+    /// The scripts that failed, in order.
+    pub errors: Vec<ScriptFault>,
+    /// How long each policy that had a say took.
+    pub timings: Vec<Timing>,
+}
+
+impl Judgement {
+    /// "No objection", from nobody.
+    pub(super) const fn pass() -> Self {
+        Self {
+            verdict: Verdict::Pass,
+            effects: Effects { headers: Vec::new(), dmarc_override: None },
+            events: Vec::new(),
+            withheld: Vec::new(),
+            errors: Vec::new(),
+            timings: Vec::new(),
+        }
+    }
+}
+
+/// Orders that end no script. Notes, skips, tags and size limits are kept by [`super::Memory`].
+#[derive(Clone, Debug, Default)]
+pub struct Effects {
+    /// Header fields to add and to remove, in the order in which they were asked for. Only at `message`.
+    pub headers: Vec<HeaderEdit>,
+    /// Why a DMARC failure does not count, for `Authentication-Results` and reports (RFC 9990). Only at `message`.
+    pub dmarc_override: Option<String>,
+}
+
+/// One change to the message's header.
+#[derive(Clone, Debug)]
+pub enum HeaderEdit {
+    /// Put this field above all others.
+    Prepend(NewField),
+    /// Put this field below all others.
+    Append(NewField),
+    /// Take out every field of this name (lower case).
+    Remove(String),
+}
+
+/// A rule that fired.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RuleEvent {
+    /// `policy.rule`.
+    pub rule: Arc<str>,
+    /// What it does.
+    pub action: Action,
+    /// Enforced or in shadow.
+    pub mode: Mode,
+    /// `file:line` of the verdict.
+    pub place: Arc<str>,
+    /// The rule in shadow that fired earlier in the same run: if it were enforced, this one would not have had a turn.
+    pub after: Option<Arc<str>>,
+}
+
+impl RuleEvent {
+    /// The action in metrics: `reject`, or `would_reject` in shadow.
+    pub const fn action_name(&self) -> &'static str {
+        self.action.name_in(self.mode)
+    }
+}
+
+/// An effect that was not applied, because its policy is in shadow.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Withheld {
+    /// The policy, or `policy.rule` where the effect names a rule.
+    pub by: Arc<str>,
+    /// The effect, such as `tag dmarc=quarantine`; control characters are not escaped.
+    pub effect: String,
+}
+
+/// A script that failed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ScriptFault {
+    /// The policy.
+    pub policy: Arc<str>,
+    /// The kind of failure.
+    pub kind: FaultKind,
+    /// `file:line:column`; without line and column where the engine knows none (exhausted budgets).
+    pub place: String,
+    /// What happened, at most 400 characters. It may hold text of the client's.
+    pub message: String,
+}
+
+/// How a script can fail.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum FaultKind {
+    /// A runtime error: a misspelt property, a wrong type, an index out of bounds.
+    Script,
+    /// The script's own `throw`.
+    Thrown,
+    /// The time budget is used up.
+    Time,
+    /// The operations are used up.
+    Operations,
+    /// It asked for too many facts.
+    Facts,
+    /// A text, array, map or note grew too large.
+    Size,
+    /// Functions called each other too deeply.
+    Depth,
+    /// A function of Gatepost's own panicked: a bug.
+    Panic,
+}
+
+impl FaultKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::Script,
+        Self::Thrown,
+        Self::Time,
+        Self::Operations,
+        Self::Facts,
+        Self::Size,
+        Self::Depth,
+        Self::Panic,
+    ];
+
+    /// The name in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Script => "script",
+            Self::Thrown => "thrown",
+            Self::Time => "time",
+            Self::Operations => "operations",
+            Self::Facts => "facts",
+            Self::Size => "size",
+            Self::Depth => "depth",
+            Self::Panic => "panic",
+        }
+    }
+
+    /// Whether a budget is exhausted. A sender chooses how much work its mail makes, so that such a fault always defers,
+    /// whatever `on_error` says.
+    pub const fn is_budget(self) -> bool {
+        match self {
+            Self::Time | Self::Operations | Self::Facts | Self::Size | Self::Depth => true,
+            Self::Script | Self::Thrown | Self::Panic => false,
+        }
+    }
+}
+
+/// How long a policy took at one stage.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Timing {
+    /// The policy.
+    pub policy: Arc<str>,
+    /// CPU time of the thread, summed over the reruns.
+    pub spent: Duration,
+}

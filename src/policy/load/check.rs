@@ -1,0 +1,341 @@
+//! What makes a script unsafe, found before it runs.
+
+use std::collections::BTreeSet;
+
+use rhai::Position;
+
+use super::super::judgement::Action;
+use super::super::words::{self, FORBIDDEN, Named, Nature, PLAIN_FACTS, Word};
+use super::file::ScriptFile;
+use super::suggest;
+use super::survey::{Argument, Call, Function, Literal, Survey};
+use crate::diagnostic::Diagnostic;
+use crate::session::stage::Stage;
+use crate::smtp::reply::{Code, EnhancedCode};
+
+/// Everything of the host's that a script can call by name.
+pub(super) type HostNames = BTreeSet<String>;
+
+/// What a script names, for the checks that need the other files or the configuration.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    pub(super) rules: Vec<RuleSite>,
+    /// The targets of `skip`, with the stages at which they are skipped.
+    pub(super) targets: Vec<(String, Position, Vec<Stage>)>,
+    pub(super) settings: Vec<(String, Position)>,
+    pub(super) lists: Vec<(String, Position)>,
+    pub(super) regexes: Vec<(String, Position)>,
+}
+
+/// A call that names a rule.
+#[derive(Debug)]
+pub(super) struct RuleSite {
+    pub(super) rule: String,
+    pub(super) action: Action,
+    pub(super) code: u16,
+    pub(super) stages: Vec<Stage>,
+    pub(super) position: Position,
+}
+
+/// What a file is to Gatepost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Role {
+    Policy,
+    Library,
+}
+
+/// Checks every function of a script and collects what it names.
+pub(super) fn check(
+    file: &ScriptFile,
+    survey: &Survey,
+    role: Role,
+    host: &HostNames,
+    problems: &mut Vec<Diagnostic>,
+) -> Names {
+    let mut check = Check { file, survey, role, host, problems, names: Names::default() };
+    for function in &survey.functions {
+        check.function(function);
+    }
+    check.names
+}
+
+struct Check<'a> {
+    file: &'a ScriptFile,
+    survey: &'a Survey,
+    role: Role,
+    host: &'a HostNames,
+    problems: &'a mut Vec<Diagnostic>,
+    names: Names,
+}
+
+impl Check<'_> {
+    fn function(&mut self, function: &Function) {
+        self.definition(function);
+        for position in &function.globals {
+            self.global(*position);
+        }
+        for call in &function.calls {
+            self.call(function, call);
+        }
+    }
+
+    /// A function must not take the place of one of the host's, and a stage's function has the stage's parameters.
+    fn definition(&mut self, function: &Function) {
+        let name = &function.name;
+        let at = function.position;
+        if self.host.contains(name) {
+            let message = format!("this would replace Gatepost's own function `{name}`, in silence");
+            let help = "give it another name";
+            self.problems.push(self.file.error(at, name.len(), message).with_help(help));
+        }
+        if self.role == Role::Library {
+            return;
+        }
+        if let Some(stage) = words::stage_named(name) {
+            let parameters = words::parameters(stage);
+            if function.parameters != parameters.len() {
+                let message = format!("the function of stage `{stage}` has {} parameters", parameters.len());
+                let help = format!("write `fn {stage}({})`", parameters.join(", "));
+                self.problems.push(self.file.error(at, name.len(), message).with_help(help));
+            }
+        } else if !self.survey.is_reached(function) {
+            let problem = self.file.warning(at, name.len(), "no stage's function ever calls this");
+            self.problems.push(suggest(problem, name, Stage::ALL.map(Stage::name)));
+        }
+    }
+
+    /// Constants of a library can be seen inside it; those of a policy are not there when it runs.
+    fn global(&mut self, position: Position) {
+        if self.role == Role::Policy {
+            let message = "a policy's functions cannot see its constants";
+            let help = "declare the value in SETTINGS and read it with `setting(\"name\")`";
+            self.problems.push(self.file.error(position, 1, message).with_help(help));
+        }
+    }
+
+    fn call(&mut self, function: &Function, call: &Call) {
+        match call.word() {
+            Some(word) if self.role == Role::Library && word.nature != Nature::Function => self.impure(call),
+            Some(word) => self.word(function, call, word),
+            None if self.role == Role::Library && PLAIN_FACTS.contains(&call.name.as_str()) => {
+                self.impure(call)
+            }
+            None => self.plain_call(call),
+        }
+    }
+
+    fn impure(&mut self, call: &Call) {
+        let message = format!("a library cannot say `{}`: it takes values and returns values", call.name);
+        self.at_name(call, message, Some("say it in the policy that calls the library"));
+    }
+
+    fn plain_call(&mut self, call: &Call) {
+        let forbidden = FORBIDDEN.iter().find(|(name, _)| *name == call.name && *name != "curry");
+        if let Some((name, why)) = forbidden {
+            return self.at_name(call, format!("a script cannot use `{name}`"), Some(why));
+        }
+        let is_name = call.name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+        let own = || self.survey.functions.iter().map(|function| function.name.as_str());
+        if call.module.is_empty()
+            && is_name
+            && !self.host.contains(&call.name)
+            && !own().any(|name| name == call.name)
+        {
+            let problem = self.file.error(
+                call.position,
+                call.name.len(),
+                format!("there is no function `{}`", call.name),
+            );
+            let candidates = self.host.iter().map(String::as_str).chain(own());
+            self.problems.push(suggest(problem, &call.name, candidates));
+        }
+    }
+
+    fn word(&mut self, function: &Function, call: &Call, word: &Word) {
+        let of_rcpt = ["setting", "noted"].contains(&word.name);
+        if call.is_method && !of_rcpt {
+            let help = format!("write `{}(...)` with all arguments in the brackets", word.name);
+            return self.at_name(call, format!("`{}` is no method", word.name), Some(&help));
+        }
+        let stages = self.survey.stages_of(function);
+        if let Some(stage) = stages.iter().find(|stage| !word.stages.contains(stage)) {
+            let message = format!("`{}` has no effect at stage `{stage}`", word.name);
+            let allowed: Vec<_> = word.stages.iter().map(|stage| stage.name()).collect();
+            return self.at_name(call, message, Some(&format!("it can be used at {}", allowed.join(", "))));
+        }
+        match word.names {
+            Some(Named::Rule) => self.rule(call, word, stages),
+            Some(Named::Target) => self.targets(call, &stages),
+            Some(Named::Setting) => {
+                self.literal(call, "setting").map_or((), |name| self.names.settings.push(name))
+            }
+            Some(Named::List) => self.literal(call, "list").map_or((), |name| self.names.lists.push(name)),
+            Some(Named::Regex) => {
+                self.literal(call, "pattern").map_or((), |regex| self.names.regexes.push(regex))
+            }
+            Some(Named::Override) => self.override_reason(call),
+            None => {}
+        }
+    }
+
+    /// A verdict or an effect with a rule: `(rule, text)`, `(rule, enhanced, text)`, `(rule, code, enhanced, text)`.
+    fn rule(&mut self, call: &Call, word: &Word, stages: Vec<Stage>) {
+        let Some((rule, position)) = self.literal(call, "rule") else { return };
+        if !words::is_name(&rule) || rule == words::ERROR_RULE {
+            let message = format!("`{rule}` cannot be the name of a rule");
+            let help = "use lower-case letters, digits, `-` and `_`; `error` is taken";
+            return self.problems.push(self.file.error(position, rule.len() + 2, message).with_help(help));
+        }
+        let action = match word.nature {
+            Nature::Verdict(action) => action,
+            _ => Action::LimitSize,
+        };
+        let takes_codes = matches!(action, Action::Reject | Action::Defer | Action::Disconnect);
+        let code = if takes_codes { self.codes(call, action) } else { self.two_arguments(call, action) };
+        if let Some(code) = code {
+            self.names.rules.push(RuleSite { rule, action, code, stages, position: call.position });
+        }
+    }
+
+    fn two_arguments(&mut self, call: &Call, action: Action) -> Option<u16> {
+        if call.arguments.len() != 2 {
+            self.at_name(call, format!("`{}` takes two arguments", call.name), None);
+            return None;
+        }
+        Some(words::default_codes(action).0)
+    }
+
+    /// The reply code of a verdict, when everything about its codes is right.
+    fn codes(&mut self, call: &Call, action: Action) -> Option<u16> {
+        let (default_code, default_enhanced) = words::default_codes(action);
+        let (code, enhanced, text) = match call.arguments.as_slice() {
+            [_, text] => (None, None, text),
+            [_, enhanced, text] => (None, Some(enhanced), text),
+            [_, code, enhanced, text] => (Some(code), Some(enhanced), text),
+            _ => {
+                let message = format!(
+                    "`{}` takes (rule, text), (rule, enhanced code, text) or (rule, code, enhanced code, text)",
+                    call.name
+                );
+                self.at_name(call, message, None);
+                return None;
+            }
+        };
+        let code = code.map_or(Some(default_code), |code| self.code(code, action));
+        let enhanced = enhanced.map_or(Some(default_enhanced), |enhanced| self.enhanced(enhanced));
+        self.no_code_as_text(text);
+        let (code, enhanced) = (code?, enhanced?);
+        if u16::from(enhanced.class) != code / 100 {
+            let message = format!("the enhanced code {enhanced} does not belong to the code {code}");
+            let help = format!("with {code} it begins with {}", code / 100);
+            self.at_name(call, message, Some(&help));
+            return None;
+        }
+        Some(code)
+    }
+
+    fn code(&mut self, argument: &Argument, action: Action) -> Option<u16> {
+        let (allowed, help): (fn(u16) -> bool, _) = match action {
+            Action::Defer => (|code| code / 100 == 4, "`defer` has a code from 400 to 499, such as 451"),
+            Action::Disconnect => {
+                (|code| code == 421 || code / 100 == 5, "`disconnect` has 421, or a code from 500 to 599")
+            }
+            _ => (|code| code / 100 == 5, "`reject` has a code from 500 to 599, such as 550"),
+        };
+        let code = match argument.value {
+            Literal::Integer(code) => u16::try_from(code).ok(),
+            _ => None,
+        };
+        let code = code.filter(|code| allowed(*code) && Code::new(*code).is_some());
+        if code.is_none() {
+            let problem =
+                self.file.error(argument.position, 1, "this is not a reply code that can stand here");
+            self.problems.push(problem.with_help(format!("{help}, written out")));
+        }
+        code
+    }
+
+    fn enhanced(&mut self, argument: &Argument) -> Option<EnhancedCode> {
+        let code = match &argument.value {
+            Literal::Text(text) => EnhancedCode::parse(text),
+            _ => None,
+        };
+        if code.is_none() {
+            let problem = self.file.error(argument.position, 1, "this is no enhanced status code");
+            self.problems.push(problem.with_help("write it out, such as \"5.7.1\" (RFC 3463)"));
+        }
+        code
+    }
+
+    /// `reject("rule", "5.7.1")`: the text was forgotten.
+    fn no_code_as_text(&mut self, argument: &Argument) {
+        if let Literal::Text(text) = &argument.value
+            && EnhancedCode::parse(text).is_some()
+        {
+            let problem = self.file.error(
+                argument.position,
+                text.len() + 2,
+                "the last argument is the text for the client",
+            );
+            self.problems.push(problem.with_help("add a text in plain words behind the code"));
+        }
+    }
+
+    fn targets(&mut self, call: &Call, stages: &[Stage]) {
+        if call.arguments.is_empty() || call.arguments.len() > 8 {
+            return self.at_name(call, "`skip` takes one to eight policies or rules".to_owned(), None);
+        }
+        for argument in &call.arguments {
+            if let Some((target, position)) = self.literal_argument(call, argument, "policy or rule") {
+                self.names.targets.push((target, position, stages.to_vec()));
+            }
+        }
+    }
+
+    fn override_reason(&mut self, call: &Call) {
+        let Some((reason, position)) = self.literal(call, "reason") else { return };
+        if !words::OVERRIDES.contains(&reason.as_str()) {
+            let problem =
+                self.file.error(position, reason.len() + 2, format!("RFC 9990 knows no reason `{reason}`"));
+            let help = format!("it knows {}", words::OVERRIDES.join(", "));
+            self.problems.push(problem.with_help(help));
+        }
+    }
+
+    /// The first argument, which must be written out.
+    fn literal(&mut self, call: &Call, what: &str) -> Option<(String, Position)> {
+        let Some(first) = call.arguments.first() else {
+            self.at_name(call, format!("`{}` needs the name of a {what}", call.name), None);
+            return None;
+        };
+        self.literal_argument(call, first, what)
+    }
+
+    fn literal_argument(
+        &mut self,
+        call: &Call,
+        argument: &Argument,
+        what: &str,
+    ) -> Option<(String, Position)> {
+        let help = match &argument.value {
+            Literal::Text(text) => return Some((text.clone(), argument.position)),
+            Literal::Character(c) => {
+                format!("'{c}' is a single character; a text has double quotes: \"{c}\"")
+            }
+            Literal::Integer(_) | Literal::Other => {
+                "so that every name is known before the first mail comes".to_owned()
+            }
+        };
+        let message = format!("the {what} of `{}` must be written out as a text in double quotes", call.name);
+        self.problems.push(self.file.error(argument.position, 1, message).with_help(help));
+        None
+    }
+
+    fn at_name(&mut self, call: &Call, message: String, help: Option<&str>) {
+        let problem = self.file.error(call.position, call.name.chars().count(), message);
+        self.problems.push(match help {
+            Some(help) => problem.with_help(help),
+            None => problem,
+        });
+    }
+}

@@ -1,0 +1,130 @@
+//! Files read whole, once, within bounds; and diagnostics about places in them.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rhai::Position;
+
+use crate::diagnostic::{self, Diagnostic};
+
+/// The largest script, in octets.
+pub(super) const MAX_SCRIPT: u64 = 256 * 1024;
+/// Scripts in one folder.
+const MAX_SCRIPTS: usize = 1_000;
+
+/// One script as it was read.
+#[derive(Clone, Debug)]
+pub(super) struct ScriptFile {
+    /// Relative to the policies' folder: `10-helo.rhai`, `lib/net.rhai`.
+    pub(super) name: Arc<str>,
+    pub(super) path: PathBuf,
+    pub(super) text: Arc<str>,
+}
+
+impl ScriptFile {
+    /// `helo` of `10-helo.rhai`, `net` of `lib/net.rhai`.
+    pub(super) fn stem(&self) -> &str {
+        let base = self.name.rsplit_once('/').map_or(&*self.name, |(_, base)| base);
+        let base = base.strip_suffix(".rhai").unwrap_or(base);
+        let without_number = base.trim_start_matches(|c: char| c.is_ascii_digit());
+        if without_number.len() < base.len() {
+            without_number.strip_prefix('-').unwrap_or(base)
+        } else {
+            base
+        }
+    }
+
+    /// An error at `len` characters from `position` on.
+    pub(super) fn error(&self, position: Position, len: usize, message: impl Into<String>) -> Diagnostic {
+        self.place(Diagnostic::error(&self.path, message), position, len)
+    }
+
+    /// A warning at `len` characters from `position` on.
+    pub(super) fn warning(&self, position: Position, len: usize, message: impl Into<String>) -> Diagnostic {
+        self.place(Diagnostic::warning(&self.path, message), position, len)
+    }
+
+    fn place(&self, diagnostic: Diagnostic, position: Position, len: usize) -> Diagnostic {
+        match position.line() {
+            Some(line) => {
+                let column = position.position().unwrap_or(1);
+                diagnostic.at(&self.text, diagnostic::Position::new(line, column, len))
+            }
+            None => diagnostic,
+        }
+    }
+
+    /// Where the name of a function stands whose body begins at `body`: the tree does not keep it.
+    pub(super) fn position_of_function(&self, name: &str, body: Position) -> Position {
+        let Some(body_line) = body.line() else { return body };
+        let lines = self.text.split('\n').enumerate().take(body_line);
+        let found = lines.filter_map(|(index, line)| {
+            let (before, after) = line.split_once("fn ")?;
+            let named = after.trim_start().strip_prefix(name)?;
+            let column = before.chars().count() + 4 + (after.len() - after.trim_start().len());
+            named.trim_start().starts_with('(').then_some((index + 1, column))
+        });
+        let Some((line, column)) = found.last() else { return body };
+        match (u16::try_from(line), u16::try_from(column)) {
+            (Ok(line), Ok(column)) => Position::new(line, column),
+            _ => body,
+        }
+    }
+}
+
+/// The scripts of a folder, by name. Hidden files and other endings are none.
+pub(super) fn scripts(dir: &Path, prefix: &str, problems: &mut Vec<Diagnostic>) -> Vec<ScriptFile> {
+    let paths = match script_paths(dir) {
+        Ok(paths) => paths,
+        Err(error) => {
+            problems.push(Diagnostic::error(dir, format!("the folder cannot be read: {error}")));
+            return Vec::new();
+        }
+    };
+    if paths.len() > MAX_SCRIPTS {
+        problems.push(Diagnostic::error(dir, format!("more than {MAX_SCRIPTS} scripts in one folder")));
+    }
+    let mut files = Vec::new();
+    for (name, path) in paths.into_iter().take(MAX_SCRIPTS) {
+        match read(&path, MAX_SCRIPT) {
+            Ok(text) => {
+                files.push(ScriptFile { name: format!("{prefix}{name}").into(), path, text: text.into() })
+            }
+            Err(problem) => problems.push(Diagnostic::error(path, problem)),
+        }
+    }
+    files
+}
+
+/// Name and path of every script of a folder, by name.
+pub(super) fn script_paths(dir: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".rhai") && !name.starts_with('.') {
+            paths.push((name, entry.path()));
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// The text of a regular file of at most `limit` octets, or what is wrong with it.
+pub(super) fn read(path: &Path, limit: u64) -> Result<String, String> {
+    let problem = |error: std::io::Error| format!("the file cannot be read: {error}");
+    // Asked before it is opened: a FIFO would wait for a writer.
+    if !fs::metadata(path).map_err(problem)?.is_file() {
+        return Err("this is not a regular file".to_owned());
+    }
+    let mut octets = Vec::new();
+    let file = File::open(path).map_err(problem)?;
+    file.take(limit + 1).read_to_end(&mut octets).map_err(problem)?;
+    if octets.len() as u64 > limit {
+        return Err(format!("the file has more than {} KiB", limit / 1024));
+    }
+    String::from_utf8(octets)
+        .map_err(|error| format!("the file is not UTF-8 at byte {}", error.utf8_error().valid_up_to()))
+}

@@ -1,0 +1,256 @@
+//! Scripts, configuration and listeners joined into one generation, and the checks that need all of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use regex::{Regex, RegexBuilder};
+use rhai::Position;
+
+use super::super::judgement::{Action, Mode};
+use super::super::lists::EntrySet;
+use super::super::policies::{Plan, Policy, RuleInfo};
+use super::super::sources::{Selection, Sources};
+use super::{Script, modes, settings, suggest};
+use crate::diagnostic::Diagnostic;
+use crate::session::stage::Stage;
+
+/// A compiled regular expression, in octets.
+const MAX_REGEX: usize = 1024 * 1024;
+
+/// The parts of a generation that come out of the join.
+pub(super) struct Parts {
+    pub(super) policies: Vec<Policy>,
+    pub(super) plans: Vec<(Arc<str>, Plan)>,
+    pub(super) whole: Plan,
+    pub(super) regexes: HashMap<String, Regex>,
+    pub(super) rules: Vec<RuleInfo>,
+}
+
+/// Joins everything. The parts are whole only if no error was reported.
+pub(super) fn join(
+    sources: &Sources,
+    scripts: Vec<Script>,
+    lists: &HashMap<String, Arc<EntrySet>>,
+    problems: &mut Vec<Diagnostic>,
+) -> Parts {
+    modes::check(&scripts, sources, problems);
+    settings::check(&scripts, sources, problems);
+    check_lists(&scripts, lists, problems);
+    check_targets(&scripts, problems);
+    let regexes = compile_regexes(&scripts, problems);
+    let sites: Vec<_> = scripts.iter().map(rule_lines).collect();
+    let policies: Vec<_> = scripts.into_iter().map(|script| policy(script, sources)).collect();
+    let rules = policies.iter().zip(sites).flat_map(|(policy, sites)| rule_infos(policy, sites)).collect();
+    let plans = sources.listeners.iter();
+    let plans = plans
+        .map(|(name, selection)| {
+            let chosen = select(name, selection, &policies, sources, problems);
+            check_gate(name, &chosen, &policies, sources, problems);
+            (name.as_str().into(), plan(&policies, |index| chosen.contains(&index)))
+        })
+        .collect();
+    let whole = plan(&policies, |_| true);
+    Parts { policies, plans, whole, regexes, rules }
+}
+
+fn policy(script: Script, sources: &Sources) -> Policy {
+    let (mode, rules) = modes::resolve(&script, sources);
+    Policy {
+        enforced: modes::is_enforced(mode, &rules),
+        settings: settings::resolve(&script, sources),
+        stages: script.survey.stages(),
+        doc: doc(script.ast.doc()),
+        gate: script.constants.gate,
+        name: script.name,
+        file: script.file.name,
+        ast: script.ast,
+        mode,
+        rules,
+    }
+}
+
+/// The text of `//!` comments without their slashes.
+fn doc(comments: &str) -> String {
+    let lines = comments.lines().map(|line| line.trim().trim_start_matches("//!").trim());
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+fn check_lists(scripts: &[Script], lists: &HashMap<String, Arc<EntrySet>>, problems: &mut Vec<Diagnostic>) {
+    for script in scripts {
+        for (name, position) in script.names.lists.iter().filter(|(name, _)| !lists.contains_key(name)) {
+            let problem =
+                script.file.error(*position, name.len() + 2, format!("no list `{name}` is configured"));
+            let problem = suggest(problem, name, lists.keys().map(String::as_str));
+            let help = format!("add it to policies.lists: `{name}: {{ file: {name}.txt }}`");
+            problems.push(if problem.help.is_some() { problem } else { problem.with_help(help) });
+        }
+    }
+}
+
+/// A `skip` must name a policy or rule that exists, is no gate, and still has a turn.
+fn check_targets(scripts: &[Script], problems: &mut Vec<Diagnostic>) {
+    for (index, script) in scripts.iter().enumerate() {
+        for (target, position, stages) in &script.names.targets {
+            problems.extend(target_problem(scripts, index, target, *position, stages));
+        }
+    }
+}
+
+/// What is wrong with one target, if anything is.
+fn target_problem(
+    scripts: &[Script],
+    skipping: usize,
+    target: &str,
+    position: Position,
+    stages: &[Stage],
+) -> Option<Diagnostic> {
+    let script = scripts.get(skipping)?;
+    let error = |message: String| script.file.error(position, target.len() + 2, message);
+    let (name, rule) = target.split_once('.').map_or((target, None), |(name, rule)| (name, Some(rule)));
+    let found = scripts.iter().enumerate().find(|(_, script)| *script.name == *name);
+    let Some((index, policy)) = found else {
+        let names = scripts.iter().map(|script| &*script.name);
+        return Some(suggest(error(format!("there is no policy `{name}`")), name, names));
+    };
+    if policy.constants.gate {
+        return Some(error(format!("`{name}` is a gate, and a gate cannot be skipped")));
+    }
+    let rules = modes::rule_names(policy);
+    if let Some(rule) = rule.filter(|rule| !rules.contains(rule)) {
+        let problem = error(format!("the policy `{name}` has no rule `{rule}`"));
+        return Some(suggest(problem, rule, rules.iter().copied()));
+    }
+    let turns = turns(policy, rule);
+    let has_turn = |from: &Stage| turns.iter().any(|to| comes_later(*from, skipping, *to, index));
+    (!stages.iter().any(has_turn))
+        .then(|| error(format!("`{target}` has no turn after this: it was asked before")))
+}
+
+/// The stages at which a policy, or one rule of it, has a say.
+fn turns(policy: &Script, rule: Option<&str>) -> Vec<Stage> {
+    match rule {
+        None => policy.survey.stages(),
+        Some(rule) => {
+            let sites = policy.names.rules.iter().filter(|site| site.rule == rule);
+            sites.flat_map(|site| site.stages.iter().copied()).collect()
+        }
+    }
+}
+
+/// Whether policy `to` at its stage comes after policy `from` at its own. A violation can happen at any time.
+fn comes_later(from_stage: Stage, from: usize, to_stage: Stage, to: usize) -> bool {
+    to_stage > from_stage || (to_stage == from_stage && to >= from) || from_stage == Stage::Violation
+}
+
+fn compile_regexes(scripts: &[Script], problems: &mut Vec<Diagnostic>) -> HashMap<String, Regex> {
+    let mut compiled = HashMap::new();
+    for script in scripts {
+        for (source, position) in &script.names.regexes {
+            match RegexBuilder::new(source).size_limit(MAX_REGEX).build() {
+                Ok(regex) => _ = compiled.insert(source.clone(), regex),
+                Err(error) => {
+                    let why = error.to_string();
+                    let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+                    let message = format!("this regular expression does not compile: {why}");
+                    problems.push(script.file.error(*position, source.chars().count() + 2, message));
+                }
+            }
+        }
+    }
+    compiled
+}
+
+/// A rule's stage, action and code, and the first line that has them.
+type RuleLine = (String, Stage, Action, u16, usize);
+
+fn rule_lines(script: &Script) -> Vec<RuleLine> {
+    let mut lines: Vec<RuleLine> = Vec::new();
+    for site in &script.names.rules {
+        for stage in &site.stages {
+            let code = super::words::code_at(*stage, site.code);
+            let line = site.position.line().unwrap_or(0);
+            let is_same = |(rule, at, action, with, _): &RuleLine| {
+                (rule.as_str(), *at, *action, *with) == (site.rule.as_str(), *stage, site.action, code)
+            };
+            if !lines.iter().any(is_same) {
+                lines.push((site.rule.clone(), *stage, site.action, code, line));
+            }
+        }
+    }
+    lines
+}
+
+fn rule_infos(policy: &Policy, lines: Vec<RuleLine>) -> Vec<RuleInfo> {
+    let lines = lines.into_iter();
+    lines
+        .filter_map(|(name, stage, action, code, line)| {
+            let rule = policy.rules.get(&name)?;
+            Some(RuleInfo {
+                policy: Arc::clone(&policy.name),
+                rule: Arc::clone(&rule.id),
+                stage,
+                mode: rule.mode,
+                gate: policy.gate,
+                action,
+                code,
+                file: Arc::clone(&policy.file),
+                line,
+            })
+        })
+        .collect()
+}
+
+/// The policies that a listener takes.
+fn select(
+    listener: &str,
+    selection: &Selection,
+    policies: &[Policy],
+    sources: &Sources,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<usize> {
+    let (named, takes_named) = match selection {
+        Selection::All => return (0..policies.len()).collect(),
+        Selection::Only(names) => (names, true),
+        Selection::Except(names) => (names, false),
+    };
+    for name in named.iter().filter(|name| !policies.iter().any(|policy| *policy.name == ***name)) {
+        let message = format!("listeners.{listener}.policies: there is no policy `{name}`");
+        let known = policies.iter().map(|policy| &*policy.name);
+        problems.push(suggest(Diagnostic::error(&sources.config, message), name, known));
+    }
+    let is_taken = |policy: &Policy| named.iter().any(|name| **name == *policy.name) == takes_named;
+    policies.iter().enumerate().filter(|(_, policy)| is_taken(policy)).map(|(index, _)| index).collect()
+}
+
+/// Without a gate at `rcpt` a listener would be an open relay.
+fn check_gate(
+    listener: &str,
+    chosen: &[usize],
+    policies: &[Policy],
+    sources: &Sources,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let mut taken = chosen.iter().filter_map(|index| policies.get(*index));
+    if !taken.any(|policy| policy.gate && policy.stages.contains(&Stage::Rcpt)) {
+        let message = format!(
+            "the listener `{listener}` would be an open relay: none of its policies is a gate with `fn rcpt`"
+        );
+        let help = "add policies/00-relay.rhai, or take `relay` into the listener's selection";
+        problems.push(Diagnostic::error(&sources.config, message).with_help(help));
+    }
+}
+
+/// For each stage the policies that have a say there.
+fn plan(policies: &[Policy], is_taken: impl Fn(usize) -> bool) -> Plan {
+    Stage::ALL.map(|stage| {
+        let asked = policies.iter().enumerate();
+        let asked = asked
+            .filter(|(index, policy)| is_taken(*index) && policy.stages.contains(&stage) && is_alive(policy));
+        asked.map(|(index, _)| index).collect()
+    })
+}
+
+/// Whether anything of the policy is switched on.
+fn is_alive(policy: &Policy) -> bool {
+    policy.mode != Mode::Off || policy.rules.values().any(|rule| rule.mode != Mode::Off)
+}

@@ -1,0 +1,165 @@
+//! From files to a generation: read, compile, check, join with the configuration. All problems are found in one go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rhai::{AST, Engine, Module, Scope};
+
+use super::engine;
+use super::policies::Policies;
+use super::sources::Sources;
+use super::words::{self, FORBIDDEN};
+use crate::diagnostic::{Diagnostic, nearest};
+
+mod check;
+mod constants;
+mod file;
+mod fingerprint;
+mod join;
+mod lists;
+mod modes;
+mod settings;
+mod survey;
+
+use check::{HostNames, Names, Role};
+use constants::Constants;
+use file::ScriptFile;
+use survey::Survey;
+
+pub use fingerprint::Fingerprint;
+
+impl Policies {
+    /// Reads, compiles and checks everything that `sources` names. Each file is read once.
+    ///
+    /// # Errors
+    /// Every problem that was found, warnings among them, in the order of the files.
+    pub fn load(sources: &Sources) -> Result<Self, Vec<Diagnostic>> {
+        let mut problems = Vec::new();
+        let mut engine = engine::build(&sources.budget);
+        let host = host_names(&engine);
+        load_libraries(&mut engine, sources, &host, &mut problems);
+        let scripts = load_scripts(&engine, sources, &host, &mut problems);
+        let lists = lists::load(sources, &mut problems);
+        let parts = join::join(sources, scripts, &lists, &mut problems);
+        if problems.iter().any(Diagnostic::is_error) {
+            return Err(problems);
+        }
+        Ok(Self {
+            engine,
+            policies: parts.policies,
+            plans: parts.plans,
+            whole: parts.whole,
+            lists,
+            regexes: parts.regexes,
+            budget: sources.budget,
+            on_error: sources.on_error,
+            rules: parts.rules,
+            warnings: problems,
+        })
+    }
+}
+
+/// A policy's script, compiled and checked by itself.
+#[derive(Debug)]
+struct Script {
+    file: ScriptFile,
+    name: Arc<str>,
+    ast: AST,
+    constants: Constants,
+    survey: Survey,
+    names: Names,
+}
+
+/// The names of every function that the engine knows.
+fn host_names(engine: &Engine) -> HostNames {
+    let signatures = engine.gen_fn_signatures(true);
+    let names = signatures.iter().filter_map(|signature| signature.split('(').next());
+    let is_function = |name: &&str| name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.contains(' ');
+    names
+        .filter(is_function)
+        .map(str::to_owned)
+        .chain(words::WORDS.map(|word| word.name.to_owned()))
+        .collect()
+}
+
+/// Registers every file of `lib/` as a module under its own name.
+fn load_libraries(engine: &mut Engine, sources: &Sources, host: &HostNames, problems: &mut Vec<Diagnostic>) {
+    let dir = sources.dir.join("lib");
+    if !dir.is_dir() {
+        return;
+    }
+    let mut modules = HashMap::new();
+    for file in file::scripts(&dir, "lib/", problems) {
+        let Some(ast) = compile(engine, &file, problems) else { continue };
+        constants::check_library(&file, ast.statements(), problems);
+        let survey = Survey::of(&ast, &file);
+        check::check(&file, &survey, Role::Library, host, problems);
+        match Module::eval_ast_as_new(Scope::new(), &ast, engine) {
+            Ok(module) => _ = modules.insert(file.stem().to_owned(), module),
+            Err(error) => problems.push(file.error(error.position(), 1, error.to_string())),
+        }
+    }
+    // Not before all are compiled: a library sees no other one.
+    for (name, module) in modules {
+        engine.register_static_module(name, module.into());
+    }
+}
+
+fn load_scripts(
+    engine: &Engine,
+    sources: &Sources,
+    host: &HostNames,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Script> {
+    let mut scripts: Vec<Script> = Vec::new();
+    for file in file::scripts(&sources.dir, "", problems) {
+        let name: Arc<str> = file.stem().into();
+        if !words::is_name(&name) {
+            let help = "use lower-case letters, digits, `-` and `_`, such as `10-helo.rhai`";
+            problems.push(
+                Diagnostic::error(&file.path, format!("`{name}` cannot be the name of a policy"))
+                    .with_help(help),
+            );
+        }
+        if let Some(twin) = scripts.iter().find(|script| script.name == name) {
+            let message = format!("the policy `{name}` is there twice, also in {}", twin.file.name);
+            problems.push(Diagnostic::error(&file.path, message));
+        }
+        let Some(ast) = compile(engine, &file, problems) else { continue };
+        let constants = constants::read(&file, ast.statements(), problems);
+        let survey = Survey::of(&ast, &file);
+        let names = check::check(&file, &survey, Role::Policy, host, problems);
+        scripts.push(Script { file, name, ast, constants, survey, names });
+    }
+    scripts
+}
+
+fn compile(engine: &Engine, file: &ScriptFile, problems: &mut Vec<Diagnostic>) -> Option<AST> {
+    match engine.compile(&*file.text) {
+        Ok(mut ast) => {
+            ast.set_source(&*file.name);
+            Some(ast)
+        }
+        Err(error) => {
+            let message = error.err_type().to_string();
+            let forbidden = FORBIDDEN.iter().find(|(name, _)| message.contains(&format!("'{name}'")));
+            let problem = file.error(error.position(), 1, message);
+            problems.push(match forbidden {
+                Some((name, why)) => problem.with_help(format!("`{name}` is switched off: {why}")),
+                None => problem,
+            });
+            None
+        }
+    }
+}
+
+/// The same problem with the nearest name that exists, if there is one.
+fn suggest<'a>(problem: Diagnostic, name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Diagnostic {
+    match nearest(name, candidates) {
+        Some(near) => problem.with_help(format!("did you mean `{near}`?")),
+        None => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests;

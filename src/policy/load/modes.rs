@@ -1,0 +1,94 @@
+//! Which mode a policy and each of its rules has: configuration for the rule, for the policy, MODES, MODE, enforce.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::super::judgement::Mode;
+use super::super::policies::Rule;
+use super::super::sources::Sources;
+use super::{Script, suggest};
+use crate::diagnostic::Diagnostic;
+
+/// The mode of effects without a rule, and those of all rules.
+pub(super) fn resolve(script: &Script, sources: &Sources) -> (Mode, HashMap<String, Rule>) {
+    let constants = &script.constants;
+    let configured = |key: &str| sources.modes.get(key).copied();
+    let written = constants.mode.map(|(mode, _)| mode);
+    let policy = configured(&script.name);
+    let rules = rule_names(script).into_iter().map(|name| {
+        let id = format!("{}.{name}", script.name);
+        let in_modes = || constants.modes.iter().find(|(rule, ..)| rule == name).map(|(_, mode, _)| *mode);
+        let mode = configured(&id).or(policy).or_else(in_modes).or(written).unwrap_or_default();
+        (name.to_owned(), Rule { id: id.into(), mode })
+    });
+    (policy.or(written).unwrap_or_default(), rules.collect())
+}
+
+/// Whether a fault of this policy may touch mail: not when all that it could do is in shadow.
+pub(super) fn is_enforced(mode: Mode, rules: &HashMap<String, Rule>) -> bool {
+    if rules.is_empty() {
+        mode == Mode::Enforce
+    } else {
+        rules.values().any(|rule| rule.mode == Mode::Enforce)
+    }
+}
+
+/// Checks what policies and configuration say about modes.
+pub(super) fn check(scripts: &[Script], sources: &Sources, problems: &mut Vec<Diagnostic>) {
+    for script in scripts {
+        check_constants(script, problems);
+    }
+    for (key, mode) in &sources.modes {
+        check_configured(key, *mode, scripts, sources, problems);
+    }
+}
+
+fn check_constants(script: &Script, problems: &mut Vec<Diagnostic>) {
+    let names = rule_names(script);
+    for (rule, mode, position) in &script.constants.modes {
+        if !names.contains(rule.as_str()) {
+            let problem = script.file.error(*position, 1, format!("this policy has no rule `{rule}`"));
+            problems.push(suggest(problem, rule, names.iter().copied()));
+        }
+        if script.constants.gate && *mode != Mode::Enforce {
+            problems.push(script.file.error(*position, 1, GATE));
+        }
+    }
+    if let Some((mode, position)) = script.constants.mode
+        && script.constants.gate
+        && mode != Mode::Enforce
+    {
+        problems.push(script.file.error(position, 1, GATE));
+    }
+}
+
+const GATE: &str = "a gate is always enforced";
+
+fn check_configured(
+    key: &str,
+    mode: Mode,
+    scripts: &[Script],
+    sources: &Sources,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let (policy, rule) = key.split_once('.').map_or((key, None), |(policy, rule)| (policy, Some(rule)));
+    let Some(script) = scripts.iter().find(|script| *script.name == *policy) else {
+        let problem =
+            Diagnostic::error(&sources.config, format!("policies.modes: there is no policy `{policy}`"));
+        return problems.push(suggest(problem, policy, scripts.iter().map(|script| &*script.name)));
+    };
+    let rules = rule_names(script);
+    if let Some(rule) = rule.filter(|rule| !rules.contains(rule)) {
+        let problem =
+            Diagnostic::error(&sources.config, format!("policies.modes: `{policy}` has no rule `{rule}`"));
+        return problems.push(suggest(problem, rule, rules.iter().copied()));
+    }
+    if script.constants.gate && mode != Mode::Enforce {
+        let message = format!("policies.modes: `{key}` cannot be `{}`: {GATE}", mode.name());
+        problems.push(Diagnostic::error(&sources.config, message));
+    }
+}
+
+/// The names of a script's rules.
+pub(super) fn rule_names(script: &Script) -> BTreeSet<&str> {
+    script.names.rules.iter().map(|site| site.rule.as_str()).collect()
+}

@@ -1,0 +1,114 @@
+//! Settings: declared with a default in the policy, perhaps given another value by the configuration.
+
+use std::collections::HashMap;
+
+use rhai::Dynamic;
+
+use super::super::sources::{Setting, Sources};
+use super::super::units;
+use super::constants::Default;
+use super::{Script, suggest};
+use crate::diagnostic::Diagnostic;
+
+/// The values of a script's settings.
+pub(super) fn resolve(script: &Script, sources: &Sources) -> HashMap<String, Dynamic> {
+    let given = sources.settings.get(&*script.name);
+    let declared = script.constants.settings.iter();
+    declared
+        .map(|default| {
+            let value = given.and_then(|given| given.get(&default.name));
+            (default.name.clone(), dynamic(value.unwrap_or(&default.value), &default.value))
+        })
+        .collect()
+}
+
+/// Checks the uses of settings in scripts, and the values in the configuration.
+pub(super) fn check(scripts: &[Script], sources: &Sources, problems: &mut Vec<Diagnostic>) {
+    for script in scripts {
+        check_uses(script, problems);
+    }
+    for (policy, values) in &sources.settings {
+        let Some(script) = scripts.iter().find(|script| *script.name == **policy) else {
+            let problem = Diagnostic::error(
+                &sources.config,
+                format!("policies.settings: there is no policy `{policy}`"),
+            );
+            problems.push(suggest(problem, policy, scripts.iter().map(|script| &*script.name)));
+            continue;
+        };
+        for (name, value) in values {
+            check_value(script, name, value, sources, problems);
+        }
+    }
+}
+
+fn check_uses(script: &Script, problems: &mut Vec<Diagnostic>) {
+    let declared = || script.constants.settings.iter().map(|default| default.name.as_str());
+    for (name, position) in &script.names.settings {
+        if !declared().any(|known| known == name) {
+            let message = format!("`{name}` is not declared in SETTINGS of this policy");
+            problems.push(suggest(script.file.error(*position, name.len() + 2, message), name, declared()));
+        }
+    }
+}
+
+fn check_value(
+    script: &Script,
+    name: &str,
+    value: &Setting,
+    sources: &Sources,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let settings = &script.constants.settings;
+    let Some(default) = settings.iter().find(|default| default.name == name) else {
+        let message = format!("policies.settings.{}: there is no setting `{name}`", script.name);
+        let problem = Diagnostic::error(&sources.config, message);
+        return problems.push(suggest(problem, name, settings.iter().map(|default| default.name.as_str())));
+    };
+    if let Some(wanted) = mismatch(default, value) {
+        let message = format!("policies.settings.{}.{name} must be {wanted}", script.name);
+        problems.push(Diagnostic::error(&sources.config, message));
+    }
+}
+
+/// What the value should be and is not: the type of the default, and a size or duration where the default is one.
+fn mismatch(default: &Default, value: &Setting) -> Option<&'static str> {
+    match (&default.value, value) {
+        (Setting::Float(_), Setting::Integer(_)) => None,
+        (Setting::Text(default), Setting::Text(value)) => text_mismatch(default, value),
+        (Setting::Array(defaults), Setting::Array(values)) => {
+            let wanted = defaults.first()?;
+            values
+                .iter()
+                .any(|value| value.type_name() != wanted.type_name())
+                .then_some("an array like its default")
+        }
+        (default, value) if default.type_name() == value.type_name() => None,
+        (default, _) => Some(default.type_name()),
+    }
+}
+
+fn text_mismatch(default: &str, value: &str) -> Option<&'static str> {
+    if units::bytes(default).is_some() && units::bytes(value).is_none() {
+        return Some("a size such as 25MiB");
+    }
+    if units::seconds(default).is_some() && units::seconds(value).is_none() {
+        return Some("a duration such as 10m");
+    }
+    None
+}
+
+/// The value as a script gets it, a whole number as a number where the default is one.
+fn dynamic(value: &Setting, default: &Setting) -> Dynamic {
+    match (value, default) {
+        #[expect(clippy::cast_precision_loss, reason = "a setting with more than 52 bits is no setting")]
+        (Setting::Integer(number), Setting::Float(_)) => (*number as f64).into(),
+        (Setting::Text(text), _) => text.as_str().into(),
+        (Setting::Integer(number), _) => (*number).into(),
+        (Setting::Float(number), _) => (*number).into(),
+        (Setting::Bool(truth), _) => (*truth).into(),
+        (Setting::Array(values), _) => {
+            values.iter().map(|value| dynamic(value, value)).collect::<rhai::Array>().into()
+        }
+    }
+}

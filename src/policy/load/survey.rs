@@ -1,0 +1,187 @@
+//! What a script says, out of its syntax tree: its functions, their calls, and what is written out in them.
+
+use std::collections::BTreeSet;
+
+use rhai::{AST, ASTNode, Dynamic, Expr, FnCallExpr, FnPtr, Namespace, Position, Stmt};
+
+use super::super::words;
+use super::file::ScriptFile;
+use crate::session::stage::Stage;
+
+/// All functions of one script, closures too.
+#[derive(Debug)]
+pub(super) struct Survey {
+    pub(super) functions: Vec<Function>,
+}
+
+/// One function.
+#[derive(Debug)]
+pub(super) struct Function {
+    pub(super) name: String,
+    pub(super) parameters: usize,
+    pub(super) position: Position,
+    pub(super) calls: Vec<Call>,
+    /// Names with `global::` in front.
+    pub(super) globals: Vec<Position>,
+    /// The functions that it mentions without calling them, as it does with its closures.
+    mentions: Vec<String>,
+}
+
+/// One call.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) name: String,
+    /// `net` of `net::f(x)`; empty for most.
+    pub(super) module: String,
+    pub(super) position: Position,
+    /// Written `x.f(y)`; `x` is not among the arguments.
+    pub(super) is_method: bool,
+    pub(super) arguments: Vec<Argument>,
+}
+
+/// One argument of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Argument {
+    pub(super) value: Literal,
+    pub(super) position: Position,
+}
+
+/// What is written out.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Literal {
+    Text(String),
+    Integer(i64),
+    Character(char),
+    /// Known only when the script runs.
+    Other,
+}
+
+impl Survey {
+    /// Walks the whole tree of `ast`.
+    pub(super) fn of(ast: &AST, file: &ScriptFile) -> Self {
+        let functions = ast.iter_fn_def().map(|definition| {
+            let mut function = Function {
+                name: definition.name.to_string(),
+                parameters: definition.params.len(),
+                position: file.position_of_function(&definition.name, definition.body.start_position()),
+                calls: Vec::new(),
+                globals: Vec::new(),
+                mentions: Vec::new(),
+            };
+            // The type of a body is not public; a tree with this one function can be walked all the same.
+            let mut alone = ast.clone_functions_only();
+            alone.retain_functions(|_, _, name, parameters| {
+                *name == *definition.name && parameters == definition.params.len()
+            });
+            alone.walk(&mut |path| path.last().is_none_or(|node| function.see(node)));
+            function
+        });
+        let mut functions: Vec<_> = functions.collect();
+        functions.sort_by_key(|function| (function.position.line(), function.position.position()));
+        Self { functions }
+    }
+
+    /// The stages from which `function` can be reached; all stages of the script for one that nobody seems to call.
+    pub(super) fn stages_of(&self, function: &Function) -> Vec<Stage> {
+        let own = self.stages();
+        let reaching: Vec<_> = own
+            .iter()
+            .copied()
+            .filter(|stage| self.reachable(stage.name()).contains(function.name.as_str()))
+            .collect();
+        if reaching.is_empty() { own } else { reaching }
+    }
+
+    /// Whether any stage's function can lead to `function`. The names of closures are Rhai's own.
+    pub(super) fn is_reached(&self, function: &Function) -> bool {
+        let reaches = |stage: &Stage| self.reachable(stage.name()).contains(function.name.as_str());
+        function.name.contains('$') || self.stages().iter().any(reaches)
+    }
+
+    /// The stages for which the script has a function.
+    pub(super) fn stages(&self) -> Vec<Stage> {
+        let has = |stage: &Stage| self.functions.iter().any(|function| function.name == stage.name());
+        Stage::ALL.into_iter().filter(has).collect()
+    }
+
+    /// The names of all functions that a call of `start` can lead to, itself included.
+    fn reachable<'s>(&'s self, start: &'s str) -> BTreeSet<&'s str> {
+        let mut found = BTreeSet::from([start]);
+        let mut open = vec![start];
+        while let Some(name) = open.pop() {
+            for function in self.functions.iter().filter(|function| function.name == name) {
+                let called = function.calls.iter().map(|call| call.name.as_str());
+                for next in called.chain(function.mentions.iter().map(String::as_str)) {
+                    if found.insert(next) {
+                        open.push(next);
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Function {
+    /// Takes down one node; always goes on.
+    fn see(&mut self, node: &ASTNode<'_>) -> bool {
+        match node {
+            ASTNode::Stmt(Stmt::FnCall(call, position)) => self.see_call(call, *position, false),
+            ASTNode::Expr(Expr::FnCall(call, position)) => self.see_call(call, *position, false),
+            ASTNode::Expr(Expr::MethodCall(call, position)) => self.see_call(call, *position, true),
+            ASTNode::Expr(Expr::Variable(variable, _, position)) => {
+                if module(&variable.2) == "global" {
+                    self.globals.push(*position);
+                }
+                // `mail` and `message` are parameters: the stages' functions of these names are never handed around.
+                if words::stage_named(&variable.1).is_none() {
+                    self.mentions.push(variable.1.to_string());
+                }
+            }
+            ASTNode::Expr(Expr::DynamicConstant(value, _)) => self.see_value(value),
+            _ => {}
+        }
+        true
+    }
+
+    fn see_call(&mut self, call: &FnCallExpr, position: Position, is_method: bool) {
+        if call.is_operator_call() {
+            return;
+        }
+        self.calls.push(Call {
+            name: call.name.to_string(),
+            module: module(&call.namespace).to_owned(),
+            position,
+            is_method,
+            arguments: call.args.iter().map(argument).collect(),
+        });
+    }
+
+    fn see_value(&mut self, value: &Dynamic) {
+        if let Some(closure) = value.read_lock::<FnPtr>() {
+            self.mentions.push(closure.fn_name().to_owned());
+        }
+    }
+}
+
+impl Call {
+    /// The word of the host's that this is, if it is one.
+    pub(super) fn word(&self) -> Option<&'static words::Word> {
+        if self.module.is_empty() { words::find(&self.name) } else { None }
+    }
+}
+
+/// The first part of a namespace; empty where there is none.
+fn module(namespace: &Namespace) -> &str {
+    if namespace.is_empty() { "" } else { namespace.root() }
+}
+
+fn argument(expression: &Expr) -> Argument {
+    let value = match expression {
+        Expr::StringConstant(text, _) => Literal::Text(text.to_string()),
+        Expr::IntegerConstant(number, _) => Literal::Integer(*number),
+        Expr::CharConstant(character, _) => Literal::Character(*character),
+        _ => Literal::Other,
+    };
+    Argument { value, position: expression.start_position() }
+}

@@ -1,0 +1,549 @@
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::super::judgement::{Action, Mode};
+use super::super::sources::{ListSource, Selection, Setting, Sources};
+use super::*;
+use crate::session::stage::Stage;
+
+const RELAY: &str =
+    "const GATE = true;\nfn rcpt(session, mail, rcpt) { reject(\"denied\", \"relaying denied\"); }\n";
+
+/// A folder with a relay gate and these files.
+fn folder(files: &[(&str, &str)]) -> (TempDir, Sources) {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in [("00-relay.rhai", RELAY)].iter().chain(files) {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let sources = Sources {
+        dir: dir.path().to_owned(),
+        listeners: vec![("mx".to_owned(), Selection::All)],
+        config: "gatepost.yaml".into(),
+        ..Sources::default()
+    };
+    (dir, sources)
+}
+
+/// All errors of a set with one more file, on one line each, without the folder.
+fn errors_of(name: &str, text: &str) -> Vec<String> {
+    let (dir, sources) = folder(&[(name, text)]);
+    errors(&sources, dir.path())
+}
+
+fn errors(sources: &Sources, dir: &Path) -> Vec<String> {
+    let problems = Policies::load(sources).err().unwrap_or_default();
+    let prefix = format!("{}/", dir.display());
+    problems.iter().map(|problem| problem.one_line().replace(&prefix, "")).collect()
+}
+
+#[test]
+fn the_shipped_policies_load_and_every_rule_is_known() {
+    let sources = Sources {
+        dir: concat!(env!("CARGO_MANIFEST_DIR"), "/policies").into(),
+        listeners: vec![("mx".to_owned(), Selection::All)],
+        ..Sources::default()
+    };
+    let policies = Policies::load(&sources).unwrap_or_else(|problems| {
+        panic!("{}", problems.iter().map(|problem| problem.render(false)).collect::<Vec<_>>().join("\n"))
+    });
+    assert_eq!(policies.warnings(), []);
+    let names: Vec<_> = policies.policies().map(|policy| policy.name.to_string()).collect();
+    assert_eq!(
+        names,
+        ["relay", "protocol", "helo", "sender", "bounce", "recipients", "size", "spf", "dmarc", "headers"]
+    );
+    for policy in policies.policies() {
+        assert!(!policy.doc.is_empty(), "{} says nothing about itself", policy.name);
+    }
+    let shadow = policies.rules().iter().filter(|rule| rule.mode == Mode::Shadow).map(|rule| &*rule.rule);
+    assert_eq!(
+        shadow.collect::<Vec<_>>(),
+        [
+            "helo.unresolved",
+            "spf.fail",
+            "headers.no-date",
+            "headers.no-message-id",
+            "headers.duplicate-field"
+        ]
+    );
+    let relay = &policies.rules()[0];
+    assert_eq!(
+        (&*relay.rule, relay.stage, relay.action, relay.code),
+        ("relay.denied", Stage::Rcpt, Action::Reject, 550)
+    );
+    assert_eq!((&*relay.file, relay.line, relay.gate), ("00-relay.rhai", 10, true));
+}
+
+/// What must be refused, at which place of `10-x.rhai`, in which words.
+#[test]
+fn every_unsafe_script_is_refused_with_its_place() {
+    let table = [
+        ("fn reject(a, b) {}", "1:4: this would replace Gatepost's own function `reject`"),
+        ("fn reject(a) {}", "1:4: this would replace Gatepost's own function `reject`"),
+        ("fn len(a) {}", "1:4: this would replace Gatepost's own function `len`"),
+        ("let x = 1;", "1:1: this would never run"),
+        ("if true { reject(\"a\", \"b\"); }", "1:1: this would never run"),
+        ("reject(\"a\", \"b\");", "1:1: this would never run"),
+        ("const MOD = \"shadow\";", "1:7: Gatepost knows no constant `MOD`; did you mean `MODE`?"),
+        ("const LIMIT = 5;", "1:7: Gatepost knows no constant `LIMIT`; values of your own"),
+        ("const MODE = \"shadwo\";", "1:14: a mode is"),
+        ("const GATE = 1;", "1:14: GATE is"),
+        ("const GATE = 1 == 1;", "1:"),
+        ("const SETTINGS = #{ a: b };", "1:"),
+        ("const SETTINGS = #{ \"A b\": 1 };", "1:21: `A b` is no name for a setting"),
+        ("const SETTINGS = #{ a: [1, \"x\"] };", "1:24: a default is a literal"),
+        ("const MODES = #{ a: \"shadow\" };", "1:18: this policy has no rule `a`"),
+        (
+            "fn helo(session) { reject(session.helo, \"x\"); }",
+            "1:27: the rule of `reject` must be written out",
+        ),
+        (
+            "fn helo(session) { reject('x', \"x\"); }",
+            "1:27: the rule of `reject` must be written out as a text in double quotes; 'x' is a single character",
+        ),
+        ("fn helo(session) { reject(`x${1}`, \"x\"); }", "1:27: the rule of `reject` must be written out"),
+        (
+            "fn helo(session) { reject(\"Bad Name\", \"x\"); }",
+            "1:27: `Bad Name` cannot be the name of a rule",
+        ),
+        ("fn helo(session) { reject(\"error\", \"x\"); }", "1:27: `error` cannot be the name of a rule"),
+        ("fn helo(session) { reject(\"x\", \"5.7.1\"); }", "1:32: the last argument is the text"),
+        ("fn helo(session) { reject(\"x\"); }", "1:20: `reject` takes (rule, text)"),
+        ("fn helo(session) { reject(\"x\", 250, \"2.0.0\", \"t\"); }", "1:32: this is not a reply code"),
+        ("fn helo(session) { defer(\"x\", 550, \"5.7.1\", \"t\"); }", "1:31: this is not a reply code"),
+        ("fn helo(session) { disconnect(\"x\", 451, \"4.7.1\", \"t\"); }", "1:36: this is not a reply code"),
+        (
+            "fn helo(session) { reject(\"x\", 550, \"4.7.1\", \"t\"); }",
+            "1:20: the enhanced code 4.7.1 does not belong to the code 550",
+        ),
+        (
+            "fn helo(session) { disconnect(\"x\", \"5.7.1\", \"t\"); }",
+            "1:20: the enhanced code 5.7.1 does not belong to the code 421",
+        ),
+        ("fn helo(session) { reject(\"x\", \"571\", \"t\"); }", "1:32: this is no enhanced status code"),
+        (
+            "fn helo(session) { let e = \"5.7.1\"; reject(\"x\", e, \"t\"); }",
+            "1:49: this is no enhanced status code",
+        ),
+        ("fn helo(session) { \"x\".reject(\"t\"); }", "1:24: `reject` is no method"),
+        ("fn helo(session) { [1].for_each(|| reject(session.helo, \"t\")); }", "1:"),
+        ("fn helo(session) { discard(\"x\", \"t\"); }", "1:20: `discard` has no effect at stage `helo`"),
+        (
+            "fn helo(session) { later(); } fn later() { discard(\"x\", \"t\"); }",
+            "1:44: `discard` has no effect at stage `helo`",
+        ),
+        ("fn close(session) { reject(\"x\", \"t\"); }", "1:21: `reject` has no effect at stage `close`"),
+        (
+            "fn mail(session, mail) { limit_size(\"x\", 5); }",
+            "1:26: `limit_size` has no effect at stage `mail`",
+        ),
+        (
+            "fn helo(session, mail) {}",
+            "1:4: the function of stage `helo` has 1 parameters; write `fn helo(session)`",
+        ),
+        (
+            "fn rcpt(session, mail) {}",
+            "1:4: the function of stage `rcpt` has 3 parameters; write `fn rcpt(session, mail, rcpt)`",
+        ),
+        ("fn helo(session) { skip(\"rleay\"); }", "1:25: there is no policy `rleay`; did you mean `relay`?"),
+        ("fn helo(session) { skip(\"relay\"); }", "1:25: `relay` is a gate"),
+        ("fn helo(session) { skip(\"relay.denied\"); }", "1:25: `relay` is a gate"),
+        (
+            "fn helo(session) { skip(session.helo); }",
+            "1:25: the policy or rule of `skip` must be written out",
+        ),
+        ("fn helo(session) { setting(\"max\"); }", "1:28: `max` is not declared in SETTINGS"),
+        (
+            "const SETTINGS = #{ maximum: 1 }; fn helo(session) { setting(\"maxmum\"); }",
+            "1:62: `maxmum` is not declared in SETTINGS of this policy; did you mean `maximum`?",
+        ),
+        ("fn rcpt(session, mail, rcpt) { rcpt.setting(\"max\"); }", "1:45: `max` is not declared"),
+        (
+            "fn helo(session) { session.helo in list(\"x\"); }",
+            "1:41: no list `x` is configured; add it to policies.lists",
+        ),
+        ("fn helo(session) { list(session.helo); }", "1:25: the list of `list` must be written out"),
+        (
+            "fn helo(session) { matches(session.helo, \"x\"); }",
+            "1:28: the pattern of `matches` must be written out",
+        ),
+        (
+            "fn helo(session) { matches(\"a(\", session.helo); }",
+            "1:28: this regular expression does not compile: unclosed group",
+        ),
+        (
+            "fn message(session, mail, message) { override_dmarc(\"because\"); }",
+            "1:53: RFC 9990 knows no reason `because`",
+        ),
+        ("fn helo(session) { eval(\"1\"); }", "1:20: reserved keyword 'eval' is disabled"),
+        ("fn helo(session) { Fn(\"reject\"); }", "1:20: reserved keyword 'Fn' is disabled"),
+        ("fn helo(session) { call(\"reject\"); }", "1:20: reserved keyword 'call' is disabled"),
+        ("fn helo(session) { print(1); }", "1:20: reserved keyword 'print' is disabled"),
+        ("fn helo(session) { debug(1); }", "1:20: reserved keyword 'debug' is disabled"),
+        ("import \"x\" as y;", "1:1: "),
+        ("fn helo(session) { sleep(1); }", "1:20: "),
+        ("fn helo(session) { timestamp(); }", "1:20: "),
+        (
+            "fn helo(session) { rejekt(\"x\", \"t\"); }",
+            "1:20: there is no function `rejekt`; did you mean `reject`?",
+        ),
+        ("fn helo(session) { nope; }", "1:20: Undefined variable"),
+        ("const X = 1; fn helo(session) { global::X }", "1:"),
+        ("fn helo(session) { if true { }", "1:31: "),
+        ("fn helo(session) { unknown::f(1); }", "1:"),
+        ("fn helo(session) { [\"a\"].for_each(reject); }", "1:35: "),
+    ];
+    for (script, expected) in table {
+        let errors = errors_of("10-x.rhai", script);
+        let wanted = format!("10-x.rhai:{expected}");
+        assert!(
+            errors.iter().any(|error| error.starts_with(&wanted)),
+            "{script}\nwanted {wanted}\ngot {errors:#?}"
+        );
+    }
+}
+
+/// `mail` is what a stage's function gets, and the name of another stage's function: reading it calls nothing.
+#[test]
+fn a_variable_named_like_a_stage_leads_nowhere() {
+    let (_dir, sources) = folder(&[(
+        "10-x.rhai",
+        "fn rcpt(session, mail, rcpt) { limit_size(\"big\", 1000); }\n\
+         fn message(session, mail, message) { for rcpt in mail.recipients { if rcpt.is_ours { return; } } }\n",
+    )]);
+    let policies = Policies::load(&sources).unwrap();
+    let stages: Vec<_> =
+        policies.rules().iter().filter(|rule| &*rule.rule == "x.big").map(|rule| rule.stage).collect();
+    assert_eq!(stages, [Stage::Rcpt]);
+}
+
+#[test]
+fn all_problems_of_all_files_are_told_at_once() {
+    let (dir, sources) = folder(&[
+        ("10-a.rhai", "fn helo(session) { reject(\"x\", \"5.7.1\"); skip(\"nobody\"); }\nlet x = 1;"),
+        ("20-b.rhai", "fn helo(session) {"),
+        ("30-c.rhai", "fn rcpt(a) {}"),
+        ("lib/net.rhai", "fn f(x) { reject(\"x\", \"y\"); }"),
+    ]);
+    let errors = errors(&sources, dir.path());
+    assert_eq!(errors.len(), 6, "{errors:#?}");
+}
+
+#[test]
+fn a_library_is_pure_and_known_by_its_name() {
+    let uses = "fn helo(session) { if net::inner(session.helo) { reject(\"x\", net::TEXT); } }";
+    let (_dir, sources) = folder(&[
+        ("lib/net.rhai", "const SECRET = \"a\"; fn inner(x) { x == global::SECRET }"),
+        ("10-x.rhai", "fn helo(session) { if net::inner(session.helo) { reject(\"x\", \"y\"); } }"),
+    ]);
+    Policies::load(&sources).unwrap();
+    let impure = [
+        ("fn f() { reject(\"a\", \"b\") }", "a library cannot say `reject`"),
+        ("fn f() { tag(\"a\", \"b\") }", "a library cannot say `tag`"),
+        ("fn f() { setting(\"a\") }", "a library cannot say `setting`"),
+        ("fn f() { now() }", "a library cannot say `now`"),
+        ("fn f() { dns_a(\"x\") }", "a library cannot say `dns_a`"),
+        ("fn reject(a) { }", "this would replace"),
+        ("let x = 1;", "only functions and literal constants"),
+        ("fn f() { other::g() }", "other"),
+    ];
+    for (script, expected) in impure {
+        let (dir, sources) = folder(&[("lib/net.rhai", script), ("lib/other.rhai", "fn g() { 1 }")]);
+        let errors = errors(&sources, dir.path());
+        assert!(
+            errors.iter().any(|error| error.starts_with("lib/net.rhai:1:") && error.contains(expected)),
+            "{script}: {errors:#?}"
+        );
+    }
+    assert!(!errors_of("10-x.rhai", uses).is_empty(), "a library that is not there");
+}
+
+#[test]
+fn a_listener_without_a_relay_gate_is_refused() {
+    let (dir, mut sources) = folder(&[
+        ("10-helo.rhai", "fn helo(session) {}"),
+        ("12-fake.rhai", "fn rcpt(session, mail, rcpt) { reject(\"x\", \"y\"); }"),
+    ]);
+    let gate = "gatepost.yaml: the listener `mx` would be an open relay";
+    let selections = [
+        (Selection::All, false),
+        (Selection::Only(vec!["relay".into()]), false),
+        (Selection::Except(vec!["helo".into()]), false),
+        (Selection::Only(vec!["helo".into(), "fake".into()]), true),
+        (Selection::Except(vec!["relay".into()]), true),
+        (Selection::Only(vec![]), true),
+    ];
+    for (selection, refused) in selections {
+        sources.listeners = vec![("mx".to_owned(), selection.clone())];
+        let errors = errors(&sources, dir.path());
+        assert_eq!(errors.iter().any(|error| error.starts_with(gate)), refused, "{selection:?}: {errors:#?}");
+    }
+    sources.listeners = vec![("mx".to_owned(), Selection::Only(vec!["relay".into(), "hleo".into()]))];
+    assert_eq!(
+        errors(&sources, dir.path()),
+        ["gatepost.yaml: listeners.mx.policies: there is no policy `hleo`; did you mean `helo`?"]
+    );
+    let empty = tempfile::tempdir().unwrap();
+    sources = Sources {
+        dir: empty.path().to_owned(),
+        listeners: vec![("mx".to_owned(), Selection::All)],
+        ..Sources::default()
+    };
+    assert_eq!(errors(&sources, empty.path()).len(), 1, "an empty folder is no open relay");
+    sources.dir = empty.path().join("not-there");
+    assert!(errors(&sources, empty.path()).len() > 1);
+}
+
+#[test]
+fn a_gate_cannot_be_softened() {
+    for file in ["const MODE = \"shadow\";", "const MODES = #{ denied: \"off\" };"] {
+        let (dir, sources) = folder(&[]);
+        fs::write(dir.path().join("00-relay.rhai"), format!("{file}\n{RELAY}")).unwrap();
+        assert!(errors(&sources, dir.path())[0].ends_with("a gate is always enforced"), "{file}");
+    }
+    for key in ["relay", "relay.denied"] {
+        for mode in [Mode::Shadow, Mode::Off] {
+            let (dir, mut sources) = folder(&[]);
+            sources.modes.insert(key.to_owned(), mode);
+            assert!(errors(&sources, dir.path())[0].ends_with("a gate is always enforced"), "{key}");
+        }
+    }
+}
+
+/// Configuration for the rule, for the policy, MODES, MODE, enforce.
+#[test]
+fn the_nearest_word_about_a_mode_counts() {
+    let script = "const MODE = \"off\"; const MODES = #{ a: \"shadow\" };
+        fn helo(session) { reject(\"a\", \"t\"); reject(\"b\", \"t\"); }";
+    let (_dir, mut sources) = folder(&[("10-x.rhai", script)]);
+    let modes = |sources: &Sources| {
+        let policies = Policies::load(sources).unwrap();
+        let rules: Vec<_> = policies.rules().iter().skip(1).map(|rule| rule.mode.name()).collect();
+        rules.join(" ")
+    };
+    assert_eq!(modes(&sources), "shadow off");
+    sources.modes.insert("x".to_owned(), Mode::Enforce);
+    assert_eq!(modes(&sources), "enforce enforce");
+    sources.modes.insert("x.b".to_owned(), Mode::Shadow);
+    assert_eq!(modes(&sources), "enforce shadow");
+    sources.modes = [("x.c".to_owned(), Mode::Off), ("y".to_owned(), Mode::Off)].into();
+    let problems = Policies::load(&sources).unwrap_err();
+    assert_eq!(problems.len(), 2);
+}
+
+#[test]
+fn settings_have_the_type_of_their_default() {
+    let script =
+        "const SETTINGS = #{ n: 5, f: 0.5, t: \"x\", size: \"5MiB\", wait: \"5s\", on: true, all: [\"a\"] };";
+    let table = [
+        ("n", Setting::Integer(7), ""),
+        ("n", Setting::Text("7".into()), "must be whole number"),
+        ("n", Setting::Float(1.0), "must be whole number"),
+        ("f", Setting::Integer(1), ""),
+        ("t", Setting::Text("y".into()), ""),
+        ("size", Setting::Text("1GiB".into()), ""),
+        ("size", Setting::Text("1 gig".into()), "must be a size"),
+        ("size", Setting::Integer(5), "must be text"),
+        ("wait", Setting::Text("1MiB".into()), "must be a duration"),
+        ("on", Setting::Bool(false), ""),
+        ("all", Setting::Array(vec![]), ""),
+        ("all", Setting::Array(vec![Setting::Integer(1)]), "an array like its default"),
+        ("siez", Setting::Integer(1), "there is no setting `siez`; did you mean `size`?"),
+    ];
+    for (name, value, expected) in table {
+        let (dir, mut sources) = folder(&[("10-x.rhai", script)]);
+        sources.settings.insert("x".into(), [(name.to_owned(), value.clone())].into());
+        let errors = errors(&sources, dir.path());
+        match errors.first() {
+            None => assert_eq!(expected, "", "{name} {value:?}"),
+            Some(error) => {
+                assert!(!expected.is_empty() && error.contains(expected), "{name} {value:?}: {error}")
+            }
+        }
+    }
+}
+
+#[test]
+fn a_skip_must_still_be_able_to_skip() {
+    let later = "fn rcpt(session, mail, rcpt) { reject(\"r\", \"t\"); }";
+    let table = [
+        ("20-x.rhai", "fn mail(session, mail) { skip(\"late\"); }", true),
+        ("20-x.rhai", "fn rcpt(session, mail, rcpt) { skip(\"late.r\"); }", true),
+        ("40-x.rhai", "fn rcpt(session, mail, rcpt) { skip(\"late\"); }", false),
+        ("20-x.rhai", "fn data(session, mail) { skip(\"late\"); }", false),
+        ("40-x.rhai", "fn violation(session, event) { skip(\"late\"); }", true),
+        ("20-x.rhai", "fn mail(session, mail) { skip(\"late.x\"); }", false),
+    ];
+    for (name, script, loads) in table {
+        let (dir, sources) = folder(&[("30-late.rhai", later), (name, script)]);
+        let errors = errors(&sources, dir.path());
+        assert_eq!(errors.is_empty(), loads, "{script}: {errors:#?}");
+    }
+}
+
+#[test]
+fn rules_are_listed_by_stage_also_those_of_helpers_and_closures() {
+    let script = "fn helo(session) { check(session); }
+fn mail(session, mail) { check(session); mail.recipients.filter(|r| deep(r)); }
+fn connect(session) { reject(\"c\", \"t\"); }
+fn check(session) { defer(\"shared\", \"t\"); }
+fn deep(r) { reject(\"deep\", 551, \"5.1.1\", \"t\"); }
+";
+    let (_dir, sources) = folder(&[("10-x.rhai", script)]);
+    let policies = Policies::load(&sources).unwrap();
+    let rules = policies.rules().iter().skip(1);
+    let lines: Vec<_> = rules
+        .map(|rule| {
+            format!("{} {} {} {} {}", rule.rule, rule.stage, rule.action.name(), rule.code, rule.line)
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "x.c connect reject 554 3",
+            "x.shared helo defer 451 4",
+            "x.shared mail defer 451 4",
+            "x.deep mail reject 551 5"
+        ]
+    );
+}
+
+#[test]
+fn a_function_that_nobody_calls_is_a_warning() {
+    let (_dir, sources) = folder(&[(
+        "10-x.rhai",
+        "fn helo(session) { used() }\nfn used() { 1 }\nfn rctp(session, mail, rcpt) {}",
+    )]);
+    let policies = Policies::load(&sources).unwrap();
+    let [warning] = policies.warnings() else { panic!("{:?}", policies.warnings()) };
+    assert!(
+        warning
+            .one_line()
+            .ends_with("10-x.rhai:3:4: no stage's function ever calls this; did you mean `rcpt`?")
+    );
+}
+
+#[test]
+fn lists_are_read_and_their_errors_have_lines() {
+    let script = "fn helo(session) { session.helo in list(\"bad\") }";
+    let (dir, mut sources) = folder(&[("10-x.rhai", script)]);
+    let path = dir.path().join("bad.txt");
+    fs::write(&path, "# comment\nexample.org # fine\n\n  not an entry\n192.0.2.0/33\n").unwrap();
+    sources.lists.insert("bad".to_owned(), ListSource::File(path.clone()));
+    assert_eq!(
+        errors(&sources, dir.path()),
+        [
+            "bad.txt:4:3: list `bad`: `not an entry` is no address, domain or network",
+            "bad.txt:5:1: list `bad`: `192.0.2.0/33` is no address, domain or network"
+        ]
+    );
+    fs::write(&path, "example.org\n").unwrap();
+    Policies::load(&sources).unwrap();
+    sources.lists.insert("bad".to_owned(), ListSource::Inline(vec!["a b".to_owned()]));
+    assert_eq!(
+        errors(&sources, dir.path()),
+        ["gatepost.yaml: list `bad`: `a b` is no address, domain or network"]
+    );
+}
+
+proptest::proptest! {
+    /// Whatever stands in a file, the operator gets words and never a panic.
+    #[test]
+    fn no_text_makes_the_loader_panic(
+        words in proptest::collection::vec(proptest::sample::select(SOUP.to_vec()), 0..24),
+        noise in "\\PC{0,12}",
+    ) {
+        let (dir, sources) = folder(&[("10-x.rhai", &format!("{}{noise}", words.concat()))]);
+        for error in errors(&sources, dir.path()) {
+            proptest::prop_assert!(!error.is_empty());
+        }
+    }
+}
+
+/// Pieces that scripts are made of.
+const SOUP: [&str; 28] = [
+    "fn ",
+    "helo",
+    "(session)",
+    "{",
+    "}",
+    "reject",
+    "(",
+    ")",
+    "\"a\"",
+    ",",
+    ";",
+    "const ",
+    "MODES",
+    " = ",
+    "#{",
+    "skip",
+    "|x| ",
+    "net::",
+    "setting",
+    "\n",
+    "if ",
+    "matches",
+    "'",
+    "`${",
+    "5",
+    "in ",
+    "this",
+    "loop ",
+];
+
+#[test]
+fn files_have_bounds() {
+    let (dir, sources) = folder(&[("10-x.rhai", &"// long\n".repeat(40_000))]);
+    fs::create_dir(dir.path().join("20-y.rhai")).unwrap();
+    fs::write(dir.path().join("30-z.rhai"), b"// \xff\n").unwrap();
+    fs::write(dir.path().join(".40-hidden.rhai"), b"(").unwrap();
+    fs::write(dir.path().join("README.md"), b"(").unwrap();
+    assert_eq!(
+        errors(&sources, dir.path()),
+        [
+            "10-x.rhai: the file has more than 256 KiB",
+            "20-y.rhai: this is not a regular file",
+            "30-z.rhai: the file is not UTF-8 at byte 3"
+        ]
+    );
+}
+
+#[test]
+fn names_of_policies_are_unique_and_plain() {
+    let (dir, sources) = folder(&[("10-x.rhai", ""), ("20-x.rhai", ""), ("30-Ü.rhai", "")]);
+    let errors = errors(&sources, dir.path());
+    assert_eq!(errors.len(), 2, "{errors:#?}");
+    assert!(errors[0].starts_with("20-x.rhai: the policy `x` is there twice, also in 10-x.rhai"));
+    assert!(errors[1].starts_with("30-Ü.rhai: `Ü` cannot be the name of a policy"));
+}
+
+#[test]
+fn the_fingerprint_changes_with_every_file_and_with_nothing_else() {
+    let (dir, mut sources) = folder(&[("10-x.rhai", "// one"), ("lib/net.rhai", "// two")]);
+    let list = dir.path().join("list.txt");
+    fs::write(&list, "example.org").unwrap();
+    sources.lists.insert("l".to_owned(), ListSource::File(list.clone()));
+    let mut seen = vec![sources.fingerprint()];
+    let mut changed = |sources: &Sources, what: &str| {
+        let now = sources.fingerprint();
+        assert!(!seen.contains(&now), "{what}");
+        seen.push(now);
+    };
+    fs::write(dir.path().join("10-x.rhai"), "// One").unwrap();
+    changed(&sources, "a policy");
+    fs::write(dir.path().join("lib/net.rhai"), "// Two").unwrap();
+    changed(&sources, "a library");
+    fs::write(&list, "example.net").unwrap();
+    changed(&sources, "a list");
+    fs::rename(dir.path().join("10-x.rhai"), dir.path().join("20-x.rhai")).unwrap();
+    changed(&sources, "a name");
+    fs::remove_file(&list).unwrap();
+    changed(&sources, "a file that is gone");
+    fs::write(dir.path().join("notes.txt"), "x").unwrap();
+    assert_eq!(sources.fingerprint(), *seen.last().unwrap());
+}

@@ -1,0 +1,313 @@
+//! One stage being judged: policies in order, stopped for facts and run again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rhai::{CallFnOptions, Dynamic, EvalAltResult, FuncArgs, ImmutableString, Scope};
+
+use super::clock::Watch;
+use super::engine::{Mail, Message, Rcpt, Session};
+use super::faults;
+use super::judgement::{Action, FaultKind, Judgement, Mode, RuleEvent, ScriptFault, Timing};
+use super::memory::{Known, Memory};
+use super::policies::{Policies, Policy};
+use super::question::{Answer, Question};
+use super::scene::{Moment, Scene};
+use super::sources::OnError;
+use super::turn::{Draft, Ruling, Stop, Turn};
+use super::words;
+use crate::session::stage::{Reason, Refusal, Source, Stage, Verdict};
+use crate::smtp::reply::{Code, EnhancedCode, Reply};
+
+/// One stage on its way to a [`Judgement`].
+///
+/// Call [`step`](Self::step) until it is done; for each question that it asks, call [`answer`](Self::answer), then step again. A
+/// run that is dropped instead leaves no trace in the memory.
+#[derive(Debug)]
+pub struct StageRun {
+    turn: Option<Turn>,
+    plan: Arc<[usize]>,
+    /// How many of the plan are done.
+    position: usize,
+    arguments: Arguments,
+    /// What enforced policies used, and what policies in shadow used.
+    used: [Used; 2],
+    /// What the running policy used, its earlier runs counted.
+    spent: Duration,
+    judgement: Judgement,
+}
+
+/// What a [`StageRun`] needs next.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// The answer to this question.
+    Ask(Question),
+    /// Nothing: [`StageRun::finish`] has the judgement.
+    Done,
+}
+
+/// The part of the budget that is gone.
+#[derive(Clone, Copy, Debug, Default)]
+struct Used {
+    time: Duration,
+    facts: usize,
+}
+
+/// How one run of one policy ended.
+enum Ending {
+    /// It had no objection.
+    Passed,
+    Ruled(Ruling),
+    Asked(Question),
+    Failed(ScriptFault),
+}
+
+impl StageRun {
+    pub(super) fn new(policies: &Arc<Policies>, scene: Scene, memory: &Memory) -> Self {
+        let plan = policies.plan(&scene.session.listener, scene.moment.stage());
+        let (turn, arguments) = if plan.is_empty() {
+            (None, Arguments::default())
+        } else {
+            let arguments = Arguments::new(&scene);
+            let (facts, kept) = (Arc::clone(&memory.facts), Arc::clone(&memory.kept));
+            (Some(Turn::new(Arc::clone(policies), scene, facts, kept)), arguments)
+        };
+        Self {
+            turn,
+            plan,
+            position: 0,
+            arguments,
+            used: [Used::default(); 2],
+            spent: Duration::ZERO,
+            judgement: Judgement::pass(),
+        }
+    }
+
+    /// Goes on until an answer is missing or the judgement is found. Never blocks and never takes longer than the budget.
+    pub fn step(&mut self) -> Step {
+        let Some(turn) = self.turn.clone() else { return Step::Done };
+        let mut watch = Watch::start();
+        while self.judgement.verdict == Verdict::Pass
+            && let Some(policy) = self.enter(&turn)
+        {
+            match self.call(&turn, policy, &mut watch) {
+                Ending::Passed => self.commit(&turn, policy),
+                Ending::Ruled(ruling) => self.rule(&turn, policy, ruling),
+                Ending::Asked(question) => match self.ask(policy, question) {
+                    Ok(step) => return step,
+                    Err(fault) => self.fail(&turn, policy, fault),
+                },
+                Ending::Failed(fault) => self.fail(&turn, policy, fault),
+            }
+        }
+        Step::Done
+    }
+
+    /// Hands in the answer to the question that [`step`](Self::step) asked.
+    pub fn answer(&mut self, question: Question, answer: Answer) {
+        if let Some(turn) = &self.turn {
+            turn.state().learnt.insert(question, Known::from(answer));
+        }
+    }
+
+    /// The judgement; what policies ordered and learnt goes into `memory`. Called before [`Step::Done`] it says what was found so
+    /// far.
+    pub fn finish(self, memory: &mut Memory) -> Judgement {
+        let mut judgement = self.judgement;
+        let Some(turn) = self.turn else { return judgement };
+        let (done, learnt) = {
+            let mut state = turn.state();
+            (std::mem::take(&mut state.done), std::mem::take(&mut state.learnt))
+        };
+        let moment = turn.0.scene.moment.clone();
+        // The memory is not shared any more, so that writing to it copies nothing.
+        drop(self.arguments);
+        drop(turn);
+        memory.learn(learnt);
+        memory.keep(&moment, judgement.verdict == Verdict::Pass, done.scope);
+        judgement.effects = done.effects;
+        judgement.events = done.events;
+        judgement.withheld = done.withheld;
+        judgement
+    }
+
+    /// The next policy that has a say, made the running one. A skipped one has none.
+    fn enter<'t>(&mut self, turn: &'t Turn) -> Option<&'t Policy> {
+        loop {
+            let index = *self.plan.get(self.position)?;
+            let policy = turn.0.policies.policy(index)?;
+            let mut state = turn.state();
+            if policy.gate || !state.skips.iter().any(|skip| **skip == *policy.name) {
+                state.policy = index;
+                return Some(policy);
+            }
+            self.position += 1;
+        }
+    }
+
+    /// Runs the policy's function once.
+    fn call(&mut self, turn: &Turn, policy: &Policy, watch: &mut Watch) -> Ending {
+        let left = turn.0.policies.budget.time.saturating_sub(self.used(policy).time);
+        let (outcome, spent) = watch.measure(left, || run_script(turn, policy, &self.arguments));
+        self.used(policy).time += spent;
+        self.spent += spent;
+        ending(turn, policy, outcome)
+    }
+
+    /// The run came to its end: what it ordered counts.
+    fn commit(&mut self, turn: &Turn, policy: &Policy) {
+        let mut state = turn.state();
+        let draft = std::mem::take(&mut state.draft);
+        state.skips.extend(draft.scope.skips.iter().cloned());
+        state.done.absorb(draft);
+        drop(state);
+        self.leave(policy);
+    }
+
+    /// An enforced rule speaks for the stage.
+    fn rule(&mut self, turn: &Turn, policy: &Policy, ruling: Ruling) {
+        turn.state().draft.events.push(RuleEvent {
+            rule: Arc::clone(&ruling.rule),
+            action: ruling.action,
+            mode: Mode::Enforce,
+            place: Arc::clone(&ruling.place),
+            after: None,
+        });
+        self.judgement.verdict = verdict(turn.0.stage, ruling);
+        self.commit(turn, policy);
+    }
+
+    /// A fact is missing: the run's orders are dropped, and it begins again when the answer is there.
+    fn ask(&mut self, policy: &Policy, question: Question) -> Result<Step, ScriptFault> {
+        let budget = self.turn.as_ref().map_or(0, |turn| turn.0.policies.budget.facts);
+        let used = self.used(policy);
+        if used.facts >= budget {
+            return Err(faults::exhausted(
+                policy,
+                FaultKind::Facts,
+                &format!("more than {budget} facts at one stage"),
+            ));
+        }
+        used.facts += 1;
+        Ok(Step::Ask(question))
+    }
+
+    /// A policy failed. Its orders are dropped; whether mail is touched depends on what it is and how it failed.
+    fn fail(&mut self, turn: &Turn, policy: &Policy, fault: ScriptFault) {
+        let passes = turn.0.policies.on_error == OnError::Pass && !policy.gate && !fault.kind.is_budget();
+        if policy.enforced && !passes && turn.0.stage != Stage::Close {
+            self.judgement.verdict = failure(turn.0.stage, &fault);
+        }
+        self.judgement.errors.push(fault);
+        turn.state().draft = Draft::default();
+        self.leave(policy);
+    }
+
+    fn leave(&mut self, policy: &Policy) {
+        let spent = std::mem::take(&mut self.spent);
+        self.judgement.timings.push(Timing { policy: Arc::clone(&policy.name), spent });
+        self.position += 1;
+    }
+
+    const fn used(&mut self, policy: &Policy) -> &mut Used {
+        let [enforced, shadow] = &mut self.used;
+        if policy.enforced { enforced } else { shadow }
+    }
+}
+
+/// The arguments of a stage's function.
+#[derive(Clone, Debug, Default)]
+struct Arguments(Vec<Dynamic>);
+
+impl Arguments {
+    fn new(scene: &Scene) -> Self {
+        let mut all = vec![Dynamic::from(Session(Arc::clone(&scene.session)))];
+        match &scene.moment {
+            Moment::Connect | Moment::Helo | Moment::Auth | Moment::Close => {}
+            Moment::Violation(event) => all.push(Dynamic::from(ImmutableString::from(event.name()))),
+            Moment::Mail(mail) | Moment::Data(mail) => all.push(Dynamic::from(Mail(Arc::clone(mail)))),
+            Moment::Rcpt(mail, rcpt) => {
+                all.push(Dynamic::from(Mail(Arc::clone(mail))));
+                all.push(Dynamic::from(Rcpt(Arc::clone(rcpt))));
+            }
+            Moment::Message(mail, message) => {
+                all.push(Dynamic::from(Mail(Arc::clone(mail))));
+                all.push(Dynamic::from(Message::new(message)));
+            }
+        }
+        Self(all)
+    }
+}
+
+impl FuncArgs for &Arguments {
+    fn parse<ARGS: Extend<Dynamic>>(self, args: &mut ARGS) {
+        args.extend(self.0.iter().cloned());
+    }
+}
+
+/// `None` for a panic of our own: what it left in the draft is dropped with the run.
+type Outcome = Option<Result<Dynamic, Box<EvalAltResult>>>;
+
+fn run_script(turn: &Turn, policy: &Policy, arguments: &Arguments) -> Outcome {
+    let options = CallFnOptions::new().eval_ast(false).with_tag(turn.clone());
+    {
+        let mut state = turn.state();
+        state.draft = Draft::default();
+        state.stopped = None;
+    }
+    let run = || {
+        let engine = &turn.0.policies.engine;
+        engine.call_fn_with_options(options, &mut Scope::new(), &policy.ast, turn.0.stage.name(), arguments)
+    };
+    catch_unwind(AssertUnwindSafe(run)).ok()
+}
+
+/// A stop from inside counts even where Rhai's own functions swallowed it.
+fn ending(turn: &Turn, policy: &Policy, outcome: Outcome) -> Ending {
+    match (turn.state().stopped.take(), outcome) {
+        (_, None) => Ending::Failed(faults::panicked(policy)),
+        (Some(Stop::Ruled(ruling)), _) => Ending::Ruled(ruling),
+        (Some(Stop::Asked(question)), _) => Ending::Asked(question),
+        (Some(Stop::OutOfTime), _) => Ending::Failed(faults::out_of_time(policy)),
+        (None, Some(Ok(_))) => Ending::Passed,
+        (None, Some(Err(error))) => Ending::Failed(faults::of_error(policy, *error)),
+    }
+}
+
+fn verdict(stage: Stage, ruling: Ruling) -> Verdict {
+    let reason = Reason {
+        source: Source::Policy,
+        rule: ruling.rule,
+        place: Some(ruling.place),
+        detail: if ruling.action == Action::Discard { ruling.text.clone() } else { String::new() },
+    };
+    let refusal =
+        |reason| Refusal { reply: reply(stage, ruling.code, ruling.enhanced, &ruling.text), reason };
+    match ruling.action {
+        Action::Discard => Verdict::Discard(reason),
+        Action::Disconnect => Verdict::Disconnect(refusal(reason)),
+        Action::Reject | Action::Defer | Action::LimitSize => Verdict::Refuse(refusal(reason)),
+    }
+}
+
+/// What the client hears when a policy failed: try again later.
+fn failure(stage: Stage, fault: &ScriptFault) -> Verdict {
+    let reason = Reason {
+        source: Source::Policy,
+        rule: format!("{}.{}", fault.policy, words::ERROR_RULE).into(),
+        place: Some(fault.place.as_str().into()),
+        detail: format!("{}: {}", fault.kind.name(), fault.message),
+    };
+    let text = "a policy could not be evaluated, try again later";
+    Verdict::Refuse(Refusal { reply: reply(stage, 451, EnhancedCode::new(4, 7, 0), text), reason })
+}
+
+fn reply(stage: Stage, code: u16, enhanced: EnhancedCode, text: &str) -> Reply {
+    const FALLBACK: Code = match Code::new(451) {
+        Some(code) => code,
+        None => unreachable!(),
+    };
+    let code = Code::new(words::code_at(stage, code)).unwrap_or(FALLBACK);
+    Reply::new(code, Some(enhanced), text)
+}

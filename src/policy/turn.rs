@@ -1,0 +1,203 @@
+//! One stage's turn: what the host's words read and write while a script runs.
+//!
+//! Every call of a script carries the [`Turn`] as its tag, so that the words find it without any ambient state. What a
+//! policy orders is collected in a draft and becomes part of the turn only when its run came to an end of its own; a run
+//! that stops for a missing fact leaves nothing behind.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rhai::{Dynamic, EvalAltResult, NativeCallContext};
+
+use super::judgement::{Action, Effects, FaultKind, Mode, RuleEvent, Withheld};
+use super::memory::{Kept, Known, NoteValue, Scope};
+use super::policies::{Policies, Policy};
+use super::question::Question;
+use super::scene::Scene;
+use crate::session::stage::Stage;
+use crate::smtp::reply::EnhancedCode;
+
+/// Why a script was stopped from inside: the payload of an `ErrorTerminated`, which no `catch` of a script can hold.
+#[derive(Clone, Debug)]
+pub(super) enum Stop {
+    /// An enforced rule fired.
+    Ruled(Ruling),
+    /// A fact is missing.
+    Asked(Question),
+    /// The CPU time is used up.
+    OutOfTime,
+}
+
+/// An enforced verdict.
+#[derive(Clone, Debug)]
+pub(super) struct Ruling {
+    pub(super) rule: Arc<str>,
+    pub(super) action: Action,
+    pub(super) code: u16,
+    pub(super) enhanced: EnhancedCode,
+    pub(super) text: String,
+    pub(super) place: Arc<str>,
+}
+
+/// The handle that scripts' calls carry. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Turn(pub(super) Arc<Shared>);
+
+/// What stays the same during a turn, and the state behind its lock.
+pub(super) struct Shared {
+    pub(super) policies: Arc<Policies>,
+    pub(super) scene: Scene,
+    pub(super) stage: Stage,
+    /// What the session remembered when the turn began.
+    pub(super) facts: Arc<HashMap<Question, Known>>,
+    pub(super) kept: Arc<Kept>,
+    /// Uncontended: scripts of one turn run one after the other, on one thread at a time.
+    state: Mutex<State>,
+}
+
+/// What changes during a turn.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// The index of the policy that runs.
+    pub(super) policy: usize,
+    /// The facts that arrived during this turn.
+    pub(super) learnt: HashMap<Question, Known>,
+    /// What the policies that ran to their end ordered.
+    pub(super) done: Draft,
+    /// What the running policy ordered so far.
+    pub(super) draft: Draft,
+    /// The skips that hold for this turn.
+    pub(super) skips: Vec<Arc<str>>,
+    /// The first stop of this run. It counts even where Rhai's own functions swallow errors, as `sort` does with those of
+    /// its comparison.
+    pub(super) stopped: Option<Stop>,
+}
+
+/// What one run of one policy, or all of them together, ordered.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) events: Vec<RuleEvent>,
+    pub(super) effects: Effects,
+    pub(super) scope: Scope,
+    pub(super) withheld: Vec<Withheld>,
+}
+
+impl Draft {
+    pub(super) fn absorb(&mut self, newer: Self) {
+        self.events.extend(newer.events);
+        self.effects.headers.extend(newer.effects.headers);
+        if newer.effects.dmarc_override.is_some() {
+            self.effects.dmarc_override = newer.effects.dmarc_override;
+        }
+        self.scope.absorb(newer.scope);
+        self.withheld.extend(newer.withheld);
+    }
+}
+
+impl Turn {
+    pub(super) fn new(
+        policies: Arc<Policies>,
+        scene: Scene,
+        facts: Arc<HashMap<Question, Known>>,
+        kept: Arc<Kept>,
+    ) -> Self {
+        let stage = scene.moment.stage();
+        let state = State { skips: kept.skips(&scene), ..State::default() };
+        Self(Arc::new(Shared { policies, scene, stage, facts, kept, state: Mutex::new(state) }))
+    }
+
+    /// The turn that the call of a host's word belongs to.
+    pub(super) fn of(call: &NativeCallContext<'_>) -> Result<Self, Box<EvalAltResult>> {
+        let turn = call.tag().and_then(|tag| tag.read_lock::<Self>().map(|turn| turn.clone()));
+        turn.ok_or_else(|| fault(call, "this can only be said in a stage's function"))
+    }
+
+    /// The state. A panic under the lock leaves nothing half-done that matters: the run it belonged to is dropped.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The policy that runs.
+    pub(super) fn policy(&self) -> Option<&Policy> {
+        let index = self.state().policy;
+        self.0.policies.policy(index)
+    }
+
+    /// The mode of a rule of the running policy, skips counted, and its full name.
+    pub(super) fn rule(&self, rule: &str) -> Option<(Arc<str>, Mode)> {
+        let policy = self.policy()?;
+        let known = policy.rules.get(rule)?;
+        let state = self.state();
+        let skipped =
+            !policy.gate && (state.skips.contains(&known.id) || state.draft.scope.skips.contains(&known.id));
+        Some((Arc::clone(&known.id), if skipped { Mode::Off } else { known.mode }))
+    }
+
+    /// The answer to `question`, or the stop that fetches it.
+    pub(super) fn fact(
+        &self,
+        call: &NativeCallContext<'_>,
+        question: Question,
+    ) -> Result<Known, Box<EvalAltResult>> {
+        let known =
+            self.0.facts.get(&question).cloned().or_else(|| self.state().learnt.get(&question).cloned());
+        known.ok_or_else(|| self.stop(call, Stop::Asked(question)))
+    }
+
+    /// The note `policy.key` that the running policy may see.
+    pub(super) fn noted(&self, key: &str) -> Option<NoteValue> {
+        let sees_shadow = self.sees_shadow();
+        let state = self.state();
+        let scopes = [&state.draft.scope, &state.done.scope].into_iter().chain(self.0.kept.session_scopes());
+        scopes.filter_map(|scope| scope.note(key, sees_shadow)).next().cloned()
+    }
+
+    /// Whether the running policy is in shadow, and sees what others in shadow noted.
+    pub(super) fn sees_shadow(&self) -> bool {
+        self.policy().is_some_and(|policy| policy.mode == Mode::Shadow)
+    }
+
+    /// The error that ends the script for `stop`.
+    pub(super) fn stop(&self, call: &NativeCallContext<'_>, stop: Stop) -> Box<EvalAltResult> {
+        self.state().stopped.get_or_insert_with(|| stop.clone());
+        Box::new(EvalAltResult::ErrorTerminated(Dynamic::from(stop), call.call_position()))
+    }
+
+    /// `file:line` of the call.
+    pub(super) fn place(&self, call: &NativeCallContext<'_>) -> Arc<str> {
+        let file = self.policy().map_or("", |policy| &policy.file);
+        let line = call.call_position().line().unwrap_or(0);
+        format!("{file}:{line}").into()
+    }
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn")
+            .field("stage", &self.0.stage)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A policy fault at the place of the call.
+pub(super) fn fault(call: &NativeCallContext<'_>, message: impl Into<String>) -> Box<EvalAltResult> {
+    raise(call, Fault { kind: FaultKind::Script, message: message.into() })
+}
+
+/// Something grew too large. Not an `ErrorDataTooLarge`: on its way up Rhai takes the place from those.
+pub(super) fn too_large(call: &NativeCallContext<'_>, what: &str) -> Box<EvalAltResult> {
+    raise(call, Fault { kind: FaultKind::Size, message: format!("{what} too large, or too many") })
+}
+
+fn raise(call: &NativeCallContext<'_>, fault: Fault) -> Box<EvalAltResult> {
+    Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(fault), call.call_position()))
+}
+
+/// The payload of the host's own faults, which tells them from a script's `throw`.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    pub(super) kind: FaultKind,
+    pub(super) message: String,
+}
