@@ -94,10 +94,12 @@
 pub mod checks;
 pub mod diagnostic;
 pub mod dns;
+pub mod facts;
 pub mod log;
 pub mod message;
 pub mod metrics;
 pub mod policy;
+pub mod proxy;
 pub mod session;
 pub mod smtp;
 pub mod tls;

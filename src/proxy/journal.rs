@@ -1,0 +1,215 @@
+//! The journal: what was refused, what became of each transaction, and what policies in shadow would have done.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::Id;
+use crate::checks::results::{MessageResults, Spf};
+use crate::log::safe;
+use crate::policy::judgement::{RuleEvent, ScriptFault, Withheld};
+use crate::session::Finished;
+use crate::session::stage::{Reason, Stage};
+use crate::smtp::reply::Reply;
+
+/// Where entries go. Called on the path of a session: an implementation must not block.
+pub trait Journal: fmt::Debug + Send + Sync {
+    /// Takes one entry.
+    fn record(&self, entry: &Entry<'_>);
+}
+
+/// One line of the journal.
+#[derive(Debug)]
+pub enum Entry<'a> {
+    /// A command was refused.
+    Refused(Refused<'a>),
+    /// A transaction is over.
+    Transaction(Box<TransactionEntry<'a>>),
+    /// A policy or rule in shadow spoke, and nothing came of it.
+    Shadow(Origin<'a>, Stage, Shadow<'a>),
+    /// A script failed.
+    Fault(Origin<'a>, Stage, &'a ScriptFault),
+}
+
+/// Which session an entry is from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// The session's id.
+    pub session: &'a str,
+    /// The listener's name.
+    pub listener: &'a str,
+    /// The client's address.
+    pub client: IpAddr,
+    /// What the client calls itself; empty before HELO.
+    pub helo: &'a str,
+}
+
+/// A refusal.
+#[derive(Debug)]
+pub struct Refused<'a> {
+    /// Where it happened.
+    pub origin: Origin<'a>,
+    /// The decision's id; `None` for the upstream's own refusals.
+    pub id: Option<Id>,
+    /// The stage at which it was said.
+    pub stage: Stage,
+    /// What the client heard, with the id.
+    pub reply: &'a Reply,
+    /// Why.
+    pub reason: &'a Reason,
+}
+
+/// What somebody in shadow would have done.
+#[derive(Clone, Copy, Debug)]
+pub enum Shadow<'a> {
+    /// A rule would have given its verdict, or set its limit.
+    Rule(&'a RuleEvent),
+    /// An effect would have been applied.
+    Effect(&'a Withheld),
+}
+
+/// A transaction with everything that it came to.
+#[derive(Debug)]
+pub struct TransactionEntry<'a> {
+    /// Where it happened.
+    pub origin: Origin<'a>,
+    /// The transaction's id, as in the `Received` field.
+    pub id: &'a str,
+    /// The decision's id, where Gatepost refused the message.
+    pub decision: Option<Id>,
+    /// What the session says of it.
+    pub finished: &'a Finished,
+    /// The reply as it was sent.
+    pub reply: Option<&'a Reply>,
+    /// The size of the message, as far as it arrived.
+    pub size: u64,
+    /// SPF of both identities, as far as they were checked.
+    pub spf: (&'a Spf, &'a Spf),
+    /// DKIM and DMARC, once the message was complete.
+    pub results: Option<&'a MessageResults>,
+    /// From MAIL to the end.
+    pub took: Duration,
+    /// The part of it that the upstream needed to take the message.
+    pub upstream: Duration,
+}
+
+/// Writes every entry to the log: one line for each refusal, transaction, word in shadow and failed script.
+#[derive(Debug)]
+pub struct Tracing;
+
+impl Journal for Tracing {
+    fn record(&self, entry: &Entry<'_>) {
+        match entry {
+            Entry::Refused(refused) => log_refusal(refused),
+            Entry::Transaction(transaction) => log_transaction(transaction),
+            Entry::Shadow(origin, stage, shadow) => log_shadow(origin, *stage, *shadow),
+            Entry::Fault(origin, stage, fault) => log_fault(origin, *stage, fault),
+        }
+    }
+}
+
+fn log_refusal(refused: &Refused<'_>) {
+    let Refused { origin, id, stage, reply, reason } = refused;
+    tracing::info!(
+        event = "refused",
+        session = origin.session,
+        listener = origin.listener,
+        client = %origin.client,
+        helo = %safe(origin.helo),
+        id = id.map(tracing::field::display),
+        stage = stage.name(),
+        source = reason.source.name(),
+        rule = &*reason.rule,
+        place = reason.place.as_deref(),
+        detail = %safe(&reason.detail),
+        reply = %safe(&reply.to_string()),
+        "refused"
+    );
+}
+
+fn log_transaction(entry: &TransactionEntry<'_>) {
+    let Finished { transaction, outcome, reason, .. } = entry.finished;
+    let (helo_spf, spf) = entry.spf;
+    tracing::info!(
+        event = "transaction",
+        session = entry.origin.session,
+        listener = entry.origin.listener,
+        client = %entry.origin.client,
+        helo = %safe(entry.origin.helo),
+        id = entry.id,
+        decision = entry.decision.map(tracing::field::display),
+        sender = %safe(&transaction.mail.path.to_string()),
+        recipients = %safe(&recipients(entry)),
+        refused = transaction.refused,
+        size = entry.size,
+        helo_spf = helo_spf.result.name(),
+        spf = spf.result.name(),
+        dkim = %safe(&dkim(entry)),
+        dmarc = entry.results.map(|results| results.dmarc.result.name()),
+        outcome = outcome.map_or("none", |outcome| outcome.name()),
+        source = reason.as_ref().map(|reason| reason.source.name()),
+        rule = reason.as_ref().map(|reason| &*reason.rule),
+        place = reason.as_ref().and_then(|reason| reason.place.as_deref()),
+        detail = reason.as_ref().map(|reason| tracing::field::display(safe(&reason.detail))),
+        reply = entry.reply.map(|reply| tracing::field::display(safe(&reply.to_string()).to_string())),
+        took_ms = millis(entry.took),
+        upstream_ms = millis(entry.upstream),
+        "transaction"
+    );
+}
+
+/// The first recipients, and how many more there are: a line of the log has an end.
+fn recipients(entry: &TransactionEntry<'_>) -> String {
+    const SHOWN: usize = 10;
+    let accepted = &entry.finished.transaction.recipients;
+    let mut text =
+        accepted.iter().take(SHOWN).map(|rcpt| rcpt.path.to_string()).collect::<Vec<_>>().join(" ");
+    if accepted.len() > SHOWN {
+        text.push_str(&format!(" and {} more", accepted.len() - SHOWN));
+    }
+    text
+}
+
+fn dkim(entry: &TransactionEntry<'_>) -> String {
+    let signatures = entry.results.map(|results| results.dkim.as_slice()).unwrap_or_default();
+    signatures.iter().map(|dkim| format!("{}={}", dkim.domain, dkim.result)).collect::<Vec<_>>().join(" ")
+}
+
+fn log_shadow(origin: &Origin<'_>, stage: Stage, shadow: Shadow<'_>) {
+    let (rule, action, event) = match shadow {
+        Shadow::Rule(event) => (&event.rule, event.action_name(), Some(event)),
+        Shadow::Effect(withheld) => (&withheld.by, withheld.effect.as_str(), None),
+    };
+    tracing::info!(
+        event = "shadow",
+        session = origin.session,
+        listener = origin.listener,
+        client = %origin.client,
+        helo = %safe(origin.helo),
+        stage = stage.name(),
+        rule = &**rule,
+        action = %safe(action),
+        place = event.map(|event| &*event.place),
+        after = event.and_then(|event| event.after.as_deref()),
+        "in shadow"
+    );
+}
+
+fn log_fault(origin: &Origin<'_>, stage: Stage, fault: &ScriptFault) {
+    tracing::error!(
+        event = "policy_error",
+        session = origin.session,
+        listener = origin.listener,
+        client = %origin.client,
+        stage = stage.name(),
+        policy = &*fault.policy,
+        kind = fault.kind.name(),
+        place = fault.place,
+        detail = %safe(&fault.message),
+        "a policy failed"
+    );
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}

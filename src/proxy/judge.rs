@@ -1,0 +1,195 @@
+//! How policy is asked: a stage is run, stopped for the facts that it wants, and run on until it has a judgement.
+
+use std::sync::Arc;
+
+use super::Listener;
+use crate::checks::MessageCheck;
+use crate::checks::results::{CheckResult, Dkim, DmarcPolicy, MessageResults, Spf};
+use crate::facts::Subject;
+use crate::policy::question::{Answer, Question};
+use crate::policy::scene::{Moment, Scene};
+use crate::policy::{Judgement, Memory, Policies, Step};
+use crate::session::stage::Verdict;
+use crate::smtp::path::ReversePath;
+use crate::smtp::reply::Class;
+
+/// Policy's side of one session: its generation, its memory, and what it has been told.
+#[derive(Debug)]
+pub(super) struct Judge {
+    listener: Arc<Listener>,
+    policies: Arc<Policies>,
+    memory: Memory,
+    subject: Subject,
+    checked: Checked,
+}
+
+/// Results of checks that were done once and serve policies, the stamp and the log alike.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    pub(super) helo_spf: Option<Spf>,
+    pub(super) spf: Option<Spf>,
+    pub(super) message: Option<Arc<MessageResults>>,
+    /// What the policies did with the message on DMARC's account.
+    pub(super) disposition: DmarcPolicy,
+}
+
+impl Judge {
+    pub(super) fn new(listener: Arc<Listener>, subject: Subject) -> Self {
+        let policies = listener.policies.load_full();
+        Self { listener, policies, memory: Memory::default(), subject, checked: Checked::default() }
+    }
+
+    pub(super) const fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    pub(super) const fn checked(&self) -> &Checked {
+        &self.checked
+    }
+
+    pub(super) const fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Takes the policies of now. Not within a transaction, which keeps the generation with which it began.
+    pub(super) fn renew(&mut self) {
+        self.policies = self.listener.policies.load_full();
+    }
+
+    /// A new HELO, or STARTTLS: what was learnt from the last one is forgotten (RFC 3207 4.2).
+    pub(super) fn begin_helo(&mut self, helo: Option<String>) {
+        self.memory.forget_helo();
+        self.subject.helo = helo;
+        self.checked.helo_spf = None;
+        self.end_transaction();
+    }
+
+    pub(super) fn begin_transaction(&mut self, sender: &ReversePath) {
+        self.end_transaction();
+        self.subject.sender = Some(sender.clone());
+    }
+
+    pub(super) fn end_transaction(&mut self) {
+        self.memory.end_transaction();
+        self.subject.sender = None;
+        self.checked = Checked { helo_spf: self.checked.helo_spf.take(), ..Checked::default() };
+    }
+
+    /// Concludes every check of a message that is all there: whatever policies ask about it later is known.
+    pub(super) async fn examine(&mut self, check: MessageCheck) {
+        self.checked.answer(&self.listener, &self.subject, &Question::HeloSpf).await;
+        self.checked.answer(&self.listener, &self.subject, &Question::Spf).await;
+        let spf = self.checked.spf.clone().unwrap_or_default();
+        let results = self.listener.facts.conclude(check, &spf).await;
+        self.count_dkim(&results.dkim);
+        self.checked.message = Some(Arc::new(results));
+    }
+
+    /// One for each signature, and one for a message that has none.
+    fn count_dkim(&self, signatures: &[Dkim]) {
+        let metrics = &self.listener.check_metrics;
+        for dkim in signatures {
+            metrics.dkim(dkim.result.name(), dkim.reason_label());
+        }
+        if signatures.is_empty() {
+            metrics.dkim(CheckResult::None.name(), "none");
+        }
+    }
+
+    /// What the policies of now say about `scene`.
+    pub(super) async fn judge(&mut self, scene: Scene) -> Judgement {
+        let moment = scene.moment.clone();
+        let mut run = self.policies.begin(scene, &self.memory);
+        while let Step::Ask(question) = run.step() {
+            let answer = self.checked.answer(&self.listener, &self.subject, &question).await;
+            run.answer(question, answer);
+        }
+        let judgement = run.finish(&mut self.memory);
+        if let Moment::Message(mail, _) = &moment {
+            self.checked.disposition = disposition(&judgement, &self.memory.tags(mail));
+        }
+        judgement
+    }
+}
+
+/// What was done with a message on DMARC's account: the policy of that name refused it, or had it tagged for the upstream's
+/// filter.
+fn disposition(judgement: &Judgement, tags: &[(String, String)]) -> DmarcPolicy {
+    let refused = matches!(&judgement.verdict, Verdict::Refuse(refusal) | Verdict::Disconnect(refusal)
+        if refusal.reason.rule.starts_with("dmarc.") && refusal.reply.code().class() == Class::Permanent);
+    let quarantine = |(name, value): &(String, String)| name == "dmarc" && value == "quarantine";
+    if refused {
+        DmarcPolicy::Reject
+    } else if tags.iter().any(quarantine) {
+        DmarcPolicy::Quarantine
+    } else {
+        DmarcPolicy::None
+    }
+}
+
+impl Checked {
+    /// The answer to `question`, from what is known or from the world.
+    async fn answer(&mut self, listener: &Listener, subject: &Subject, question: &Question) -> Answer {
+        if let Some(answer) = self.known(question) {
+            return answer;
+        }
+        let answer = listener.facts.answer(subject, question).await;
+        match (question, &answer) {
+            (Question::HeloSpf, Answer::Spf(spf)) => {
+                listener.check_metrics.spf("helo", spf.result.name());
+                self.helo_spf = Some(spf.clone());
+            }
+            (Question::Spf, Answer::Spf(spf)) => {
+                listener.check_metrics.spf("mailfrom", spf.result.name());
+                self.spf = Some(spf.clone());
+            }
+            _ => {}
+        }
+        answer
+    }
+
+    fn known(&self, question: &Question) -> Option<Answer> {
+        match question {
+            Question::HeloSpf => self.helo_spf.clone().map(Answer::Spf),
+            Question::Spf => self.spf.clone().map(Answer::Spf),
+            Question::Dkim => self.message.as_ref().map(|results| Answer::Dkim(results.dkim.clone())),
+            Question::Dmarc => self.message.as_ref().map(|results| Answer::Dmarc(results.dmarc.clone())),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::judgement::Effects;
+    use crate::session::stage::{Reason, Refusal, Source};
+    use crate::smtp::reply::{Code, Reply};
+
+    fn judgement(verdict: Verdict) -> Judgement {
+        let effects = Effects::default();
+        let (events, withheld, errors, timings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Judgement { verdict, effects, events, withheld, errors, timings }
+    }
+
+    fn refusal(code: u16, rule: &str) -> Refusal {
+        let reply = Reply::new(Code::new(code).unwrap(), None, "no");
+        Refusal { reply, reason: Reason::new(Source::Policy, rule) }
+    }
+
+    #[test]
+    fn what_was_done_on_dmarcs_account() {
+        let tag = |value: &str| vec![("dmarc".to_owned(), value.to_owned())];
+        for (verdict, tags, done) in [
+            (Verdict::Pass, Vec::new(), DmarcPolicy::None),
+            (Verdict::Pass, tag("quarantine"), DmarcPolicy::Quarantine),
+            (Verdict::Pass, tag("none"), DmarcPolicy::None),
+            (Verdict::Refuse(refusal(550, "dmarc.reject")), Vec::new(), DmarcPolicy::Reject),
+            (Verdict::Disconnect(refusal(550, "dmarc.reject")), tag("quarantine"), DmarcPolicy::Reject),
+            (Verdict::Refuse(refusal(451, "dmarc.temperror")), Vec::new(), DmarcPolicy::None),
+            (Verdict::Refuse(refusal(550, "headers.one-from")), Vec::new(), DmarcPolicy::None),
+        ] {
+            assert_eq!(disposition(&judgement(verdict.clone()), &tags), done, "{verdict:?} {tags:?}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Where a session meets policy, facts, the spool and the upstream.
+//!
+//! [`drive()`] is the loop: it feeds a [`Session`](crate::session::Session) with what the client sends and does what the session
+//! wants done. It knows a client as a stream, facts as a trait and upstreams by their dialogue, so that the listener
+//! (real sockets) and transcripts (simulated ones) run the same code.
+
+mod books;
+mod border;
+mod drive;
+mod id;
+mod intake;
+mod journal;
+mod judge;
+mod outgoing;
+mod scene;
+mod trouble;
+mod wire;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+
+pub use self::border::Border;
+pub use self::drive::{End, drive};
+pub use self::id::Id;
+pub use self::journal::{Entry, Journal, Refused, Shadow, Tracing};
+pub use self::wire::Client;
+use crate::checks::MessageCheck;
+use crate::checks::results::{MessageResults, Spf};
+use crate::facts::{Subject, World};
+use crate::message::spool::Spooler;
+use crate::metrics::{CheckMetrics, ListenerMetrics, PolicyMetrics};
+use crate::policy::Policies;
+use crate::policy::question::{Answer, Question};
+use crate::session::Terms;
+use crate::upstream::{BoxFuture, Upstream};
+
+/// The largest header of a message where nothing else is configured, in octets.
+pub const DEFAULT_HEADER_LIMIT: usize = 256 << 10;
+
+/// What the sessions of one listener share.
+#[derive(Debug)]
+pub struct Listener {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Limits, timeouts and the host name.
+    pub terms: Terms,
+    /// Whether STARTTLS is offered.
+    pub starttls: bool,
+    /// The largest header of a message, in octets.
+    pub header_limit: usize,
+    /// Whose word `Authentication-Results` is (RFC 8601 2.2).
+    pub authserv_id: String,
+    /// What is ours, and whom we trust.
+    pub border: Border,
+    /// The policies in force.
+    pub policies: Arc<ArcSwap<Policies>>,
+    /// Where accepted mail goes.
+    pub upstream: Arc<Upstream>,
+    /// Who answers what policies ask.
+    pub facts: Arc<dyn Facts>,
+    /// Where messages wait for their end.
+    pub spooler: Arc<Spooler>,
+    /// Where decisions go.
+    pub journal: Arc<dyn Journal>,
+    /// This listener's metrics.
+    pub metrics: ListenerMetrics,
+    /// The metrics of policies.
+    pub policy_metrics: PolicyMetrics,
+    /// The metrics of checks.
+    pub check_metrics: CheckMetrics,
+}
+
+/// Who connected.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Peer {
+    /// Its address; an IPv4-mapped one is given as IPv4.
+    pub ip: IpAddr,
+    /// Its port.
+    pub port: u16,
+}
+
+impl Peer {
+    /// The peer at the other end of a socket.
+    pub fn new(address: SocketAddr) -> Self {
+        Self { ip: address.ip().to_canonical(), port: address.port() }
+    }
+}
+
+/// Who answers what policies ask about the world outside, and examines messages.
+///
+/// Nothing here fails: a failure is an answer (`error`, `temperror`).
+pub trait Facts: fmt::Debug + Send + Sync {
+    /// The answer to `question` about `subject`.
+    fn answer<'a>(&'a self, subject: &'a Subject, question: &'a Question) -> BoxFuture<'a, Answer>;
+
+    /// What the clock says.
+    fn now(&self) -> SystemTime;
+
+    /// Begins the look-ups that the check of a message with this header will need: called when the header is complete, while the
+    /// body still arrives.
+    fn warm(&self, header: &Bytes);
+
+    /// The results of DKIM and DMARC for a message that is all there. `spf` is the result for its sender.
+    fn conclude<'a>(&'a self, check: MessageCheck, spf: &'a Spf) -> BoxFuture<'a, MessageResults>;
+}
+
+/// The real world.
+impl Facts for World {
+    fn answer<'a>(&'a self, subject: &'a Subject, question: &'a Question) -> BoxFuture<'a, Answer> {
+        Box::pin(Self::answer(self, subject, question))
+    }
+
+    fn now(&self) -> SystemTime {
+        self.clock().now()
+    }
+
+    fn warm(&self, header: &Bytes) {
+        tokio::spawn(self.checker().warm(header));
+    }
+
+    fn conclude<'a>(&'a self, check: MessageCheck, spf: &'a Spf) -> BoxFuture<'a, MessageResults> {
+        Box::pin(self.checker().conclude(check, spf))
+    }
+}

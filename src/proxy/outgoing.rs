@@ -1,0 +1,123 @@
+//! The message as it goes to the upstream: what arrived, without what claims to be ours, with what we and the policies add.
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+
+use super::Listener;
+use super::intake::Received;
+use super::judge::Checked;
+use super::scene::Connection;
+use crate::checks::authres::{self, Findings};
+use crate::message::edit::{Edits, NewField};
+use crate::message::header::Header;
+use crate::message::spool::Outgoing;
+use crate::message::stamp::{self, Protocol, Tls};
+use crate::policy::judgement::{Effects, HeaderEdit};
+use crate::session::{Hello, Transaction};
+use crate::smtp::command::RcptCommand;
+
+/// Everything that the fields of a message are made of.
+#[derive(Debug)]
+pub(super) struct Stamps<'a> {
+    pub(super) listener: &'a Listener,
+    pub(super) connection: &'a Connection,
+    pub(super) hello: &'a Hello,
+    pub(super) transaction: &'a Transaction,
+    pub(super) checked: &'a Checked,
+    pub(super) additions: &'a Additions,
+}
+
+/// What policies add to a message.
+#[derive(Debug, Default)]
+pub(super) struct Additions {
+    /// Header edits of the `message` stage.
+    pub(super) effects: Effects,
+    /// Tags of the whole transaction, name and value.
+    pub(super) tags: Vec<(String, String)>,
+}
+
+/// The message for the upstream.
+pub(super) fn prepare(received: Received, stamps: &Stamps<'_>) -> Outgoing {
+    let header = &received.header;
+    let mut edits = Edits::default();
+    for field in stamp::forged(header, &stamps.listener.authserv_id) {
+        edits.remove(field);
+    }
+    edits.prepend(stamps.received());
+    if let Some(found) = stamps.authentication_results() {
+        edits.prepend(found);
+    }
+    stamps.add_tags(&mut edits);
+    stamps.add_policy_edits(header, &mut edits);
+    Outgoing { header: edits.render(header), body: received.body }
+}
+
+impl Stamps<'_> {
+    fn received(&self) -> NewField {
+        let tls = self.connection.tls.as_ref();
+        let protocol = match (self.hello.extended, tls) {
+            (false, _) => Protocol::Smtp,
+            (true, None) => Protocol::Esmtp,
+            (true, Some(_)) => Protocol::Esmtps,
+        };
+        stamp::Received {
+            helo: Some(&self.hello.greeting.text),
+            client_ip: self.connection.peer.ip,
+            client_name: None,
+            by: &self.listener.terms.hostname,
+            protocol,
+            id: &self.connection.transaction,
+            recipient: self.only_recipient().map(|rcpt| &rcpt.path),
+            tls: tls.map(|info| Tls { version: info.version, cipher: &info.cipher }),
+            at: &self.now(),
+        }
+        .field()
+    }
+
+    /// `None` only for an authserv-id that no field can hold, which the configuration does not let through.
+    fn authentication_results(&self) -> Option<NewField> {
+        let findings = Findings {
+            helo: &self.hello.greeting.text,
+            helo_spf: self.checked.helo_spf.as_ref(),
+            sender: &self.transaction.mail.path,
+            spf: self.checked.spf.as_ref(),
+            results: self.checked.message.as_deref(),
+            disposition: self.checked.disposition,
+            dmarc_override: self.additions.effects.dmarc_override.as_deref(),
+        };
+        authres::authentication_results(&self.listener.authserv_id, &findings).ok()
+    }
+
+    /// The time of day, in UTC: a log and a header should not need the zone of the machine to be compared.
+    fn now(&self) -> Zoned {
+        let now = Timestamp::try_from(self.listener.facts.now()).unwrap_or_default();
+        now.to_zoned(TimeZone::UTC)
+    }
+
+    /// The recipient of a message that has one: naming several would tell each of the others (RFC 5321 7.2).
+    fn only_recipient(&self) -> Option<&RcptCommand> {
+        match self.transaction.recipients.as_slice() {
+            [one] if self.transaction.discarded.is_empty() => Some(one),
+            _ => None,
+        }
+    }
+
+    fn add_tags(&self, edits: &mut Edits) {
+        for (name, value) in &self.additions.tags {
+            // A tag that makes no field was refused when the script set it.
+            if let Ok(field) = NewField::text("X-Gatepost-Tag", &format!("{name}={value}")) {
+                edits.prepend(field);
+            }
+        }
+    }
+
+    fn add_policy_edits(&self, header: &Header, edits: &mut Edits) {
+        for edit in &self.additions.effects.headers {
+            match edit {
+                HeaderEdit::Prepend(field) => edits.prepend(field.clone()),
+                HeaderEdit::Append(field) => edits.append(field.clone()),
+                HeaderEdit::Remove(name) => header.named(name).for_each(|field| edits.remove(field.index())),
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What others get to see of a session: policies when they are asked, the upstream, the books.
+
+use std::sync::Arc;
+
+use super::journal::Origin;
+use super::judge::Judge;
+use super::{Listener, Peer};
+use crate::message::header::Header;
+use crate::policy::scene::{
+    Address, AuthScene, ClientScene, MailScene, MessageScene, Moment, RcptScene, Scene, SessionScene,
+    TlsScene,
+};
+use crate::session::{Hello, Question, Session, Transaction};
+use crate::smtp::command::MailCommand;
+use crate::smtp::params::Body;
+use crate::smtp::path::ForwardPath;
+use crate::{tls, upstream};
+
+/// The scene of the session's open question; `None` when none is open. `message` is what has arrived at [`Question::Message`].
+pub(super) fn of(
+    session: &Session,
+    listener: &Listener,
+    connection: &Connection,
+    message: Option<(u64, Header)>,
+) -> Option<Scene> {
+    let question = session.question()?;
+    let moment = match question {
+        Question::Connect => Moment::Connect,
+        Question::Helo(_) => Moment::Helo,
+        Question::Mail(mail) => Moment::Mail(Arc::new(mail_scene(connection, mail))),
+        Question::Rcpt(rcpt) => {
+            let rcpt = rcpt_scene(listener, &rcpt.path);
+            Moment::Rcpt(Arc::new(open_mail(session.transaction()?, listener, connection)), rcpt)
+        }
+        Question::Data => Moment::Data(Arc::new(open_mail(session.transaction()?, listener, connection))),
+        Question::Message => {
+            let (size, header) = message?;
+            let mut mail = open_mail(session.transaction()?, listener, connection);
+            mail.size = size;
+            Moment::Message(Arc::new(mail), Arc::new(MessageScene { size, header }))
+        }
+        Question::Violation(event) => Moment::Violation(*event),
+        Question::Tls => return None,
+    };
+    let hello = match question {
+        Question::Helo(hello) => Some(hello),
+        _ => session.hello(),
+    };
+    Some(Scene { session: Arc::new(session_scene(session, listener, connection, hello)), moment })
+}
+
+/// What is known about the connection beside the dialogue.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) id: String,
+    pub(super) peer: Peer,
+    pub(super) tls: Option<tls::Info>,
+    /// The id of the open transaction.
+    pub(super) transaction: String,
+}
+
+fn session_scene(
+    session: &Session,
+    listener: &Listener,
+    connection: &Connection,
+    hello: Option<&Hello>,
+) -> SessionScene {
+    let counters = session.counters();
+    SessionScene {
+        id: connection.id.clone(),
+        listener: Arc::clone(&listener.name),
+        hostname: listener.terms.hostname.as_str().into(),
+        client: ClientScene { ip: connection.peer.ip, port: connection.peer.port, name: String::new() },
+        helo: hello.map(helo_name).unwrap_or_default(),
+        helo_verb: hello.map(|hello| if hello.extended { "EHLO" } else { "HELO" }).unwrap_or_default(),
+        trusted: listener.border.trusts(connection.peer.ip),
+        auth: AuthScene::default(),
+        tls: connection.tls.as_ref().map(tls_scene),
+        recipients_refused: counters.recipients_refused.into(),
+        errors: counters.errors.into(),
+        transactions: counters.transactions.into(),
+    }
+}
+
+/// The name that the client introduced itself with, in lower case.
+pub(super) fn helo_name(hello: &Hello) -> String {
+    hello.greeting.text.to_lowercase()
+}
+
+fn tls_scene(info: &tls::Info) -> TlsScene {
+    TlsScene {
+        version: info.version.to_owned(),
+        cipher: info.cipher.clone(),
+        sni: info.sni.clone().unwrap_or_default().to_lowercase(),
+        ..TlsScene::default()
+    }
+}
+
+fn mail_scene(connection: &Connection, mail: &MailCommand) -> MailScene {
+    MailScene {
+        id: connection.transaction.clone(),
+        sender: Address::from(&mail.path),
+        size: mail.params.size.unwrap_or_default(),
+        body: match mail.params.body {
+            Some(Body::EightBitMime) => "8bitmime",
+            Some(Body::SevenBit) | None => "7bit",
+        },
+        smtputf8: false,
+        parameters: mail.params.as_written(),
+        recipients: Vec::new(),
+        discarded: Vec::new(),
+    }
+}
+
+fn open_mail(transaction: &Transaction, listener: &Listener, connection: &Connection) -> MailScene {
+    let mut mail = mail_scene(connection, &transaction.mail);
+    mail.recipients = transaction.recipients.iter().map(|rcpt| rcpt_scene(listener, &rcpt.path)).collect();
+    mail.discarded = transaction.discarded.iter().map(|path| rcpt_scene(listener, path)).collect();
+    mail
+}
+
+fn rcpt_scene(listener: &Listener, path: &ForwardPath) -> Arc<RcptScene> {
+    Arc::new(RcptScene { address: Address::from(path), is_ours: listener.border.is_ours(path) })
+}
+
+pub(super) fn origin<'a>(connection: &'a Connection, listener: &'a Listener, judge: &'a Judge) -> Origin<'a> {
+    Origin {
+        session: &connection.id,
+        listener: &listener.name,
+        client: connection.peer.ip,
+        helo: judge.subject().helo.as_deref().unwrap_or_default(),
+    }
+}
+
+/// Whom the upstream is told it talks to.
+pub(super) fn identity(connection: &Connection, session: &Session) -> upstream::Client {
+    let hello = session.hello();
+    upstream::Client {
+        ip: connection.peer.ip,
+        port: connection.peer.port,
+        name: None,
+        helo: hello.map(|hello| hello.greeting.text.clone()).unwrap_or_default(),
+        esmtp: hello.is_some_and(|hello| hello.extended),
+    }
+}

@@ -1,0 +1,35 @@
+//! Trouble that is not the client's: where a failure becomes a refusal.
+
+use crate::session::stage::{Reason, Refusal, Source};
+use crate::smtp::reply::{Code, EnhancedCode, Reply};
+use crate::upstream::Failure;
+
+/// Ran out of the time that the client has for its command.
+pub(super) fn out_of_time() -> Refusal {
+    Refusal {
+        reply: Reply::new(
+            Code::literal::<451>(),
+            Some(EnhancedCode::new(4, 4, 1)),
+            "this took too long: try again later",
+        ),
+        reason: Reason::new(Source::Internal, "out-of-time"),
+    }
+}
+
+/// What the client hears when the upstream said no, or could not say anything.
+pub(super) fn refusal(failure: Failure) -> Refusal {
+    let reply = failure.reply();
+    let reason = match failure {
+        Failure::Refused(_) => Reason::new(Source::Upstream, "end-of-data"),
+        Failure::Fault(fault) => Reason::new(Source::Internal, fault.kind.name()).with_detail(fault.detail),
+    };
+    Refusal { reply, reason }
+}
+
+/// An upstream's "no" to a recipient is an answer like any other.
+pub(super) fn relayed(failure: Failure) -> Result<Reply, Refusal> {
+    match failure {
+        Failure::Refused(reply) => Ok(reply),
+        fault @ Failure::Fault(_) => Err(refusal(fault)),
+    }
+}
