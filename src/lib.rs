@@ -91,6 +91,7 @@
 //! A queue, mailboxes, MX delivery, POP and IMAP, content scoring. AUTH, BDAT and the other extensions are refused with 502
 //! until they are carried faithfully.
 
+pub mod admin;
 pub mod checks;
 pub mod diagnostic;
 pub mod dns;
@@ -100,6 +101,7 @@ pub mod message;
 pub mod metrics;
 pub mod policy;
 pub mod proxy;
+pub mod server;
 pub mod session;
 pub mod smtp;
 pub mod tls;
