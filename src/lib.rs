@@ -105,5 +105,6 @@ pub mod server;
 pub mod session;
 pub mod smtp;
 pub mod tls;
+pub mod transcript;
 pub(crate) mod units;
 pub mod upstream;

@@ -1,0 +1,237 @@
+//! What is to be true at a point of a dialogue, and what is to be true of every dialogue.
+
+use super::expect::{difference, text_matches};
+use super::pattern::Pattern;
+use super::play::{Play, Trouble};
+use super::sent::is_identical;
+use super::steps::Assertion;
+use crate::message::header::Header;
+use crate::metrics;
+use crate::session::Outcome;
+use crate::upstream::simulated::Message;
+
+/// Looks at the world as it is now.
+///
+/// # Errors
+/// What is not as it should be.
+pub(super) fn check(play: &Play, assertion: &Assertion) -> Result<(), Trouble> {
+    match assertion {
+        Assertion::Rule(expected) => rule(play, expected.as_deref()),
+        Assertion::Shadow(rule) => shadow(play, rule),
+        Assertion::Outcome(expected) => {
+            same("the outcome", *expected, play.world.books.outcome().map_or("none", Outcome::name))
+        }
+        Assertion::Within(time) if play.took <= *time => Ok(()),
+        Assertion::Within(time) => {
+            Err(Trouble::new(format!("it took {:?}, which is more than {time:?}", play.took)))
+        }
+        Assertion::Offered(pattern, wanted) => offered(play, pattern, *wanted),
+        Assertion::Messages(number) => {
+            same("the number of messages", number, &play.world.upstream.messages().len())
+        }
+        Assertion::Connections(number) => {
+            let connections = play.world.upstream.connections() - play.before.connections;
+            same("the number of connections", number, &connections)
+        }
+        Assertion::Never(pattern) => never(play, pattern),
+        Assertion::Identical => identical(play),
+        Assertion::Delivered(lines) => delivered(play, lines),
+        Assertion::Header { name, value, present } => header(play, name, value, *present),
+        Assertion::Headers(name, number) => {
+            let message = last_message(play)?;
+            same(&format!("the number of {name} fields"), number, &fields(&message, name).len())
+        }
+    }
+}
+
+fn same<T: PartialEq<U> + std::fmt::Display + ?Sized, U: std::fmt::Display + ?Sized>(
+    what: &str,
+    expected: &T,
+    found: &U,
+) -> Result<(), Trouble> {
+    if expected == found {
+        return Ok(());
+    }
+    let difference = difference(&[expected.to_string()], |_, _| false, &[found.to_string()]);
+    Err(Trouble { what: format!("{what} is another"), difference })
+}
+
+// === decisions ===
+
+fn rule(play: &Play, expected: Option<&str>) -> Result<(), Trouble> {
+    let id = play.reply.last().and_then(|line| decision_id(line));
+    let found = id.and_then(|id| play.world.books.rule(id));
+    same("the rule", expected.unwrap_or("none"), found.as_deref().unwrap_or("none"))
+}
+
+/// The id in `... (gp 7f3k2a9q4d)` at the end of a reply.
+fn decision_id(line: &str) -> Option<&str> {
+    line.rsplit_once("(gp ")?.1.strip_suffix(')')
+}
+
+fn shadow(play: &Play, rule: &str) -> Result<(), Trouble> {
+    let labels = [("rule", rule), ("mode", "shadow")];
+    let counted = count(play, "policy_decisions_total", &labels) > 0.0;
+    if counted && play.world.books.has_shadow(rule) {
+        Ok(())
+    } else {
+        Err(Trouble::new(format!("no rule {rule} spoke in shadow")))
+    }
+}
+
+/// The sum of the series of `metric` with these labels.
+fn count(play: &Play, metric: &str, labels: &[(&str, &str)]) -> f64 {
+    let exposition = play.world.metrics.encode().unwrap_or_default();
+    metrics::sum(&exposition, &format!("gatepost_{metric}"), labels)
+}
+
+// === the dialogues ===
+
+fn offered(play: &Play, pattern: &Pattern, wanted: bool) -> Result<(), Trouble> {
+    let keywords = play.reply.iter().skip(1).filter_map(|line| line.get(4..));
+    let lines: Vec<String> = keywords.map(str::to_owned).collect();
+    match (lines.iter().any(|line| pattern.matches(line)), wanted) {
+        (true, true) | (false, false) => Ok(()),
+        (false, true) => {
+            let difference = difference(&[pattern.to_string()], |_, _| false, &lines);
+            Err(Trouble { what: "the last reply does not offer this".to_owned(), difference })
+        }
+        (true, false) => Err(Trouble::new(format!("the last reply offers {pattern}"))),
+    }
+}
+
+fn never(play: &Play, pattern: &Pattern) -> Result<(), Trouble> {
+    let heard = play.world.upstream.transcript();
+    let said = heard.iter().skip(play.before.lines).filter_map(|line| line.strip_prefix("G: "));
+    match said.into_iter().find(|line| pattern.matches(line)) {
+        Some(line) => Err(Trouble::new(format!("the upstream heard `{line}`"))),
+        None => Ok(()),
+    }
+}
+
+// === the message ===
+
+fn last_message(play: &Play) -> Result<Message, Trouble> {
+    play.world.upstream.messages().pop().ok_or_else(|| Trouble::new("the upstream got no message"))
+}
+
+fn identical(play: &Play) -> Result<(), Trouble> {
+    let message = last_message(play)?;
+    let Some(sent) = play.sent.last() else { return Err(Trouble::new("the client sent no message")) };
+    if is_identical(&message.data, sent) {
+        return Ok(());
+    }
+    let difference = difference(&lines(sent), |_, _| false, &lines(&message.data));
+    Err(Trouble { what: "the message was changed".to_owned(), difference })
+}
+
+fn delivered(play: &Play, expected: &[Pattern]) -> Result<(), Trouble> {
+    let message = last_message(play)?;
+    let found = lines(&message.data);
+    if text_matches(expected, &found) {
+        return Ok(());
+    }
+    let wanted: Vec<String> = expected.iter().map(ToString::to_string).collect();
+    let fits = |wanted: &str, line: &str| wanted != "..." && Pattern::new(wanted).matches(line);
+    Err(Trouble { what: "the message is another".to_owned(), difference: difference(&wanted, fits, &found) })
+}
+
+/// The lines of a message, without the CRLF that ends each.
+fn lines(message: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(message);
+    let body = text.strip_suffix("\r\n").unwrap_or(&text);
+    if text.is_empty() { Vec::new() } else { body.split("\r\n").map(str::to_owned).collect() }
+}
+
+/// The values of the fields with this name, each on one line.
+fn fields(message: &Message, name: &str) -> Vec<String> {
+    let header = Header::of_message(&message.data, usize::MAX);
+    let name = name.to_lowercase();
+    header.iter().flat_map(|header| header.named(&name)).map(|field| field.unfolded()).collect()
+}
+
+fn header(play: &Play, name: &str, value: &Pattern, present: bool) -> Result<(), Trouble> {
+    let found = fields(&last_message(play)?, name);
+    match (found.iter().find(|text| value.matches(text)), present) {
+        (Some(_), true) | (None, false) => Ok(()),
+        (Some(text), false) => Err(Trouble::new(format!("there is a field `{name}: {text}`"))),
+        (None, true) => {
+            let found: Vec<String> = found.iter().map(|text| format!("{name}: {text}")).collect();
+            let difference = difference(&[format!("{name}: {value}")], |_, _| false, &found);
+            Err(Trouble { what: "there is no such field".to_owned(), difference })
+        }
+    }
+}
+
+// === every dialogue ===
+
+/// What has to be true of every dialogue when it is over, whatever its transcript asks.
+///
+/// # Errors
+/// The first that is not.
+pub(super) fn invariants(play: &Play) -> Result<(), Trouble> {
+    nothing_acknowledged_is_lost(play)?;
+    commands_are_printable(play)?;
+    messages_are_strict(play)?;
+    books_balance(play)
+}
+
+/// Invariant 1 of the crate: who was told 250 has a message at the upstream, or a policy that ordered it to vanish.
+fn nothing_acknowledged_is_lost(play: &Play) -> Result<(), Trouble> {
+    let ended = play.world.books.ended();
+    let granted = ended.iter().filter(|(_, granted)| *granted);
+    let accepted = granted.clone().filter(|(outcome, _)| *outcome == Outcome::Accepted).count();
+    let discarded = granted.clone().filter(|(outcome, _)| *outcome == Outcome::Discarded).count();
+    let held = play.world.upstream.messages().len();
+    if accepted + discarded != granted.count() || accepted > held {
+        return Err(Trouble::new(format!(
+            "{accepted} messages were acknowledged and {discarded} discarded, but the upstream has {held}"
+        )));
+    }
+    Ok(())
+}
+
+/// What goes upstream as a command is printable ASCII.
+fn commands_are_printable(play: &Play) -> Result<(), Trouble> {
+    let heard = play.world.upstream.transcript();
+    let printable = |line: &&str| line.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    match heard.iter().filter_map(|line| line.strip_prefix("G: ")).find(|line| !printable(line)) {
+        Some(line) => Err(Trouble::new(format!("the upstream heard {line:?}"))),
+        None => Ok(()),
+    }
+}
+
+/// Invariant 3 of the crate: what the upstream got has no line end but CRLF, and no NUL.
+fn messages_are_strict(play: &Play) -> Result<(), Trouble> {
+    let strict = |message: &Message| {
+        let text = String::from_utf8_lossy(&message.data).replace("\r\n", "");
+        !text.contains(['\r', '\n', '\0'])
+    };
+    if play.world.upstream.messages().iter().all(strict) {
+        Ok(())
+    } else {
+        Err(Trouble::new("the upstream got a message with a bare CR, a bare LF or a NUL"))
+    }
+}
+
+/// Every 4yz and 5yz is one rejection, and every accepted message one 2yz of the upstream's; a 2yz that was not
+/// taken for an acceptance is one that was in doubt.
+fn books_balance(play: &Play) -> Result<(), Trouble> {
+    let refusals: f64 =
+        ["4", "5"].map(|class| count(play, "replies_total", &[("class", class)])).iter().sum();
+    let rejections = count(play, "rejections_total", &[]);
+    if refusals != rejections {
+        return Err(Trouble::new(format!(
+            "the books do not balance: {refusals} refusals, {rejections} rejections"
+        )));
+    }
+    let accepted = count(play, "messages_total", &[("outcome", "accepted")]);
+    let answered = count(play, "upstream_replies_total", &[("command", "end_of_data"), ("class", "2")]);
+    let in_doubt = count(play, "upstream_ambiguous_total", &[]);
+    if accepted > answered || answered - accepted > in_doubt {
+        return Err(Trouble::new(format!(
+            "the books do not balance: {accepted} messages accepted, {answered} 2yz to a final dot, {in_doubt} in doubt"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! The books of a transcript: what was decided, kept to be asked about.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::proxy::{Entry, Journal, Shadow};
+use crate::session::Outcome;
+use crate::smtp::reply::Reply;
+
+/// What the runner remembers of the journal's entries.
+#[derive(Debug, Default)]
+pub(super) struct Books(Mutex<Vec<Note>>);
+
+/// One entry.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Note {
+    /// A command or a message was refused: the decision's id (none for the upstream's words), and the rule.
+    Refused(Option<String>, String),
+    /// A message came to an end. With a 2yz reply to the client, that is what it was told.
+    Ended { outcome: Outcome, granted: bool },
+    /// A rule spoke in shadow.
+    Shadow(String),
+    /// A script failed: where, and why.
+    Failed(String),
+}
+
+impl Journal for Books {
+    fn record(&self, entry: &Entry<'_>) {
+        let mut notes = self.notes();
+        match entry {
+            Entry::Refused(refused) => {
+                let id = refused.id.map(|id| id.to_string());
+                notes.push(Note::Refused(id, refused.reason.rule.to_string()));
+            }
+            Entry::Transaction(ended) => {
+                if let (Some(id), Some(reason)) = (ended.decision, &ended.finished.reason) {
+                    notes.push(Note::Refused(Some(id.to_string()), reason.rule.to_string()));
+                }
+                if let Some(outcome) = ended.finished.outcome {
+                    let granted = ended.reply.is_some_and(Reply::is_completed);
+                    notes.push(Note::Ended { outcome, granted });
+                }
+            }
+            Entry::Shadow(_, _, Shadow::Rule(event)) => notes.push(Note::Shadow(event.rule.to_string())),
+            Entry::Shadow(_, _, Shadow::Effect(_)) => {}
+            Entry::Fault(_, stage, fault) => {
+                notes.push(Note::Failed(format!("{} at {stage}: {}", fault.place, fault.message)));
+            }
+        }
+    }
+}
+
+impl Books {
+    /// The rule of the decision with this id.
+    pub(super) fn rule(&self, id: &str) -> Option<String> {
+        self.notes().iter().rev().find_map(|note| match note {
+            Note::Refused(Some(known), rule) if known == id => Some(rule.clone()),
+            _ => None,
+        })
+    }
+
+    /// What became of the last message.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        self.ended().last().map(|(outcome, _)| *outcome)
+    }
+
+    /// What became of each message, and whether its client was told that all is well.
+    pub(super) fn ended(&self) -> Vec<(Outcome, bool)> {
+        let ended = |note: &Note| match note {
+            Note::Ended { outcome, granted } => Some((*outcome, *granted)),
+            _ => None,
+        };
+        self.notes().iter().filter_map(ended).collect()
+    }
+
+    /// Whether this rule has spoken in shadow.
+    pub(super) fn has_shadow(&self, rule: &str) -> bool {
+        self.notes().iter().any(|note| matches!(note, Note::Shadow(known) if known == rule))
+    }
+
+    /// The scripts that failed.
+    pub(super) fn failures(&self) -> Vec<String> {
+        let failed = |note: &Note| match note {
+            Note::Failed(text) => Some(text.clone()),
+            _ => None,
+        };
+        self.notes().iter().filter_map(failed).collect()
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Vec<Note>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

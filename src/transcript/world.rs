@@ -1,0 +1,274 @@
+//! The simulated world of one dialogue: everything that a session has around it, except a network.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use ipnet::IpNet;
+use tokio::time::Instant;
+
+use super::books::Books;
+use super::bridge::RealTime;
+use super::setup::{Limit, Setup, TlsOffer};
+use super::upstream::direct;
+use crate::checks::results::{MessageResults, Spf};
+use crate::checks::{Checker, Clock, MessageCheck};
+use crate::dns::Resolver;
+use crate::dns::responder::{Responder, Zone};
+use crate::facts::{self, Subject};
+use crate::message::spool::{self, Spooler};
+use crate::metrics::Metrics;
+use crate::policy::Policies;
+use crate::policy::question::{Answer, Question};
+use crate::proxy::{Border, DEFAULT_HEADER_LIMIT, Facts, Listener, Peer};
+use crate::session::{Limits, Terms, Timeouts};
+use crate::tls::{ClientTls, Verify};
+use crate::upstream::simulated::{self, Script};
+use crate::upstream::{BoxFuture, Kind, Remote, Target, TlsMode, Upstream};
+use crate::{checks, dns, upstream};
+
+/// The listener's and the upstream's name in policies and metrics.
+pub(super) const NAME: &str = "transcript";
+/// Where the simulated upstream seems to be.
+const UPSTREAM: &str = "upstream.example:25";
+/// For one look-up, in real time: a name that never answers should not hold up the run.
+const DNS_TIMEOUT: Duration = Duration::from_secs(2);
+/// The memory for the messages of one dialogue; there is no folder for more.
+const SPOOL: u64 = 256 << 20;
+
+/// What the operator's configuration says, where a transcript does not.
+#[derive(Clone, Debug)]
+pub(super) struct Defaults {
+    pub(super) hostname: String,
+    pub(super) domains: Vec<String>,
+    pub(super) trusted: Vec<IpNet>,
+}
+
+/// Why a world cannot be built: never the transcript's fault.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WorldError {
+    #[error("the DNS of the transcript cannot be served: {0}")]
+    Responder(#[from] std::io::Error),
+    #[error("the DNS of the transcript cannot be asked: {0}")]
+    Resolver(#[from] dns::DnsError),
+    #[error("{0}")]
+    Spool(#[from] spool::SpoolError),
+    #[error("{0}")]
+    Tls(#[from] crate::tls::TlsError),
+}
+
+/// One world, in which one session takes place.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) listener: Arc<Listener>,
+    pub(super) peer: Peer,
+    pub(super) upstream: Arc<simulated::Upstream>,
+    pub(super) responder: Responder,
+    pub(super) books: Arc<Books>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl World {
+    /// Builds the world that `setup` describes. To be called on the stopped clock.
+    pub(super) async fn build(
+        setup: &Setup,
+        defaults: &Defaults,
+        policies: Arc<Policies>,
+        real: &RealTime,
+    ) -> Result<Self, WorldError> {
+        let hostname = setup.hostname.clone().unwrap_or_else(|| defaults.hostname.clone());
+        let metrics = Metrics::new();
+        let (responder, resolver) = names(setup, real).await?;
+        let facts = bridged(resolver, &hostname, setup, real);
+        let (simulated, upstream) = mail_server(setup, &hostname, &metrics).await?;
+        let books = Arc::new(Books::default());
+        let listener = Listener {
+            name: NAME.into(),
+            terms: terms(setup, &hostname),
+            starttls: setup.tls != TlsOffer::Off,
+            header_limit: header_limit(setup),
+            authserv_id: hostname,
+            border: border(setup, defaults),
+            policies: Arc::new(ArcSwap::new(policies)),
+            upstream,
+            facts: Arc::new(facts),
+            spooler: Arc::new(Spooler::new(spool::Settings {
+                dir: None,
+                memory: SPOOL,
+                memory_per_message: SPOOL,
+            })?),
+            journal: Arc::clone(&books) as _,
+            metrics: metrics.listener(NAME),
+            policy_metrics: metrics.policy(),
+            check_metrics: metrics.checks(),
+        };
+        Ok(Self {
+            listener: Arc::new(listener),
+            peer: Peer::new(setup.client),
+            upstream: simulated,
+            responder,
+            books,
+            metrics,
+        })
+    }
+}
+
+fn border(setup: &Setup, defaults: &Defaults) -> Border {
+    let domains = setup.domains.as_ref().unwrap_or(&defaults.domains);
+    let trusted = setup.trusted.as_ref().unwrap_or(&defaults.trusted);
+    Border::new(domains.iter().map(|domain| domain.to_lowercase()), trusted.clone())
+}
+
+fn terms(setup: &Setup, hostname: &str) -> Terms {
+    let (mut limits, mut timeouts) = (Limits::default(), Timeouts::default());
+    for limit in &setup.limits {
+        match *limit {
+            Limit::MessageSize(octets) => limits.message_size = octets,
+            Limit::Recipients(number) => limits.recipients = number,
+            Limit::Errors(number) => limits.errors = number,
+            Limit::Junk(number) => limits.junk_commands = number,
+            Limit::Command(time) => timeouts.command = time,
+            Limit::Data(time) => timeouts.data = time,
+            Limit::Session(time) => timeouts.session = time,
+            Limit::HeaderSize(_) | Limit::Upstream(..) => {}
+        }
+    }
+    Terms { hostname: hostname.to_owned(), limits, timeouts, tls_required: setup.tls == TlsOffer::Required }
+}
+
+fn header_limit(setup: &Setup) -> usize {
+    let limit = |limit: &Limit| match limit {
+        Limit::HeaderSize(octets) => Some(*octets),
+        _ => None,
+    };
+    setup.limits.iter().rev().find_map(limit).unwrap_or(DEFAULT_HEADER_LIMIT)
+}
+
+// === DNS and facts ===
+
+/// The transcript's records, served on loopback in real time, and a resolver that asks for nothing else.
+async fn names(setup: &Setup, real: &RealTime) -> Result<(Responder, Resolver), WorldError> {
+    let mut zone = Zone::new();
+    setup.dns.iter().for_each(|change| change.apply(&mut zone));
+    let open = async move {
+        let responder = Responder::start(zone).await?;
+        let settings = dns::Settings { timeout: DNS_TIMEOUT, ..responder.settings() };
+        let resolver = Resolver::new(settings, Arc::new(()))?;
+        Ok((responder, resolver))
+    };
+    real.wait_for(open).await
+}
+
+fn bridged(resolver: Resolver, hostname: &str, setup: &Setup, real: &RealTime) -> BridgedFacts {
+    let clock = StoppedClock::new(setup.clock.into());
+    let settings = checks::Settings { hostname: hostname.to_owned(), ..checks::Settings::default() };
+    let checker = Checker::new(resolver.clone(), settings, clock.shared());
+    let world = facts::World::new(resolver, Arc::new(checker), clock.shared());
+    BridgedFacts { world, clock, real: real.clone() }
+}
+
+/// The transcript's clock: it began at the time that the transcript says, and goes on with the stopped clock.
+#[derive(Debug)]
+struct StoppedClock {
+    base: SystemTime,
+    began: Instant,
+    /// What has passed, for those who look at it from outside the stopped clock's runtime.
+    passed: Arc<AtomicU64>,
+}
+
+impl StoppedClock {
+    fn new(base: SystemTime) -> Self {
+        Self { base, began: Instant::now(), passed: Arc::default() }
+    }
+
+    fn now(&self) -> SystemTime {
+        let passed = self.began.elapsed();
+        self.passed.store(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.base + passed
+    }
+
+    /// The same clock, as it stood at the last [`now`](Self::now), for other threads.
+    fn shared(&self) -> Clock {
+        let (base, passed) = (self.base, Arc::clone(&self.passed));
+        Clock::new(move || base + Duration::from_millis(passed.load(Ordering::Relaxed)))
+    }
+}
+
+/// The real facts, over simulated names, fetched in real time while the dialogue's clock stands still.
+struct BridgedFacts {
+    world: facts::World,
+    clock: StoppedClock,
+    real: RealTime,
+}
+
+impl fmt::Debug for BridgedFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BridgedFacts").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+impl Facts for BridgedFacts {
+    fn answer<'a>(&'a self, subject: &'a Subject, question: &'a Question) -> BoxFuture<'a, Answer> {
+        let (world, subject, question) = (self.world.clone(), subject.clone(), question.clone());
+        self.now();
+        Box::pin(self.real.wait_for(async move {
+            match question {
+                // Chance has no place in a test.
+                Question::Random => Answer::Random(0.5),
+                question => world.answer(&subject, &question).await,
+            }
+        }))
+    }
+
+    fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    fn warm(&self, header: &Bytes) {
+        self.real.spawn(self.world.checker().warm(header));
+    }
+
+    fn conclude<'a>(&'a self, check: MessageCheck, spf: &'a Spf) -> BoxFuture<'a, MessageResults> {
+        let (world, spf) = (self.world.clone(), spf.clone());
+        self.now();
+        Box::pin(self.real.wait_for(async move { world.checker().conclude(check, &spf).await }))
+    }
+}
+
+// === upstream ===
+
+/// The simulated mail server, which has been probed as at the start of a daemon, and Gatepost's side of it.
+async fn mail_server(
+    setup: &Setup,
+    hostname: &str,
+    metrics: &Arc<Metrics>,
+) -> Result<(Arc<simulated::Upstream>, Arc<Upstream>), WorldError> {
+    let script = Script { extensions: setup.upstream.offers.clone(), ..Script::default() };
+    let simulated = Arc::new(simulated::Upstream::new(script));
+    let target =
+        Target { name: NAME.to_owned(), hostname: hostname.to_owned(), kind: Kind::Smtp(remote(setup)?) };
+    let upstream = Upstream::new(target, Arc::clone(&simulated) as _, metrics.upstream(NAME));
+    // One that cannot be used says so again when there is mail for it, and that is what a transcript looks at.
+    let _ = upstream.probe().await;
+    simulated.direct(|script| setup.upstream.rules.iter().for_each(|rule| direct(script, rule)));
+    Ok((simulated, upstream))
+}
+
+fn remote(setup: &Setup) -> Result<Remote, WorldError> {
+    let mut timeouts = upstream::Timeouts::default();
+    for limit in &setup.limits {
+        if let Limit::Upstream(step, time) = limit {
+            step.set(&mut timeouts, *time);
+        }
+    }
+    let tls = match setup.upstream.tls {
+        TlsOffer::Off => TlsMode::Off,
+        TlsOffer::Opportunistic => TlsMode::Opportunistic(ClientTls::new(&Verify::Nothing)?),
+        TlsOffer::Required => TlsMode::Required(ClientTls::new(&Verify::Nothing)?),
+    };
+    let identity = setup.upstream.identity;
+    Ok(Remote { addresses: vec![UPSTREAM.to_owned()], identity, tls, timeouts })
+}
