@@ -93,6 +93,8 @@
 
 pub mod admin;
 pub mod checks;
+pub mod cli;
+pub mod config;
 pub mod diagnostic;
 pub mod dns;
 pub mod facts;

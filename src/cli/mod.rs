@@ -1,0 +1,130 @@
+//! The commands of the program: what is asked for, what is shown, and the exit status.
+//!
+//! Exit status 0 means yes, 1 no, 2 that the command line was not understood.
+
+mod check;
+mod house;
+mod run;
+mod screen;
+mod test;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::anyhow;
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Loaded};
+use crate::diagnostic::Diagnostic;
+
+use screen::{Screen, tally};
+
+/// A transparent SMTP policy proxy: checks SPF, DKIM and DMARC, lets Rhai scripts decide, forwards in the same session.
+#[derive(Debug, Parser)]
+#[command(name = "gatepost", version, disable_help_subcommand = true)]
+struct Arguments {
+    /// The configuration file [default: /etc/gatepost/gatepost.yaml, else config/gatepost.yaml]
+    #[arg(short, long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM; this is what happens when no command is given
+    Run,
+    /// Say everything that is wrong with the configuration and the policies, and change nothing
+    Check,
+    /// Run transcripts through the configured policies, without a network
+    Test {
+        /// Transcripts, or folders of them [default: the folder `tests` of the policies]
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+}
+
+/// Why a command ends with status 1.
+#[derive(Debug)]
+enum Failure {
+    /// The operator was already told.
+    Shown,
+    /// The operator is still to be told.
+    Untold(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Untold(error.into())
+    }
+}
+
+/// Does what the command line asks for; the whole of the program.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(usage) => {
+            // Help and version come this way too. Where they cannot be written, there is nobody to tell.
+            _ = usage.print();
+            return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2));
+        }
+    };
+    let screen = Screen::of_the_process();
+    match dispatch(&arguments, screen) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Shown) => ExitCode::FAILURE,
+        Err(Failure::Untold(error)) => {
+            screen.error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
+    let command = arguments.command.as_ref().unwrap_or(&Command::Run);
+    let path = config::find(arguments.config.as_deref())?;
+    // A daemon's standard error is a log, where the lines of a file with secrets have no place.
+    let to_log = matches!(command, Command::Run) && !screen.is_terminal();
+    let show = if to_log { Screen::log_lines } else { Screen::diagnostics };
+    let loaded = load(&path, |found| show(screen, found))?;
+    match command {
+        Command::Run => run::run(loaded, |found| show(screen, found)),
+        Command::Check => check::check(&loaded, screen),
+        Command::Test { paths } => test::test(&loaded, paths, screen),
+    }
+}
+
+/// The configuration at `path`; what is wrong with it, or only odd, goes to `show`.
+fn load(path: &Path, show: impl Fn(&[Diagnostic])) -> Result<Loaded, Failure> {
+    match config::load(path) {
+        Ok(loaded) => {
+            show(&loaded.warnings);
+            Ok(loaded)
+        }
+        Err(found) => {
+            show(&found);
+            Err(Failure::Untold(anyhow!("{} cannot be used: {}", path.display(), tally(&found))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_configuration_may_be_named_before_or_behind_the_command() {
+        for line in [["gatepost", "-c", "x.yaml", "check"], ["gatepost", "check", "--config", "x.yaml"]] {
+            let arguments = Arguments::try_parse_from(line).unwrap();
+            assert_eq!(arguments.config.as_deref(), Some(Path::new("x.yaml")));
+            assert!(matches!(arguments.command, Some(Command::Check)));
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What the operator sees: answers on standard output, everything that is wrong on standard error.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::diagnostic::Diagnostic;
+
+/// Standard output and standard error, and how much may be drawn there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Screen {
+    terminal: bool,
+    color: bool,
+}
+
+impl Screen {
+    /// Coloured on a terminal, unless `NO_COLOR` is set (no-color.org) or the terminal is dumb.
+    pub(super) fn of_the_process() -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let able = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let terminal = io::stderr().is_terminal();
+        Self { terminal, color: terminal && wanted && able }
+    }
+
+    /// Whether a person is likely to look on.
+    pub(super) const fn is_terminal(self) -> bool {
+        self.terminal
+    }
+
+    /// An answer.
+    pub(super) fn say(self, text: &str) {
+        // A reader that went away, as `head` does, is no error of ours.
+        _ = writeln!(io::stdout().lock(), "{text}");
+    }
+
+    /// What is wrong with the operator's files, with source lines and carets.
+    pub(super) fn diagnostics(self, found: &[Diagnostic]) {
+        let mut out = io::stderr().lock();
+        for diagnostic in found {
+            _ = writeln!(out, "{}\n", diagnostic.render(self.color));
+        }
+    }
+
+    /// The same for a log, which may be read by more people than the files: one line each, without source lines.
+    pub(super) fn log_lines(self, found: &[Diagnostic]) {
+        let mut out = io::stderr().lock();
+        for diagnostic in found {
+            _ = writeln!(out, "{}: {}", diagnostic.severity.name(), diagnostic.one_line());
+        }
+    }
+
+    /// Whatever else is to be read where errors are, as `draw` shows it with or without colour.
+    pub(super) fn details(self, draw: impl FnOnce(bool) -> String) {
+        _ = write!(io::stderr().lock(), "{}", draw(self.color));
+    }
+
+    /// Anything else that went wrong, on one line with what caused it.
+    pub(super) fn error(self, error: &anyhow::Error) {
+        let (on, off) = if self.color { ("\u{1b}[1m\u{1b}[91m", "\u{1b}[0m") } else { ("", "") };
+        _ = writeln!(io::stderr().lock(), "{on}error{off}: {error:#}");
+    }
+}
+
+/// How many errors and warnings were found.
+pub(super) fn tally(found: &[Diagnostic]) -> String {
+    let errors = found.iter().filter(|diagnostic| diagnostic.is_error()).count();
+    match found.len() - errors {
+        0 => count(errors, "error"),
+        warnings => format!("{} and {}", count(errors, "error"), count(warnings, "warning")),
+    }
+}
+
+/// `1 error`, `2 errors`, `3 policies`.
+pub(super) fn count(number: usize, what: &str) -> String {
+    match what.strip_suffix('y') {
+        _ if number == 1 => format!("1 {what}"),
+        Some(stem) => format!("{number} {stem}ies"),
+        None => format!("{number} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts() {
+        assert_eq!(count(0, "error"), "0 errors");
+        assert_eq!(count(1, "error"), "1 error");
+        assert_eq!(count(1, "policy"), "1 policy");
+        assert_eq!(count(2, "policy"), "2 policies");
+    }
+}

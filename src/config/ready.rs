@@ -1,0 +1,98 @@
+//! What the rest of the program sees of the configuration: addresses parsed, certificates loaded, defaults filled in.
+//!
+//! What one room needs comes as that room's own settings, whose defaults are the room's as well.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use crate::message::spool;
+use crate::policy::Sources;
+use crate::server::Bounds;
+use crate::session::Terms;
+use crate::tls::{CertificateFiles, Certificates};
+use crate::upstream::Target;
+use crate::{checks, dns, log};
+
+/// The whole configuration.
+#[derive(Debug)]
+pub struct Settings {
+    /// The file that it was read from.
+    pub file: PathBuf,
+    /// Our name in the banner, in EHLO towards upstreams and in `Received`: A-labels, lower case.
+    pub hostname: String,
+    /// Where clients are listened for; at least one, each with a name of its own.
+    pub listeners: Vec<Listener>,
+    /// The servers that mail goes to, each with a name of its own. Every listener's is among them.
+    pub upstreams: Vec<Target>,
+    /// The recipients' domains that are ours, in A-labels and lower case: `example.org` is itself, `.example.org`
+    /// everything below it, `*` any.
+    pub domains: Vec<String>,
+    /// Clients that may relay.
+    pub trusted_networks: Vec<IpNet>,
+    /// Where policies come from and how they are bent.
+    pub policies: Sources,
+    /// Where messages are kept while they pass.
+    pub spool: spool::Settings,
+    /// What is checked.
+    pub checks: checks::Settings,
+    /// The identity in `Authentication-Results` (RFC 8601 2.5); the host name unless configured.
+    pub authserv_id: String,
+    /// How names are looked up.
+    pub dns: dns::Settings,
+    /// The folder of the embedded store; `None` when none is configured. Nothing is kept in it yet.
+    pub state: Option<PathBuf>,
+    /// Where metrics and health are served; `None` for nowhere.
+    pub admin: Option<SocketAddr>,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// One listener. The policies that it takes are in [`Settings::policies`].
+#[derive(Debug)]
+pub struct Listener {
+    /// The operator's name for it, the label of its metrics.
+    pub name: String,
+    /// The addresses that it listens on; at least one.
+    pub addresses: Vec<SocketAddr>,
+    /// The name of the upstream that its mail goes to.
+    pub upstream: String,
+    /// Whether its clients may, must or need not speak TLS.
+    pub tls: ListenerTls,
+    /// What holds for each of its sessions.
+    pub terms: Terms,
+    /// How many sessions there may be.
+    pub bounds: Bounds,
+    /// The largest header of a message, in octets.
+    pub header_limit: usize,
+}
+
+/// TLS towards the clients of a listener.
+#[derive(Debug)]
+pub enum ListenerTls {
+    /// STARTTLS is not offered.
+    Off,
+    /// STARTTLS is offered; the terms say whether MAIL is refused until it was used.
+    StartTls(Identity),
+    /// TLS from the first byte on, without STARTTLS.
+    Implicit(Identity),
+}
+
+/// Who a listener is in TLS.
+#[derive(Debug)]
+pub struct Identity {
+    /// The files, to load them again when they change.
+    pub files: Vec<CertificateFiles>,
+    /// What was in them.
+    pub certificates: Certificates,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Log {
+    /// How a line looks.
+    pub format: log::Format,
+    /// Which lines are written.
+    pub level: log::Level,
+}

@@ -1,0 +1,122 @@
+//! The program as an operator meets it: exit status, what goes where, no colour where none is wanted.
+
+// Clippy takes only functions marked as tests for tests; what they share may fail in the same way.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn gatepost(arguments: &[&str], directory: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_gatepost"))
+        .args(arguments)
+        .current_dir(directory)
+        .env("RUST_BACKTRACE", "full")
+        .env_remove("NO_COLOR")
+        .output()
+        .unwrap()
+}
+
+fn here() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    let help = gatepost(&["--help"], here());
+    assert_eq!(help.status.code(), Some(0));
+    for word in ["run", "check", "test", "--config"] {
+        assert!(stdout(&help).contains(word), "{word}");
+    }
+    let version = gatepost(&["--version"], here());
+    assert_eq!(stdout(&version), format!("gatepost {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn what_is_not_understood_is_usage() {
+    for arguments in [&["--nonsense"][..], &["chekc"], &["check", "extra"], &["-c"]] {
+        let output = gatepost(arguments, here());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stdout(&output).is_empty());
+    }
+    assert!(stderr(&gatepost(&["chekc"], here())).contains("check"), "the nearest command is named");
+}
+
+#[test]
+fn check_shows_everything_and_says_no() {
+    let output = gatepost(&["check", "-c", "tests/config/bad/out-of-range.yaml"], here());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).is_empty());
+    let shown = stderr(&output);
+    assert!(shown.contains("  |                             ^^^\n"), "{shown}");
+    assert!(
+        shown.ends_with("error: tests/config/bad/out-of-range.yaml cannot be used: 5 errors\n"),
+        "{shown}"
+    );
+    assert!(!shown.contains('\u{1b}'), "no colour in a pipe");
+}
+
+#[test]
+fn run_keeps_source_lines_out_of_a_log() {
+    for arguments in [
+        &["-c", "tests/config/bad/out-of-range.yaml"][..],
+        &["run", "-c", "tests/config/bad/out-of-range.yaml"],
+    ] {
+        let output = gatepost(arguments, here());
+        assert_eq!(output.status.code(), Some(1));
+        let log = stderr(&output);
+        assert!(log.starts_with("error: tests/config/bad/out-of-range.yaml:6:29: must be between"), "{log}");
+        assert_eq!(log.lines().count(), 6, "{log}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let output = gatepost(&["check", "-c", "none.yaml"], here());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).starts_with("error: cannot be read: No such file or directory"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(stderr(&output).contains("--> none.yaml"));
+}
+
+#[test]
+fn without_a_file_the_places_that_were_tried_are_named() {
+    if Path::new("/etc/gatepost/gatepost.yaml").exists() {
+        return;
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = gatepost(&[], elsewhere.path());
+    assert_eq!(output.status.code(), Some(1));
+    let shown = stderr(&output);
+    assert!(
+        shown.contains("/etc/gatepost/gatepost.yaml") && shown.contains("config/gatepost.yaml"),
+        "{shown}"
+    );
+    assert_eq!(shown.lines().count(), 1, "no backtrace: {shown}");
+}
+
+#[test]
+fn check_says_yes_to_what_is_shipped() {
+    let output = gatepost(&["check"], here());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let said = stdout(&output);
+    assert!(said.starts_with("config/gatepost.yaml is good: 1 listener, 1 upstream, 10 policies"), "{said}");
+    assert!(stderr(&output).is_empty(), "{}", stderr(&output));
+}
+
+#[test]
+fn check_looks_into_the_policies() {
+    let output = gatepost(&["check", "--config", "tests/config/good/minimal.yaml"], here());
+    assert_eq!(output.status.code(), Some(1), "a folder without a relay gate is an open relay");
+    assert!(stderr(&output).contains("the policies cannot be used: 1 error"), "{}", stderr(&output));
+}

@@ -1,0 +1,346 @@
+//! The configuration: every broken file of `tests/config/bad` is refused in the words of its `.expected`, every file of
+//! `tests/config/good` loads.
+//!
+//! With `GATEPOST_BLESS=1` the `.expected` files are written anew; read the difference before it is committed.
+
+// Clippy takes only functions marked as tests for tests; what they share may fail in the same way.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gatepost::config::ready::ListenerTls;
+use gatepost::config::{Settings, load, load_text};
+use gatepost::diagnostic::Diagnostic;
+use gatepost::log;
+use gatepost::policy::judgement::Mode;
+use gatepost::policy::sources::{Budget, ListSource, OnError, Selection, Setting};
+use gatepost::upstream::{Identity, Kind, TlsMode};
+use proptest::prelude::*;
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn render(found: &[Diagnostic]) -> String {
+    let rendered: Vec<String> = found.iter().map(|diagnostic| diagnostic.render(false) + "\n").collect();
+    rendered.join("\n")
+}
+
+/// Compares with the file beside `path`, or writes it.
+fn compare(path: &Path, found: &str) -> Result<(), String> {
+    let expected_in = path.with_extension("expected");
+    if std::env::var_os("GATEPOST_BLESS").is_some() {
+        fs::write(&expected_in, found).unwrap();
+        return Ok(());
+    }
+    let expected = fs::read_to_string(&expected_in).unwrap_or_default();
+    if expected == found {
+        return Ok(());
+    }
+    let difference = similar::TextDiff::from_lines(expected.as_str(), found).unified_diff().to_string();
+    Err(format!("{}:\n{difference}", path.display()))
+}
+
+#[test]
+fn broken_files_are_refused_in_the_expected_words() {
+    let files = files("tests/config/bad");
+    assert!(files.len() >= 20);
+    let wrong: Vec<String> = files
+        .iter()
+        .filter_map(|path| {
+            let found = load(path).map(|_| ()).expect_err(&path.display().to_string());
+            assert!(found.iter().any(Diagnostic::is_error), "{}", path.display());
+            compare(path, &render(&found)).err()
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn good_files_load_with_the_expected_warnings() {
+    let wrong: Vec<String> = files("tests/config/good")
+        .iter()
+        .filter_map(|path| {
+            let loaded = load(path).unwrap_or_else(|found| panic!("{}", render(&found)));
+            compare(path, &render(&loaded.warnings)).err()
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn good(name: &str) -> Settings {
+    let path = Path::new("tests/config/good").join(name);
+    load(&path).unwrap_or_else(|found| panic!("{}", render(&found))).settings
+}
+
+#[test]
+fn every_key_of_a_listener_arrives() {
+    let settings = good("everything.yaml");
+    let [mx, smtps, plain] = settings.listeners.as_slice() else { panic!("three listeners") };
+    assert_eq!((mx.name.as_str(), mx.upstream.as_str(), mx.addresses.len()), ("mx", "main", 3));
+    assert!(matches!(&mx.tls, ListenerTls::StartTls(identity) if identity.files.len() == 1));
+    assert!(mx.terms.tls_required && !smtps.terms.tls_required && !plain.terms.tls_required);
+    assert_eq!(mx.terms.hostname, "mx.example.org");
+    assert_eq!((mx.bounds.sessions, mx.bounds.sessions_per_ip, mx.bounds.exempt.len()), (100, 5, 2));
+    let limits = &mx.terms.limits;
+    assert_eq!((limits.message_size, limits.recipients, limits.errors), (25_000_000, 100, 3));
+    assert_eq!(mx.header_limit, 65_536);
+    let timeouts = &mx.terms.timeouts;
+    assert_eq!([timeouts.command, timeouts.data, timeouts.session].map(|time| time.as_secs()), [60, 30, 600]);
+    assert!(matches!(smtps.tls, ListenerTls::Implicit(_)) && matches!(plain.tls, ListenerTls::Off));
+    assert_eq!(
+        (plain.bounds.sessions, plain.bounds.sessions_per_ip, plain.header_limit),
+        (2000, 20, 262_144)
+    );
+}
+
+#[test]
+fn every_key_of_an_upstream_arrives() {
+    let settings = good("everything.yaml");
+    let [main, maildir] = settings.upstreams.as_slice() else { panic!("two upstreams") };
+    let Kind::Smtp(remote) = &main.kind else { panic!("a mail server") };
+    assert_eq!((main.name.as_str(), main.hostname.as_str()), ("main", "mx.example.org"));
+    assert_eq!(remote.addresses, ["mail.example.org:25", "[2001:db8::25]:25"]);
+    assert_eq!(remote.identity, Identity::None);
+    assert!(matches!(remote.tls, TlsMode::Required(_)));
+    let timeouts = &remote.timeouts;
+    assert_eq!([timeouts.connect, timeouts.reply, timeouts.end_of_data].map(|t| t.as_secs()), [10, 60, 300]);
+    assert!(
+        matches!(&maildir.kind, Kind::Maildir(path) if path == Path::new("tests/config/good/../var/mail"))
+    );
+
+    let settings = good("minimal.yaml");
+    let Kind::Smtp(remote) = &settings.upstreams[0].kind else { panic!("a mail server") };
+    assert_eq!(remote.identity, Identity::XClient, "the default fails closed");
+    assert!(matches!(remote.tls, TlsMode::Opportunistic(_)));
+}
+
+#[test]
+fn every_key_about_policies_arrives() {
+    let policies = good("everything.yaml").policies;
+    assert_eq!(policies.on_error, OnError::Pass);
+    assert_eq!(policies.modes["dnsbl"], Mode::Shadow);
+    assert_eq!(policies.modes["helo.not-fqdn"], Mode::Off);
+    let expected = [
+        ("count", Setting::Integer(-3)),
+        ("factor", Setting::Float(1.5)),
+        ("max_size", Setting::Text("25MiB".into())),
+        ("on", Setting::Bool(true)),
+        ("ports", Setting::Array(vec![Setting::Integer(25), Setting::Text("465".into())])),
+        ("quoted", Setting::Text("5".into())),
+    ];
+    assert_eq!(policies.settings["size"], expected.map(|(name, value)| (name.to_owned(), value)).into());
+    assert_eq!(policies.lists["own"], ListSource::Inline(vec!["a.example".into(), "*".into()]));
+    assert!(matches!(&policies.lists["partners"], ListSource::File(path) if path.is_file()));
+    assert_eq!(policies.budget, Budget { time: Duration::from_millis(20), operations: 5000, facts: 8 });
+    let expected = [
+        ("mx", Selection::Except(vec!["helo".into()])),
+        ("smtps", Selection::Only(vec!["relay".into(), "size".into()])),
+        ("plain", Selection::All),
+    ];
+    assert_eq!(policies.listeners, expected.map(|(name, selection)| (name.to_owned(), selection)));
+}
+
+#[test]
+fn every_other_key_arrives() {
+    let settings = good("everything.yaml");
+    assert_eq!(
+        (settings.hostname.as_str(), settings.authserv_id.as_str()),
+        ("mx.example.org", "example.org")
+    );
+    assert_eq!(settings.domains, ["example.org", ".example.org", "xn--bcher-kva.example"]);
+    assert_eq!(settings.trusted_networks.len(), 3);
+    assert_eq!(settings.spool.dir.as_deref(), Some(Path::new("tests/config/good/../var/spool")));
+    assert_eq!((settings.spool.memory, settings.spool.memory_per_message), (32 << 20, 512 << 10));
+    assert_eq!([settings.checks.spf, settings.checks.dkim, settings.checks.dmarc], [false, true, true]);
+    assert_eq!(
+        settings.dns.servers.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["127.0.0.1:53", "[::1]:5353"]
+    );
+    assert_eq!((settings.dns.timeout, settings.dns.cache_bytes), (Duration::from_secs(1), 8 << 20));
+    assert_eq!(settings.state.as_deref(), Some(Path::new("tests/config/good/../var/state")));
+    assert_eq!(settings.admin, "127.0.0.1:9925".parse().ok());
+    assert_eq!(settings.log.format, log::Format::Json);
+    assert_eq!(Ok(settings.log.level), log::Level::parse("info,gatepost::dns=debug"));
+}
+
+#[test]
+fn variables_anchors_and_merged_keys_are_followed() {
+    let settings = good("variables-and-anchors.yaml");
+    assert_eq!(settings.hostname, "mx.example.org");
+    assert_eq!(settings.listeners[0].addresses[0].port(), 2525);
+    let of = |n: usize| (settings.listeners[n].bounds.sessions, settings.listeners[n].terms.limits.errors);
+    assert_eq!([of(0), of(1), of(2)], [(10, 10), (10, 10), (10, 2)]);
+    let helo = &settings.policies.settings["helo"];
+    assert_eq!(helo["price"], Setting::Text("${5}".into()));
+    assert_eq!(helo["plain"], Setting::Text("$5".into()));
+}
+
+#[test]
+fn logs_never_see_a_source_line() {
+    for path in files("tests/config/bad") {
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        for diagnostic in load(&path).map(|_| ()).unwrap_err() {
+            let line = diagnostic.one_line();
+            assert!(!line.contains('\n'));
+            let source = diagnostic.position.and_then(|place| text.lines().nth(place.line - 1));
+            if let Some(source) = source.map(str::trim).filter(|source| source.len() > 20) {
+                assert!(!line.contains(source), "{}: {line}", path.display());
+            }
+        }
+    }
+}
+
+/// What is said of a key that nobody knows, in the section that `wrap` puts it into: the keys that are known there.
+fn known_keys(wrap: &dyn Fn(&str) -> String) -> Option<Vec<String>> {
+    const NOBODY: &str = "nobody-has-such-a-key";
+    let found = load_text(Path::new("gatepost.yaml"), &wrap(&format!("{{ {NOBODY}: 1 }}")), &|_| None);
+    let unknown = found.map(|_| ()).unwrap_err().into_iter().find(|d| d.message.contains(NOBODY))?;
+    let names = unknown.help?.strip_prefix("known here: ")?.to_owned();
+    Some(names.split(", ").map(|name| name.trim_matches('`').to_owned()).collect())
+}
+
+/// Every key of the section at `path`, sections within it included.
+fn walk(path: &str, wrap: &dyn Fn(&str) -> String, out: &mut Vec<String>) -> bool {
+    let Some(keys) = known_keys(wrap) else { return false };
+    for key in keys {
+        let at = |inner: &str| wrap(&format!("{{ {key}: {inner} }}"));
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let is_section = walk(&path, &at, out)
+            || walk(&format!("{path}.NAME"), &|inner| at(&format!("{{ NAME: {inner} }}")), out)
+            || walk(&path, &|inner| at(&format!("[{inner}]")), out);
+        if !is_section {
+            out.push(path);
+        }
+    }
+    true
+}
+
+#[test]
+fn the_reference_has_every_key_and_no_other() {
+    let mut known = Vec::new();
+    assert!(walk("", &str::to_owned, &mut known));
+    // A list may be a file: the reference has that in one row.
+    let mut known: Vec<String> =
+        known.iter().map(|key| key.strip_suffix(".file").unwrap_or(key).to_owned()).collect();
+    known.sort();
+    let reference = fs::read_to_string("config/README.md").unwrap();
+    let table = reference.split("## Keys").nth(1).unwrap();
+    let first_cell = |line: &str| line.strip_prefix("| `")?.split('`').next().map(str::to_owned);
+    let mut documented: Vec<String> = table.lines().filter_map(first_cell).collect();
+    documented.sort();
+    assert_eq!(known, documented);
+}
+
+/// A folder as an operator has it: the shipped file under `name`, with policies where it looks for them.
+fn installed(shipped: &str, name: &str, policies: &str) -> (tempfile::TempDir, PathBuf) {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join(name);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::create_dir_all(root.path().join(policies)).unwrap();
+    fs::copy(shipped, &file).unwrap();
+    (root, file)
+}
+
+#[test]
+fn what_is_shipped_loads_without_a_warning() {
+    let cases = [
+        ("config/gatepost.yaml", "config/gatepost.yaml", "policies"),
+        ("config/examples/postfix.yaml", "etc/gatepost/gatepost.yaml", "etc/gatepost/policies"),
+    ];
+    for (shipped, name, policies) in cases {
+        let (_root, file) = installed(shipped, name, policies);
+        let loaded = load(&file).unwrap_or_else(|found| panic!("{}", render(&found)));
+        assert_eq!(loaded.warnings, [], "{shipped}");
+    }
+}
+
+#[test]
+fn the_shipped_file_keeps_to_this_machine() {
+    let (_root, file) = installed("config/gatepost.yaml", "config/gatepost.yaml", "policies");
+    let settings = load(&file).unwrap().settings;
+    let listening = settings.listeners.iter().flat_map(|listener| &listener.addresses).chain(&settings.admin);
+    for address in listening {
+        assert!(address.ip().is_loopback() && address.port() >= 1024, "{address}");
+    }
+    assert!(settings.upstreams.iter().all(|upstream| matches!(upstream.kind, Kind::Maildir(_))));
+    assert!(settings.trusted_networks.is_empty() && !settings.domains.contains(&"*".to_owned()));
+}
+
+#[test]
+fn a_file_of_the_performance_rig_loads() {
+    let root = tempfile::tempdir().unwrap();
+    let tls = fs::canonicalize("tests/config/tls").unwrap();
+    let text = format!(
+        r#"hostname: mx.corp.test
+listeners:
+  mx:
+    listen: ["127.0.0.1:2500"]
+    upstream: main
+    tls: {{ mode: opportunistic, certificates: [{{ cert: "{tls}/mx.pem", key: "{tls}/mx.key" }}] }}
+    limits: {{ sessions: 12000, sessions_per_ip: 12000, message_size: 100MiB }}
+upstreams:
+  main: {{ address: "10.9.0.1:2600", client_identity: none, tls: {{ mode: "off" }} }}
+domains: [corp.test]
+trusted_networks: []
+policies: {{ dir: "{root}" }}
+dns: {{ servers: ["127.0.0.1:5300"] }}
+state: "embedded:{root}/state"
+admin: {{ listen: "127.0.0.1:2501" }}
+log: {{ format: json, level: warn }}
+"#,
+        tls = tls.display(),
+        root = root.path().display()
+    );
+    let loaded = load_text(Path::new("gatepost.yaml"), &text, &|_| None);
+    let loaded = loaded.unwrap_or_else(|found| panic!("{}", render(&found)));
+    assert_eq!(loaded.warnings, []);
+    assert_eq!(loaded.settings.listeners[0].terms.limits.message_size, 100 << 20);
+    assert_eq!(loaded.settings.state, Some(root.path().join("state")));
+}
+
+#[test]
+fn a_hostile_file_ends_soon() {
+    let deep = |open: &str| open.repeat(1_000_000 / open.len());
+    let aliases: String =
+        (1..20).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(", "))).collect();
+    let bomb = format!("a0: &a0 [x, x, x]\n{aliases}");
+    for text in [deep("["), deep("{"), deep("- "), deep("{a: "), deep("? "), bomb, "a: &a [*a]".to_owned()] {
+        let begun = std::time::Instant::now();
+        assert!(load_text(Path::new("hostile.yaml"), &text, &|_| None).is_err());
+        assert!(begun.elapsed().as_secs() < 5, "{text:.20}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever an editor or a disk does to a file, there is an answer, and it can be shown.
+    #[test]
+    fn damaged_files_are_answered(at in 0usize..3000, len in 0usize..40, inserted in "[ -~\t\n\u{e9}\u{0}]{0,6}") {
+        let mut text: Vec<char> = fs::read_to_string("tests/config/good/everything.yaml").unwrap().chars().collect();
+        let start = at.min(text.len());
+        let end = (start + len).min(text.len());
+        text.splice(start..end, inserted.chars());
+        let text: String = text.into_iter().collect();
+        let found = match load_text(Path::new("tests/config/good/damaged.yaml"), &text, &|_| None) {
+            Ok(loaded) => loaded.warnings,
+            Err(found) => {
+                prop_assert!(found.iter().any(Diagnostic::is_error));
+                found
+            }
+        };
+        for diagnostic in found {
+            prop_assert!(!diagnostic.render(false).is_empty());
+            prop_assert!(!diagnostic.one_line().contains('\n'));
+        }
+    }
+}
