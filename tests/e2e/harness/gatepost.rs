@@ -1,0 +1,217 @@
+//! The program under test, as the operator starts it.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::metrics::get;
+use super::plan::{Plan, Ports};
+use super::{Client, Dns, Exposition, SOON, folder, free_port, signal, tail, until};
+
+/// How long the program may take to end after SIGTERM, with nothing under way.
+const EXIT: Duration = Duration::from_secs(10);
+
+/// A running Gatepost with its configuration, its DNS and its log.
+///
+/// A test that is done with it calls [`end_well`](Self::end_well), which also looks at its books.
+#[derive(Debug)]
+pub(crate) struct Gatepost {
+    folder: TempDir,
+    /// The configuration file, below the folder.
+    configuration: &'static str,
+    ports: Ports,
+    child: Option<Child>,
+    _dns: Dns,
+}
+
+impl Gatepost {
+    #[track_caller]
+    pub(super) fn start(plan: &Plan, dns: Dns) -> Self {
+        let folder = folder("run");
+        let ports = Ports { smtp: free_port(), admin: free_port() };
+        let text = plan.write(folder.path(), ports, &dns);
+        fs::write(folder.path().join("gatepost.yaml"), text).unwrap();
+        let mut gatepost = Self { folder, configuration: "gatepost.yaml", ports, child: None, _dns: dns };
+        gatepost.start_again();
+        gatepost
+    }
+
+    /// Starts one with a configuration that is there already, and listens at these ports.
+    #[track_caller]
+    pub(crate) fn with_configuration(folder: TempDir, file: &'static str, smtp: u16, admin: u16) -> Self {
+        let ports = Ports { smtp, admin };
+        let mut gatepost = Self { folder, configuration: file, ports, child: None, _dns: Dns::with("") };
+        gatepost.start_again();
+        gatepost
+    }
+
+    /// Starts the one that was stopped, with the same configuration.
+    #[track_caller]
+    pub(crate) fn start_again(&mut self) {
+        assert!(self.child.is_none(), "it runs");
+        let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gatepost"));
+        command.args(["run", "-c"]).arg(self.configuration()).stdin(Stdio::null());
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        self.child = Some(command.spawn().unwrap());
+        until("Gatepost to be ready", SOON, || {
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
+            assert!(ended.is_none(), "Gatepost ended: {}", self.log());
+            matches!(self.get("/readyz"), Some((200, _))).then_some(())
+        });
+    }
+
+    /// Where clients connect.
+    pub(crate) fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.ports.smtp).into()
+    }
+
+    /// Where metrics and health are.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.ports.admin).into()
+    }
+
+    /// A session that has said EHLO.
+    #[track_caller]
+    pub(crate) fn introduced(&self) -> Client {
+        Client::introduced(self.address())
+    }
+
+    /// The status and the body at a path of the admin endpoint.
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
+        get(self.admin(), path)
+    }
+
+    /// What the metrics say now.
+    #[track_caller]
+    pub(crate) fn metrics(&self) -> Exposition {
+        let (status, text) = self.get("/metrics").expect("/metrics answers");
+        assert_eq!(status, 200, "{text}");
+        Exposition::new(text)
+    }
+
+    /// Waits until a counter has at least this value.
+    #[track_caller]
+    pub(crate) fn counted(&self, name: &str, labels: &[(&str, &str)], least: u64) {
+        until(&format!("{name}{labels:?} to be {least}"), SOON, || {
+            (self.metrics().sum(name, labels) >= least).then_some(())
+        });
+    }
+
+    /// What it logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// The first line of the log that has all these words, as soon as it is there.
+    #[track_caller]
+    pub(crate) fn logged(&self, words: &[&str]) -> String {
+        until(&format!("{words:?} in the log"), SOON, || {
+            let log = self.log();
+            let line = log.lines().find(|line| words.iter().all(|word| line.contains(word)))?;
+            Some(line.to_owned())
+        })
+    }
+
+    /// A file or folder beside the configuration.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The configuration file.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.path(self.configuration)
+    }
+
+    /// The largest amount of memory that it ever had resident, in KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// How many files and sockets it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process())).unwrap().count()
+    }
+
+    /// Its process id.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// SIGTERM, SIGHUP and the like.
+    pub(crate) fn signal(&self, what: Signal) {
+        signal(self.process(), what);
+    }
+
+    /// SIGKILL, and gone.
+    pub(crate) fn kill(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Waits until it ends by itself.
+    #[track_caller]
+    pub(crate) fn exit(&mut self, limit: Duration) -> ExitStatus {
+        let mut child = self.child.take().expect("it runs");
+        until("the end of Gatepost", limit * 2, || child.try_wait().unwrap())
+    }
+
+    /// What every test asserts at its end: the two sums hold, no session broke down, SIGTERM ends it with status 0.
+    #[track_caller]
+    pub(crate) fn end_well(mut self) {
+        self.balanced();
+        self.signal(Signal::TERM);
+        let status = self.exit(EXIT);
+        assert!(status.success(), "{status}: {}", self.log());
+        for word in ["panicked", "a session broke down"] {
+            assert!(!self.log().contains(word), "{}", self.log());
+        }
+    }
+
+    /// The two sums of the metrics hold, as soon as no session is under way any more.
+    #[track_caller]
+    pub(crate) fn balanced(&self) {
+        let mut last = None;
+        let begin = std::time::Instant::now();
+        while begin.elapsed() < SOON {
+            let metrics = self.metrics();
+            last = metrics.imbalance();
+            if last.is_none() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let metrics = self.metrics();
+        let (refusals, replies) =
+            (metrics.lines_with("rejections_total"), metrics.lines_with("replies_total"));
+        panic!("{}\n{refusals}\n{replies}", last.unwrap_or_default());
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.path("log")
+    }
+}
+
+impl Drop for Gatepost {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("== Gatepost's log\n{}", tail(&self.log_file(), 40));
+        }
+    }
+}
+
+/// `gatepost` with these arguments, in this folder, to its end.
+pub(crate) fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gatepost"));
+    command.current_dir(folder).env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+}

@@ -1,0 +1,178 @@
+//! The configuration of a Gatepost to start.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::{Dns, Gatepost, Postfix};
+
+/// What differs from one test's Gatepost to the other's.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    upstream: String,
+    listener: Vec<String>,
+    top: Vec<String>,
+    records: String,
+    copied_policies: bool,
+    more_policies: Vec<(String, String)>,
+    files: Vec<(String, String)>,
+}
+
+impl Plan {
+    /// In front of a Postfix, which learns the client's address by XCLIENT.
+    pub(crate) fn in_front_of(postfix: &Postfix) -> Self {
+        let address = postfix.address();
+        Self::with_upstream(&format!(
+            "{{ address: \"{address}\", client_identity: xclient, tls: {{ mode: off }} }}"
+        ))
+    }
+
+    /// In front of anything that listens there.
+    pub(crate) fn in_front_of_server(address: SocketAddr) -> Self {
+        Self::with_upstream(&format!(
+            "{{ address: \"{address}\", client_identity: none, tls: {{ mode: off }} }}"
+        ))
+    }
+
+    /// In front of an upstream that is described as in the configuration.
+    pub(crate) fn with_upstream(upstream: &str) -> Self {
+        Self {
+            upstream: upstream.to_owned(),
+            listener: Vec::new(),
+            top: Vec::new(),
+            records: String::new(),
+            copied_policies: false,
+            more_policies: Vec::new(),
+            files: Vec::new(),
+        }
+    }
+
+    /// A key of the listener: `limits: { ... }`.
+    pub(crate) fn listener(mut self, key: impl Into<String>) -> Self {
+        self.listener.push(key.into());
+        self
+    }
+
+    /// Another section of the configuration.
+    pub(crate) fn section(mut self, section: impl Into<String>) -> Self {
+        self.top.push(section.into());
+        self
+    }
+
+    /// What the DNS knows: `NAME TYPE DATA`, one a line.
+    pub(crate) fn dns(mut self, records: &str) -> Self {
+        self.records.push_str(records);
+        self
+    }
+
+    /// Policies of its own: a copy of the shipped ones, which the test may change.
+    pub(crate) const fn own_policies(mut self) -> Self {
+        self.copied_policies = true;
+        self
+    }
+
+    /// One more policy among the shipped ones.
+    pub(crate) fn policy(mut self, name: &str, script: &str) -> Self {
+        self.more_policies.push((name.to_owned(), script.to_owned()));
+        self.own_policies()
+    }
+
+    /// A file beside the configuration.
+    pub(crate) fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// Starts it.
+    #[track_caller]
+    pub(crate) fn start(&self) -> Gatepost {
+        let dns = Dns::with(&self.records);
+        Gatepost::start(self, dns)
+    }
+
+    /// Lays out what the configuration speaks of, and gives its text.
+    pub(super) fn write(&self, folder: &Path, ports: Ports, dns: &Dns) -> String {
+        let policies = self.policies(folder);
+        for (name, text) in &self.files {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        let mut text = format!(
+            "hostname: mx.example.org
+listeners:
+  mx:
+    listen: [\"127.0.0.1:{}\"]
+    upstream: main
+",
+            ports.smtp
+        );
+        for key in &self.listener {
+            writeln!(text, "    {key}").unwrap();
+        }
+        write!(
+            text,
+            "upstreams: {{ main: {} }}
+domains: [example.org]
+spool: {{ dir: \"{}\" }}
+dns: {{ servers: [\"{}\"], timeout: 2s }}
+admin: {{ listen: \"127.0.0.1:{}\" }}
+log: {{ format: json, level: info }}
+",
+            self.upstream,
+            folder.display(),
+            dns.address(),
+            ports.admin
+        )
+        .unwrap();
+        if !self.top.iter().any(|section| section.starts_with("policies:")) {
+            writeln!(text, "policies: {{ dir: \"{}\" }}", policies.display()).unwrap();
+        }
+        for section in &self.top {
+            writeln!(text, "{}", section.replace("@POLICIES@", &policies.display().to_string())).unwrap();
+        }
+        text
+    }
+
+    fn policies(&self, folder: &Path) -> PathBuf {
+        let shipped = repository().join("policies");
+        if !self.copied_policies {
+            return shipped;
+        }
+        let own = folder.join("policies");
+        if !own.exists() {
+            copy(&shipped, &own);
+        }
+        for (name, script) in &self.more_policies {
+            std::fs::write(own.join(name), script).unwrap();
+        }
+        own
+    }
+}
+
+/// Where a Gatepost listens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ports {
+    pub(super) smtp: u16,
+    pub(super) admin: u16,
+}
+
+/// The folder of the project.
+pub(crate) fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Copies a folder with all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap_or_else(|error| panic!("{}: {error}", from.display())) {
+        let (path, target) = {
+            let path = entry.unwrap().path();
+            let target = to.join(path.file_name().unwrap());
+            (path, target)
+        };
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}

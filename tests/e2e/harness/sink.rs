@@ -1,0 +1,112 @@
+//! An upstream of the tests' own, for what a Postfix does not do on demand.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+/// What it does when a message is all there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum AtTheDot {
+    /// Takes it.
+    Take,
+    /// Hangs up without a word: nobody knows whether it was taken.
+    HangUp,
+}
+
+/// A server that accepts everything up to the dot, and keeps of each message its size and a digest.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    address: SocketAddr,
+    taken: Arc<Mutex<Vec<Taken>>>,
+}
+
+/// A message that came.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Taken {
+    /// Octets, all lines counted with CRLF, dots as they were.
+    pub(crate) size: u64,
+    /// SHA-256 of everything behind the header.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Sink {
+    /// Starts one. It serves until the process ends.
+    pub(crate) fn start(at_the_dot: AtTheDot) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let taken = Arc::<Mutex<Vec<Taken>>>::default();
+        let book = Arc::clone(&taken);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let book = Arc::clone(&book);
+                // The client went away: that concerns this session alone.
+                thread::spawn(move || drop(serve(stream, at_the_dot, &book)));
+            }
+        });
+        Self { address, taken }
+    }
+
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it took so far.
+    pub(crate) fn taken(&self) -> Vec<Taken> {
+        self.taken.lock().unwrap().clone()
+    }
+}
+
+fn serve(stream: TcpStream, at_the_dot: AtTheDot, book: &Mutex<Vec<Taken>>) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut replies = stream.try_clone()?;
+    let mut lines = BufReader::with_capacity(128 * 1024, stream);
+    let mut say = |text: &str| replies.write_all(format!("{text}\r\n").as_bytes());
+    say("220 sink.example ESMTP")?;
+    loop {
+        let mut line = String::new();
+        if lines.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        match line.get(..4).unwrap_or_default().to_ascii_uppercase().as_str() {
+            "EHLO" => {
+                say("250-sink.example\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 104857600")?
+            }
+            "DATA" => {
+                say("354 go ahead")?;
+                let taken = read_message(&mut lines)?;
+                if at_the_dot == AtTheDot::HangUp {
+                    return Ok(());
+                }
+                book.lock().unwrap().push(taken);
+                say("250 2.0.0 Ok: queued as SINK")?;
+            }
+            "QUIT" => return say("221 2.0.0 bye"),
+            _ => say("250 2.0.0 Ok")?,
+        }
+    }
+}
+
+fn read_message(lines: &mut impl BufRead) -> io::Result<Taken> {
+    let (mut size, mut header, mut digest) = (0, true, Context::new(&SHA256));
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if lines.read_until(b'\n', &mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if line == b".\r\n" {
+            return Ok(Taken { size, body: digest.finish().as_ref().to_vec() });
+        }
+        let text = line.strip_prefix(b".").unwrap_or(&line);
+        size += text.len() as u64;
+        if header {
+            header = text != b"\r\n";
+        } else {
+            digest.update(text);
+        }
+    }
+}

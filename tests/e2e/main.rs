@@ -1,0 +1,29 @@
+//! End to end: the program as it is run, in front of a real Postfix, with real clients, looked at by a real Prometheus.
+//!
+//! Every test starts what it needs by itself, on ports and in folders of its own, and ends with a look at Gatepost's books.
+//! The Debian packages that this takes are installed by `tests/run`; without one of them the tests fail and say so.
+
+#[cfg(test)]
+mod broken_configuration;
+#[cfg(test)]
+mod delivery;
+#[cfg(test)]
+mod first_steps;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod observation;
+#[cfg(test)]
+mod outages;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod reload;
+#[cfg(test)]
+mod smuggling;
+#[cfg(test)]
+mod tls;

@@ -1,0 +1,205 @@
+//! What the operator sees: metrics that move, and sums that hold, in the eyes of a real Prometheus.
+
+use std::fs;
+
+use rustix::process::Signal;
+
+use crate::harness::{
+    AtTheDot, Authority, Client, Exposition, Gatepost, Plan, Postfix, Prometheus, SOON, Sink, folder, letter,
+    until,
+};
+
+/// Families that a run as short as a test's may leave at 0.
+const MAY_REST: [&str; 3] = [
+    // Only while every look-up fails.
+    "gatepost_dns_failing",
+    // Tasks that wait for a worker at the very moment of the scrape.
+    "gatepost_tokio_global_queue_depth",
+    // Only while sessions are open; looked at below.
+    "gatepost_sessions_active",
+];
+
+const SIGNED: &str = include_str!("../suites/dkim/001.txt");
+
+/// One of everything that a client can bring about.
+fn tour(gatepost: &Gatepost, authority: &Authority) {
+    let fine = letter("fine");
+    let mut client = gatepost.introduced();
+    assert_eq!(client.deliver("joe@sender.example", "suzie@example.org", &fine).code, 250);
+    assert_eq!(client.deliver("joe@sender.example", "nobody@example.org", &fine).code, 550);
+    assert_eq!(client.ask("RSET").code, 250);
+    assert_eq!(client.deliver("joe@sender.example", "victim@elsewhere.example", &fine).code, 550);
+    assert_eq!(client.ask("RSET").code, 250);
+    assert_eq!(client.deliver("broken@sender.example", "suzie@example.org", &fine).code, 451);
+    assert_eq!(
+        client.deliver("joe@sender.example", "suzie@example.org", b"Subject: no From\r\n\r\n").code,
+        550
+    );
+    assert_eq!(client.deliver("trap@sender.example", "suzie@example.org", &fine).code, 250);
+    assert_eq!(client.ask("NONSENSE").code, 500);
+    assert_eq!(client.ask("RCPT TO:<suzie@example.org>").code, 503);
+
+    let mut client = gatepost.introduced().start_tls(&authority.trust());
+    assert_eq!(client.ask("EHLO client.example.net").code, 250);
+    let (_, signed) = SIGNED.split_once("\n\n").unwrap();
+    let signed = signed.replace('\n', "\r\n");
+    assert_eq!(client.deliver("joe@football.example.com", "suzie@example.org", signed.as_bytes()).code, 250);
+
+    let mut client = gatepost.introduced();
+    client.ask("MAIL FROM:<joe@sender.example>");
+    client.ask("RCPT TO:<suzie@example.org>");
+    assert_eq!(client.ask("DATA").code, 354);
+    client.reset();
+    gatepost.counted("messages_total", &[("outcome", "aborted")], 1);
+}
+
+fn start(postfix: &Postfix, authority: &Authority) -> Gatepost {
+    let odd = "/// One sender's mail fails, another's disappears.\nfn mail(session, mail) {\n    \
+               if mail.sender.local_part == \"broken\" { throw \"no\"; }\n    \
+               if mail.sender.local_part == \"trap\" { discard(\"trap\", \"nobody writes from there\"); }\n}\n";
+    let keys = SIGNED.lines().take_while(|line| !line.is_empty());
+    let keys: String = keys.map(|key| key.replacen(' ', " TXT ", 1) + "\n").collect();
+    Plan::in_front_of(postfix)
+        .policy("70-odd.rhai", odd)
+        .dns(&keys)
+        .listener(format!("tls: {}", authority.setting("opportunistic")))
+        .listener("limits: { message_size: 1MiB }")
+        .start()
+}
+
+/// The families of Gatepost's own that moved in none of these scrapes.
+fn resting(scrapes: &[Exposition]) -> Vec<String> {
+    let families = scrapes[0].families().into_iter().filter(|family| family.starts_with("gatepost_"));
+    let resting = families.filter(|family| !scrapes.iter().any(|scrape| scrape.moved(family)));
+    resting.filter(|family| !MAY_REST.contains(family)).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_metric_moves() {
+    let (folder, postfix) = (folder("tour"), Postfix::delivering());
+    let authority = Authority::in_folder(folder.path());
+    let gatepost = start(&postfix, &authority);
+    tour(&gatepost, &authority);
+    let mut client = gatepost.introduced();
+    assert_eq!(client.ask("MAIL FROM:<joe@sender.example> SIZE=9000000").code, 552);
+    until("the other sessions to end", SOON, || {
+        (gatepost.metrics().sum("sessions_active", &[]) == 1).then_some(())
+    });
+    drop(client);
+    gatepost.signal(Signal::HUP);
+    gatepost.counted("config_reloads_total", &[("outcome", "ok")], 1);
+
+    // What Postfix does not do on demand, behind a second one.
+    let sink = Sink::start(AtTheDot::HangUp);
+    let second = Plan::in_front_of_server(sink.address()).start();
+    let reply = second.introduced().deliver("joe@sender.example", "suzie@example.org", &letter("lost"));
+    assert_eq!(reply.code, 451, "{reply}");
+
+    let scrapes = [gatepost.metrics(), second.metrics()];
+    assert_eq!(resting(&scrapes), Vec::<String>::new());
+    gatepost.end_well();
+    second.end_well();
+}
+
+#[test]
+fn known_series_exist_before_anything_happened() {
+    let postfix = Postfix::delivering();
+    let gatepost = Plan::in_front_of(&postfix).start();
+    let metrics = gatepost.metrics();
+    for series in [
+        "gatepost_rejections_total{code=\"550\",listener=\"mx\",rule=\"relay.denied\",source=\"policy\",stage=\"rcpt\"} 0",
+        "gatepost_messages_total{listener=\"mx\",outcome=\"accepted\"} 0",
+        "gatepost_upstream_replies_total{class=\"2\",command=\"end_of_data\",upstream=\"main\"} 0",
+        "gatepost_upstream_ambiguous_total{upstream=\"main\"} 0",
+        "gatepost_sessions_limit{listener=\"mx\"} 2000",
+    ] {
+        assert!(!metrics.lines_with(series).is_empty(), "{series} is not there");
+    }
+    gatepost.end_well();
+}
+
+#[test]
+fn strangers_cannot_make_new_series() {
+    let postfix = Postfix::delivering();
+    let gatepost = Plan::in_front_of(&postfix).listener("limits: { errors: 1000 }").start();
+    let mut client = gatepost.introduced();
+    client.ask("NONSENSE");
+    client.ask("MAIL FROM:<nobody@nowhere.example> X=1");
+    let before = gatepost.metrics();
+    for number in 0..8 {
+        client.ask(&format!("NONSENSE{number}"));
+        client.ask(&format!("MAIL FROM:<nobody{number}@nowhere{number}.example> X{number}=1"));
+    }
+    let after = gatepost.metrics();
+    let new: Vec<_> = after.series().difference(&before.series()).copied().collect();
+    assert!(new.is_empty(), "{new:?}");
+    drop(client);
+    gatepost.end_well();
+}
+
+#[test]
+fn a_real_prometheus_sees_the_sums_hold() {
+    let (folder, postfix) = (folder("prometheus"), Postfix::delivering());
+    let authority = Authority::in_folder(folder.path());
+    let gatepost = start(&postfix, &authority);
+    let prometheus = Prometheus::scraping(gatepost.admin());
+    tour(&gatepost, &authority);
+    gatepost.balanced();
+    let now = gatepost.metrics();
+    let refused = now.sum("rejections_total", &[]);
+    assert_eq!(refused, 6);
+    prometheus.expect("up", 1.0);
+    prometheus.expect("sum(gatepost_rejections_total)", refused as f64);
+    prometheus.expect("sum(gatepost_replies_total{class=~\"[45]\"})", refused as f64);
+    prometheus.expect("sum(gatepost_messages_total{outcome=\"accepted\"})", 2.0);
+    prometheus.expect("sum(gatepost_upstream_replies_total{command=\"end_of_data\",class=\"2\"})", 2.0);
+    prometheus.expect("sum(gatepost_rejections_total{rule=\"relay.denied\"})", 1.0);
+    prometheus.expect("count(gatepost_build_info)", 1.0);
+    gatepost.end_well();
+}
+
+#[test]
+fn health_is_told_from_start_to_end() {
+    let postfix = Postfix::delivering();
+    let gatepost = Plan::in_front_of(&postfix).start();
+    assert_eq!(gatepost.get("/healthz").unwrap().0, 200);
+    assert_eq!(gatepost.get("/readyz").unwrap(), (200, "ready\n".to_owned()));
+    // A session within a transaction is let finish, and new ones are not taken.
+    let mut client = gatepost.introduced();
+    assert_eq!(client.ask("MAIL FROM:<joe@sender.example>").code, 250);
+    assert_eq!(client.ask("RCPT TO:<suzie@example.org>").code, 250);
+    assert_eq!(client.ask("DATA").code, 354);
+    gatepost.signal(Signal::TERM);
+    until("it to drain", SOON, || {
+        let (status, text) = gatepost.get("/readyz")?;
+        (status == 503 && text.contains("draining")).then_some(())
+    });
+    until("the listener to close", SOON, || Client::connect(gatepost.address()).is_err().then_some(()));
+    client.send(&crate::harness::stuffed(&letter("last"))).unwrap();
+    client.expect(250);
+    postfix.delivered("suzie", 1);
+    drop(client);
+    let mut gatepost = gatepost;
+    assert!(gatepost.exit(SOON).success());
+}
+
+#[test]
+fn the_log_is_one_json_object_a_line_and_strangers_cannot_forge_one() {
+    let postfix = Postfix::delivering();
+    let gatepost = Plan::in_front_of(&postfix).start();
+    let mut client = gatepost.introduced();
+    client.ask("EHLO \u{1b}[31mred\u{202e}.example.net");
+    client.ask("MAIL FROM:<\"a\\\"b{\\\"event\\\":\\\"forged\\\"}\"@sender.example>");
+    assert_eq!(client.ask("QUIT").code, 221);
+    let mut gatepost = gatepost;
+    gatepost.balanced();
+    gatepost.signal(Signal::TERM);
+    assert!(gatepost.exit(SOON).success());
+    let log = fs::read_to_string(gatepost.path("log")).unwrap();
+    for line in log.lines() {
+        let object: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert_ne!(object["event"], "forged");
+        assert!(!line.chars().any(char::is_control) && !line.contains('\u{202e}'), "{line:?}");
+    }
+}

@@ -1,0 +1,99 @@
+//! Policies change while mail flows.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::harness::{Client, Gatepost, Load, Plan, Postfix, letter, until};
+
+/// How soon a change has to be in effect.
+const LIMIT: Duration = Duration::from_secs(2);
+const POLICY: &str = "policies/10-helo.rhai";
+const TEXT: &str = "HELO must be a fully qualified host name or an address literal";
+
+/// The answer to an unqualified name.
+fn answer(gatepost: &Gatepost) -> String {
+    let mut client = Client::connect(gatepost.address()).unwrap();
+    client.expect(220);
+    let reply = client.ask("EHLO laptop");
+    assert_eq!(client.ask("QUIT").code, 221);
+    reply.to_string()
+}
+
+/// Replaces a file at once, as an editor does.
+fn replace(gatepost: &Gatepost, text: &str) {
+    let new = gatepost.path("policies/.10-helo.rhai.new");
+    fs::write(&new, text).unwrap();
+    fs::rename(new, gatepost.path(POLICY)).unwrap();
+}
+
+#[test]
+fn an_edited_policy_is_in_effect_within_two_seconds_and_no_session_is_dropped() {
+    let postfix = Postfix::holding();
+    let plan = Plan::in_front_of(&postfix).own_policies().listener("limits: { sessions_per_ip: 1000 }");
+    let gatepost = plan.start();
+    let shipped = fs::read_to_string(gatepost.path(POLICY)).unwrap();
+    assert!(shipped.contains(TEXT) && answer(&gatepost).contains(TEXT), "{}", answer(&gatepost));
+    let load = Load::start(gatepost.address(), 10, 100_000, Duration::from_secs(60));
+    // A transaction that began before the change ends with the rules that it began with.
+    let mut old = gatepost.introduced();
+    assert_eq!(old.ask("MAIL FROM:<joe@sender.example>").code, 250);
+    load.await_acknowledged(100);
+
+    replace(&gatepost, &shipped.replace(TEXT, "say your whole name"));
+    until("the new answer", LIMIT, || answer(&gatepost).contains("say your whole name").then_some(()));
+    until("the metric", LIMIT, || (gatepost.metrics().sum("config_reloads_total", &[]) == 1).then_some(()));
+    assert_eq!(old.ask("RCPT TO:<load@example.org>").code, 250);
+
+    replace(&gatepost, "fn helo(session) { reject(");
+    gatepost.logged(&["reload_refused", "10-helo.rhai:1:"]);
+    assert!(answer(&gatepost).contains("say your whole name"), "the old rules stay");
+    let (status, ready) = gatepost.get("/readyz").unwrap();
+    assert!(status == 200 && ready.contains("refused"), "{status} {ready}");
+    assert_eq!(gatepost.metrics().sum("config_last_reload_successful", &[]), 0);
+
+    replace(&gatepost, &shipped);
+    until("the shipped answer", LIMIT, || answer(&gatepost).contains(TEXT).then_some(()));
+    assert_eq!(gatepost.metrics().sum("config_last_reload_successful", &[]), 1);
+    assert_eq!(gatepost.get("/readyz").unwrap(), (200, "ready\n".to_owned()));
+
+    let acknowledged = load.acknowledged();
+    load.await_acknowledged(acknowledged + 100);
+    let report = load.stop();
+    assert_eq!((report.lost, report.refused.len()), (0, 0), "{:?}", report.refused);
+    report.surplus_in(&postfix.queued());
+    drop(old);
+    gatepost.end_well();
+}
+
+#[test]
+fn sighup_reloads_even_what_did_not_change() {
+    let postfix = Postfix::holding();
+    let gatepost = Plan::in_front_of(&postfix).own_policies().start();
+    assert_eq!(gatepost.metrics().sum("config_reloads_total", &[]), 0);
+    gatepost.signal(Signal::HUP);
+    gatepost.counted("config_reloads_total", &[], 1);
+    assert_eq!(
+        gatepost.introduced().deliver("joe@sender.example", "load@example.org", &letter("x")).code,
+        250
+    );
+    gatepost.end_well();
+}
+
+#[test]
+fn a_list_is_read_again_when_it_changes() {
+    let postfix = Postfix::holding();
+    let script = "/// Nobody on the list.\nfn mail(session, mail) {\n    if mail.sender in list(\"unwanted\") \
+                  { reject(\"unwanted\", \"we do not want this\"); }\n}\n";
+    let gatepost = Plan::in_front_of(&postfix)
+        .policy("30-list.rhai", script)
+        .file("unwanted.txt", "# nobody yet\n")
+        .section("policies: { dir: \"@POLICIES@\", lists: { unwanted: { file: unwanted.txt } } }")
+        .start();
+    let code = || gatepost.introduced().ask("MAIL FROM:<spam@sender.example>").code;
+    assert_eq!(code(), 250);
+    fs::write(gatepost.path("unwanted.txt"), "spam@sender.example\n").unwrap();
+    until("the list", LIMIT, || (code() == 550).then_some(()));
+    gatepost.end_well();
+}
