@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rhai::{AST, Engine, Module, Scope};
+use rhai::{AST, Engine, Module, ParseError, ParseErrorType, Position, Scope};
 
 use super::engine;
 use super::policies::Policies;
@@ -134,23 +134,56 @@ fn load_scripts(
     scripts
 }
 
+/// Variables of one file that are reported as undefined; whoever has more has another problem.
+const MAX_UNDEFINED: usize = 16;
+
+/// The syntax tree of a file. The compiler stops at the first variable that it does not know; each is reported, written over
+/// and the rest compiled, so that the author hears of all of them, and of everything else, at once.
 fn compile(engine: &Engine, file: &ScriptFile, problems: &mut Vec<Diagnostic>) -> Option<AST> {
-    match engine.compile(&*file.text) {
-        Ok(mut ast) => {
-            ast.set_source(&*file.name);
-            Some(ast)
-        }
-        Err(error) => {
-            let message = error.err_type().to_string();
-            let forbidden = FORBIDDEN.iter().find(|(name, _)| message.contains(&format!("'{name}'")));
-            let problem = file.error(error.position(), 1, message);
-            problems.push(match forbidden {
-                Some((name, why)) => problem.with_help(format!("`{name}` is switched off: {why}")),
-                None => problem,
-            });
-            None
-        }
+    let mut text = file.text.to_string();
+    for _ in 0..MAX_UNDEFINED {
+        let error = match engine.compile(&text) {
+            Ok(mut ast) => {
+                ast.set_source(&*file.name);
+                return Some(ast);
+            }
+            Err(error) => error,
+        };
+        let ParseErrorType::VariableUndefined(name) = error.err_type() else {
+            problems.push(syntax_error(file, &error));
+            return None;
+        };
+        let problem = file.error(error.position(), name.chars().count(), error.err_type().to_string());
+        problems.push(suggest(problem, name, parameters(&file.text)));
+        text = written_over(&text, error.position(), name)?;
     }
+    None
+}
+
+fn syntax_error(file: &ScriptFile, error: &ParseError) -> Diagnostic {
+    let message = error.err_type().to_string();
+    let forbidden = FORBIDDEN.iter().find(|(name, _)| message.contains(&format!("'{name}'")));
+    let problem = file.error(error.position(), 1, message);
+    match forbidden {
+        Some((name, why)) => problem.with_help(format!("`{name}` is switched off: {why}")),
+        None => problem,
+    }
+}
+
+/// The parameters of all functions of a script: what an undefined variable was most likely meant to be.
+fn parameters(text: &str) -> impl Iterator<Item = &str> {
+    let lists = text.split("fn ").skip(1).filter_map(|function| function.split_once('(')?.1.split_once(')'));
+    lists.flat_map(|(list, _)| list.split(',')).map(str::trim).filter(|name| !name.is_empty())
+}
+
+/// `text` with a number in place of the variable `name` at `position`, all else where it was. `None` when it is not there.
+fn written_over(text: &str, position: Position, name: &str) -> Option<String> {
+    let (line, column) = (position.line()?.checked_sub(1)?, position.position()?.checked_sub(1)?);
+    let before_line: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let before_name = text.get(before_line..)?.chars().take(column).map(char::len_utf8).sum::<usize>();
+    let (head, tail) = text.split_at_checked(before_line + before_name)?;
+    let rest = tail.strip_prefix(name)?;
+    Some(format!("{head}0{}{rest}", " ".repeat(name.chars().count().checked_sub(1)?)))
 }
 
 /// The same problem with the nearest name that exists, if there is one.

@@ -234,6 +234,19 @@ fn all_problems_of_all_files_are_told_at_once() {
 }
 
 #[test]
+fn undefined_variables_hide_nothing_behind_them() {
+    let script = "fn helo(session) {\n    let a = \"ä\"; if sesion.helo == nope { rejekt(\"x\", \"t\"); }\n}";
+    assert_eq!(
+        errors_of("10-x.rhai", script),
+        [
+            "10-x.rhai:2:21: Undefined variable: sesion; did you mean `session`?",
+            "10-x.rhai:2:36: Undefined variable: nope",
+            "10-x.rhai:2:43: there is no function `rejekt`; did you mean `reject`?",
+        ]
+    );
+}
+
+#[test]
 fn a_library_is_pure_and_known_by_its_name() {
     let uses = "fn helo(session) { if net::inner(session.helo) { reject(\"x\", net::TEXT); } }";
     let (_dir, sources) = folder(&[
