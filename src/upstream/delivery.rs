@@ -49,8 +49,8 @@ where
     }
 }
 
-/// Writes the message to its dot. A message of one piece goes with its dot in one write; of a longer one the dot is kept
-/// back until everything else is written and whatever the upstream said meanwhile has had its chance to be seen.
+/// Writes the message to its dot. The dot is kept back until everything else is written and whatever the upstream said
+/// meanwhile has had its chance to be seen: once it is written, a reply that came too early looks like the answer.
 async fn push_all<R: Read + Send>(
     connection: &mut Connection,
     mut message: R,
@@ -60,7 +60,6 @@ async fn push_all<R: Read + Send>(
     let mut stuffer = DotStuffer::new();
     let mut piece = vec![0; piece_size(size)];
     let mut out = Vec::with_capacity(piece.len().saturating_add(piece.len() / 16));
-    let mut earlier_pieces = false;
     loop {
         let read = read_full(&mut message, &mut piece)?;
         stuffer.stuff(piece.get(..read).unwrap_or_default(), &mut out);
@@ -69,12 +68,8 @@ async fn push_all<R: Read + Send>(
         }
         connection.wire.push(&out, within).await?;
         out.clear();
-        earlier_pieces = true;
     }
     stuffer.finish(&mut out);
-    if !earlier_pieces {
-        return connection.wire.push(&out, within).await;
-    }
     let (rest, dot) = out.split_at(out.len().saturating_sub(DOT));
     connection.wire.push(rest, within).await?;
     tokio::task::yield_now().await;

@@ -127,12 +127,15 @@ async fn every_connection_and_every_reply_is_counted() {
     }
 }
 
-/// Rows 168 and 169: at once, in the middle, and just before the end of a message of many pieces.
+/// Rows 168 and 169: at once, in the middle, and just before the end, of a message of one piece and of one of many.
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_speaks_or_goes_before_the_dot_gets_no_second_chance() {
-    let message = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd\r\n".repeat(16_500);
-    let at_the_end = (message.len() - 64).to_string();
-    for after in ["0", "1", "200000", &at_the_end] {
+    let long = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd\r\n".repeat(16_500);
+    let at_the_end = (long.len() - 64).to_string();
+    let short = b"Subject: short\r\n\r\nx\r\n".as_slice();
+    for (message, after) in
+        [(short, "0"), (short, "1"), (&long, "0"), (&long, "1"), (&long, "200000"), (&long, &at_the_end)]
+    {
         for answer in [
             fault("rst"),
             fault("close"),
@@ -143,11 +146,11 @@ async fn an_upstream_that_speaks_or_goes_before_the_dot_gets_no_second_chance() 
             Answer::raw(b"250 2.0.0 Ok: queued early\r\n").then(Act::Stall),
             Answer::raw(b"2"),
         ] {
-            let at = format!("{answer:?} after {after}");
+            let at = format!("{answer:?} after {after} of {}", message.len());
             let early = Rule { cue: Cue::Body, pattern: Some(after.to_owned()), answer, times: Some(1) };
             let world = World::plain(Script::default().rule(early));
             let mut session = world.session();
-            let (heard, took) = timed(send_in(&mut session, &["r1"], &message)).await;
+            let (heard, took) = timed(send_in(&mut session, &["r1"], message)).await;
             assert!(is_transient(&heard), "{at}: {heard}");
             assert!(took < PATIENCE, "{at}: {took:?}");
             assert_eq!(world.server.messages().len(), 0, "{at}: the dot was sent");
