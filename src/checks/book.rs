@@ -3,7 +3,6 @@
 mod caches;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mail_auth::Parameters;
@@ -11,11 +10,8 @@ use mail_auth::Parameters;
 use super::records::Reading;
 use crate::dns::{Found, Kind, Resolver};
 
-/// The most names that one check may look up. RFC 7208 4.6.4 allows ten terms, of which some bring ten hosts each; nobody
-/// who means well comes near.
+/// The most names that one check may look up; nobody who means well comes near.
 const MAX_NAMES: usize = 40;
-/// RFC 7208 4.6.4: more look-ups that find nothing are an error.
-const MAX_VOIDS: usize = 2;
 
 /// What one check knows of DNS. mail-auth takes it for its caches.
 ///
@@ -25,15 +21,12 @@ const MAX_VOIDS: usize = 2;
 pub(super) struct Book<'a> {
     dns: &'a Resolver,
     reading: Reading,
-    client: Option<IpAddr>,
     pages: Mutex<Pages>,
 }
 
 #[derive(Debug, Default)]
 struct Pages {
     known: HashMap<Ask, Found>,
-    /// Some policy among the known records has `exists`.
-    exists: bool,
     run: Run,
 }
 
@@ -41,7 +34,6 @@ struct Pages {
 #[derive(Debug, Default)]
 struct Run {
     missing: Vec<Ask>,
-    voids: Vec<Ask>,
     /// An address or mail exchanger that could not be looked up: mail-auth's caches cannot say that.
     failed: bool,
     too_many: bool,
@@ -54,19 +46,14 @@ type Ask = (Kind, String);
 pub(super) enum Objection {
     /// A look-up that it needed failed.
     Temporary,
-    /// It needed more look-ups than RFC 7208 allows.
+    /// It needed more look-ups than anybody may ask for.
     TooMany,
 }
 
 impl<'a> Book<'a> {
     /// A book for one check of a message.
     pub(super) fn new(dns: &'a Resolver, reading: Reading) -> Self {
-        Self { dns, reading, client: None, pages: Mutex::default() }
-    }
-
-    /// A book for SPF of `client`.
-    pub(super) fn spf(dns: &'a Resolver, client: IpAddr) -> Self {
-        Self { client: Some(client), ..Self::new(dns, Reading::Spf) }
+        Self { dns, reading, pages: Mutex::default() }
     }
 
     /// mail-auth's parameters with this book in place of its caches.
@@ -97,20 +84,12 @@ impl<'a> Book<'a> {
     /// What speaks against the result of the run that counts.
     pub(super) fn objection(&self) -> Option<Objection> {
         let run = &self.pages().run;
-        if run.too_many || run.voids.len() > MAX_VOIDS {
+        if run.too_many {
             Some(Objection::TooMany)
         } else if run.failed {
             Some(Objection::Temporary)
         } else {
             None
-        }
-    }
-
-    /// The texts that were found at `name`, for those who want to see the record itself.
-    pub(super) fn texts(&self, name: &str) -> Vec<Vec<u8>> {
-        match self.pages().known.get(&(Kind::Txt, name.to_ascii_lowercase())) {
-            Some(Ok(answers)) => answers.records.texts().to_vec(),
-            _ => Vec::new(),
         }
     }
 

@@ -5,7 +5,6 @@ use mail_auth::common::verify::DomainKey;
 use mail_auth::dkim::DkimError;
 use mail_auth::dmarc::Dmarc;
 use mail_auth::hickory_resolver::proto::op::ResponseCode;
-use mail_auth::spf::{Mechanism, Spf};
 use mail_auth::{DnsError, Error, Txt};
 
 use super::tags::{has_item, tag, tags, text};
@@ -13,8 +12,6 @@ use super::tags::{has_item, tag, tags, text};
 /// What the TXT records of a name are taken for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Reading {
-    /// SPF policies.
-    Spf,
     /// DKIM keys.
     Key,
     /// DMARC policies.
@@ -25,49 +22,14 @@ impl Reading {
     /// The one record among `texts` that counts, parsed, or why there is none.
     pub(super) fn read(self, texts: &[Vec<u8>]) -> Txt {
         match self {
-            Self::Spf => spf(texts).into(),
             Self::Key => key(texts).into(),
             Self::Dmarc => dmarc(texts).into(),
         }
     }
 }
 
-/// RFC 7208 4.5: the records that begin with exactly this version, before a space or the end.
-pub(super) fn spf_records(texts: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
-    const VERSION: &[u8] = b"v=spf1";
-    texts.iter().map(Vec::as_slice).filter(|text| {
-        text.split_at_checked(VERSION.len()).is_some_and(|(version, rest)| {
-            version.eq_ignore_ascii_case(VERSION) && matches!(rest.first(), None | Some(b' '))
-        })
-    })
-}
-
-/// Whether the policy has a mechanism that asks for the mere existence of a name.
-pub(super) fn has_exists(record: &Txt) -> bool {
-    match record {
-        Txt::Spf(spf) => spf.directives.iter().any(|d| matches!(d.mechanism, Mechanism::Exists { .. })),
-        _ => false,
-    }
-}
-
 pub(super) fn not_found(code: ResponseCode) -> Error {
     Error::Dns(DnsError::RecordNotFound(code))
-}
-
-fn spf(texts: &[Vec<u8>]) -> Result<Spf, Error> {
-    let mut records = spf_records(texts);
-    match (records.next(), records.next()) {
-        (None, _) => Err(not_found(ResponseCode::NoError)),
-        // RFC 7208 4.5: more than one is a permanent error.
-        (Some(_), Some(_)) => Err(Error::ParseError),
-        (Some(record), None) => {
-            let mut policy = Spf::parse(record)?;
-            // Explanations are text of a stranger's that would cost one more query.
-            policy.exp = None;
-            policy.ra = None;
-            Ok(policy)
-        }
-    }
 }
 
 fn key(texts: &[Vec<u8>]) -> Result<DomainKey, Error> {
@@ -140,26 +102,6 @@ mod tests {
 
     fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
         texts.iter().map(|text| text.as_bytes().to_vec()).collect()
-    }
-
-    #[test]
-    fn one_spf_record_counts() {
-        for (records, readable) in [
-            (&["v=spf1 -all"] as &[&str], true),
-            (&["hello", "V=SPF1 -all"], true),
-            (&["v=spf1"], true),
-            (&["v=spf10 -all"], false),
-            (&[" v=spf1 -all"], false),
-            (&["v=spf1 -all", "v=spf1 +all"], false),
-            (&[], false),
-        ] {
-            assert_eq!(spf(&texts(records)).is_ok(), readable, "{records:?}");
-        }
-    }
-
-    #[test]
-    fn several_spf_records_are_an_error_not_an_absence() {
-        assert!(matches!(spf(&texts(&["v=spf1 -all", "v=spf1 +all"])), Err(Error::ParseError)));
     }
 
     #[test]

@@ -56,6 +56,11 @@ pub struct Spf {
     pub domain: String,
     /// The record that was found, as published; empty when there was none.
     pub record: String,
+    /// The directive that decided, as published (`-all`, `ip4:192.0.2.0/24`); empty when none did.
+    pub mechanism: String,
+    /// What the domain says about a `fail` in its own words (RFC 7208 6.2): printable ASCII, at most 256 octets. Text of a
+    /// stranger's.
+    pub explanation: String,
 }
 
 /// One DKIM signature (RFC 6376).

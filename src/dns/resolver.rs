@@ -246,11 +246,17 @@ pub(super) fn canonical(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
-/// The name for the wire, U-labels made A-labels; none if no DNS name can be made of it.
-fn wire_name(name: &str) -> Option<Name> {
-    let mut name = Name::from_str_relaxed(name).ok()?;
-    name.set_fqdn(true);
-    Some(name)
+/// The name for the wire, U-labels made A-labels; none if no DNS name can be made of it. Labels may hold any octet of ASCII: SPF
+/// makes names of what strangers say.
+pub(super) fn wire_name(name: &str) -> Option<Name> {
+    let mut wire = if name.is_ascii() {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        Name::from_labels(name.split('.').filter(|_| !name.is_empty()).map(str::as_bytes)).ok()?
+    } else {
+        Name::from_str_relaxed(name).ok()?
+    };
+    wire.set_fqdn(true);
+    Some(wire)
 }
 
 fn options(settings: &Settings) -> ResolverOpts {
@@ -328,8 +334,14 @@ fn exchange(data: &RData) -> Option<Exchange> {
     }
 }
 
+/// A name as it is asked for again. Only labels that text cannot tell apart are escaped; nobody can ask for those.
 fn host(name: &Name) -> String {
-    canonical(&name.to_ascii())
+    let label = |label: &[u8]| {
+        let plain = label.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'.' | b'\\'));
+        plain.then(|| String::from_utf8_lossy(label).into_owned())
+    };
+    let labels: Option<Vec<String>> = name.iter().map(label).collect();
+    labels.map_or_else(|| canonical(&name.to_ascii()), |labels| canonical(&labels.join(".")))
 }
 
 /// RFC 7505 3: a lone MX that points to the root. Beside others such a record means nothing.

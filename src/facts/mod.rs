@@ -268,8 +268,13 @@ mod tests {
         assert_eq!(world.answer(&early, &Question::Dkim).await, Answer::Dkim(Vec::new()));
         assert_eq!(world.answer(&early, &Question::Dmarc).await, Answer::Dmarc(Dmarc::default()));
         let late = Subject { helo: Some("mail.example".into()), sender: Some(ReversePath::Null), ..early };
-        let spf =
-            Spf { result: CheckResult::Fail, domain: "mail.example".into(), record: "v=spf1 -all".into() };
+        let spf = Spf {
+            result: CheckResult::Fail,
+            domain: "mail.example".into(),
+            record: "v=spf1 -all".into(),
+            mechanism: "-all".into(),
+            ..Spf::default()
+        };
         for (question, answer) in [
             (Question::Spf, Answer::Spf(spf.clone())),
             (Question::HeloSpf, Answer::Spf(spf)),

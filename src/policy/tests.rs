@@ -140,7 +140,8 @@ impl Rig {
     }
 
     fn knows_spf(&mut self, result: CheckResult, record: &str) -> &mut Self {
-        let spf = Spf { result, domain: "sender.test".to_owned(), record: record.to_owned() };
+        let spf =
+            Spf { result, domain: "sender.test".to_owned(), record: record.to_owned(), ..Spf::default() };
         self.knows(Question::Spf, Answer::Spf(spf))
     }
 

@@ -11,11 +11,8 @@ use mail_auth::hickory_resolver::proto::op::ResponseCode;
 use mail_auth::{DnsError, DnssecStatus, Error, MX, RecordSet, ResolverCache, Txt};
 
 use super::Book;
-use crate::checks::records::{Reading, has_exists, not_found};
-use crate::dns::{Exchange, Failure, Found, Kind, Records, reverse_name};
-
-/// RFC 7208 4.6.4: further PTR names are not looked at.
-const MAX_PTR_NAMES: usize = 10;
+use crate::checks::records::not_found;
+use crate::dns::{Exchange, Failure, Found, Kind, Records};
 
 /// mail-auth's cache trait for one type of record, answered by a method of the book. mail-auth stores nothing.
 macro_rules! cache {
@@ -57,9 +54,6 @@ impl Book<'_> {
             Some(Err(Failure::Temporary(trouble))) => unknown(trouble.name()),
             None => unknown("not looked up yet"),
         };
-        if has_exists(&record) {
-            self.pages().exists = true;
-        }
         Some(record)
     }
 
@@ -71,11 +65,6 @@ impl Book<'_> {
     }
 
     fn ipv6(&self, name: &str) -> Option<RecordSet<Ipv6Addr>> {
-        // RFC 7208 5.7: `exists` looks for IPv4 addresses only, but mail-auth goes on to ask for these. For an IPv4 client
-        // nothing else asks for them; for an IPv6 client nothing else asked for IPv4 before.
-        if self.client.is_none_or(|client| client.is_ipv4()) || self.lacks_ipv4(name) {
-            return None;
-        }
         self.addresses(Kind::Aaaa, name, |records| match records {
             Records::Aaaa(found) => found.clone(),
             _ => Vec::new(),
@@ -93,20 +82,14 @@ impl Book<'_> {
         Some(record_set(hosts))
     }
 
-    /// SPF asks for the names of no address but the client's. RFC 7208 5.5: a failure is as if there were none.
+    /// Only SPF asks for the names of an address, and SPF is not mail-auth's.
     fn names_of_client(&self, _: &str) -> Option<RecordSet<Box<str>>> {
-        let mut names = match self.find(Kind::Ptr, &reverse_name(self.client?)) {
-            Some(Ok(answers)) => answers.records.to_texts(),
-            _ => Vec::new(),
-        };
-        names.truncate(MAX_PTR_NAMES);
-        Some(record_set(names.into_iter().map(String::into_boxed_str).collect()))
+        Some(record_set(Vec::new()))
     }
 
     /// Addresses; when there are none, what to say depends on who asks.
     ///
-    /// An empty set is as good as none for whoever looks for a match, but `exists` and DMARC's `np` ask whether there is a
-    /// set. They are told nothing, so that mail-auth asks the resolver below, which still has the same answer.
+    /// DMARC's `np` asks whether there is a set at all. It is told nothing, so that mail-auth asks the resolver below, which still has the same answer.
     fn addresses<T>(
         &self,
         kind: Kind,
@@ -115,35 +98,18 @@ impl Book<'_> {
     ) -> Option<RecordSet<T>> {
         match self.find_hosts(kind, name) {
             Some(Ok(answers)) => Some(record_set(read(&answers.records))),
-            Some(Err(Failure::NoData | Failure::NxDomain))
-                if self.reading == Reading::Dmarc || self.pages().exists =>
-            {
-                None
-            }
-            Some(Err(_)) | None => Some(record_set(Vec::new())),
+            Some(Err(Failure::NoData | Failure::NxDomain)) => None,
+            Some(Err(Failure::Temporary(_))) | None => Some(record_set(Vec::new())),
         }
     }
 
-    /// As [`find`](Self::find), for addresses and mail exchangers: counts what finds nothing.
+    /// As [`find`](Self::find), for addresses and mail exchangers, whose failures mail-auth's caches cannot say.
     fn find_hosts(&self, kind: Kind, name: &str) -> Option<Found> {
         let found = self.find(kind, name)?;
-        match found {
-            Ok(_) => {}
-            Err(Failure::Temporary(_)) => self.pages().run.failed = true,
-            Err(Failure::NoData | Failure::NxDomain) => {
-                let ask = (kind, name.to_owned());
-                let mut pages = self.pages();
-                if !pages.run.voids.contains(&ask) {
-                    pages.run.voids.push(ask);
-                }
-            }
+        if matches!(found, Err(Failure::Temporary(_))) {
+            self.pages().run.failed = true;
         }
         Some(found)
-    }
-
-    fn lacks_ipv4(&self, name: &str) -> bool {
-        let ask = (Kind::A, name.strip_suffix('.').unwrap_or(name).to_owned());
-        self.pages().known.get(&ask).is_some_and(Result::is_err)
     }
 }
 

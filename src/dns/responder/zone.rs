@@ -10,7 +10,7 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use super::empty_answer;
 use crate::dns::answer::Kind;
-use crate::dns::resolver::{canonical, record_type};
+use crate::dns::resolver::{canonical, record_type, wire_name};
 
 /// The time to live of records that say none, in seconds.
 const DEFAULT_TTL: u32 = 300;
@@ -178,12 +178,12 @@ impl Zone {
 
     /// Forgets a name with its records and faults.
     pub fn remove(&mut self, name: &str) -> &mut Self {
-        self.names.remove(&canonical(name));
+        self.names.remove(&key(name));
         self
     }
 
     fn node(&mut self, name: &str) -> &mut Node {
-        self.names.entry(canonical(name)).or_default()
+        self.names.entry(key(name)).or_default()
     }
 
     pub(super) fn fault_of(&self, query: &Query) -> Option<Fault> {
@@ -277,9 +277,12 @@ impl Zone {
     }
 }
 
+/// The name as a query spells it, odd octets escaped.
+fn key(name: &str) -> String {
+    wire_name(name).map_or_else(|| canonical(name), |name| canonical(&name.to_ascii()))
+}
+
 /// A name for the wire; the root when the text is none, so that a broken test zone is seen and does not panic.
 fn name(text: &str) -> Name {
-    let mut name = Name::from_str_relaxed(text).unwrap_or_else(|_| Name::root());
-    name.set_fqdn(true);
-    name
+    wire_name(text).unwrap_or_else(Name::root)
 }

@@ -1,15 +1,24 @@
-//! SPF (RFC 7208).
+//! SPF (RFC 7208), by an evaluator of our own.
+//!
+//! mail-auth's evaluator takes broken records for good ones, and what a record means hangs on its syntax: of the 203 cases
+//! of the RFC's test suite it got 163, and guards around it cannot see what its parser has thrown away. This one reads
+//! records by the letter ([`record`], [`macros`]) and asks our resolver itself ([`evaluate`]).
+
+mod evaluate;
+mod macros;
+mod record;
+#[cfg(test)]
+mod suite;
 
 use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 
 use mail_auth::SpfResult;
-use mail_auth::spf::verify::SpfParameters;
 use tokio::time::timeout;
 
+use self::evaluate::{Evaluation, Outcome, Receiver, Sender};
 use super::Checker;
-use super::book::{Book, Objection};
 use super::names::is_qualified;
-use super::records::spf_records;
 use super::results::{CheckResult, Spf};
 use crate::smtp::path::{Domain, ReversePath};
 
@@ -39,51 +48,24 @@ impl Checker {
         if !self.settings.spf || !is_qualified(&domain) {
             return Spf::default();
         }
-        let client = client.to_canonical();
-        let book = Book::spf(&self.dns, client);
-        let sender = format!("{local}@{domain}");
-        let evaluation = self.evaluate_spf(&book, client, helo, &sender);
-        let result = timeout(self.settings.spf_budget, evaluation).await.unwrap_or(CheckResult::TempError);
-        let record = record(&book, &domain);
-        Spf { result, domain, record }
-    }
-
-    async fn evaluate_spf(&self, book: &Book<'_>, client: IpAddr, helo: &str, sender: &str) -> CheckResult {
-        loop {
-            let parameters = SpfParameters::verify_mail_from(client, helo, &self.settings.hostname, sender);
-            let output = self.mail_auth.verify_spf(book.parameters(parameters)).await;
-            if book.learn().await {
-                continue;
-            }
-            return match book.objection() {
-                Some(Objection::TooMany) => CheckResult::PermError,
-                Some(Objection::Temporary) => CheckResult::TempError,
-                None => output.result().into(),
-            };
-        }
-    }
-}
-
-fn record(book: &Book<'_>, domain: &str) -> String {
-    let texts = book.texts(domain);
-    spf_records(&texts).next().map(|record| String::from_utf8_lossy(record).into_owned()).unwrap_or_default()
-}
-
-impl From<SpfResult> for CheckResult {
-    fn from(result: SpfResult) -> Self {
-        match result {
-            SpfResult::Pass => Self::Pass,
-            SpfResult::Fail => Self::Fail,
-            SpfResult::SoftFail => Self::SoftFail,
-            SpfResult::Neutral => Self::Neutral,
-            SpfResult::TempError => Self::TempError,
-            SpfResult::PermError => Self::PermError,
-            SpfResult::None => Self::None,
-        }
+        // RFC 7208 4.3: a sender without a local part is the postmaster.
+        let local = if local.is_empty() { "postmaster" } else { local };
+        let sender = Sender { client: client.to_canonical(), helo, local, domain: &domain };
+        let receiver = Receiver { hostname: &self.settings.hostname, now: self.clock.unix_seconds() };
+        let record = Arc::new(OnceLock::new());
+        let evaluation = Evaluation::new(&self.dns, sender, receiver, Arc::clone(&record));
+        let outcome = timeout(self.settings.spf_budget, evaluation.run()).await;
+        let Outcome { result, record, mechanism, explanation } = outcome.unwrap_or_else(|_| Outcome {
+            result: CheckResult::TempError,
+            record: record.get().cloned().unwrap_or_default(),
+            ..Outcome::default()
+        });
+        Spf { result, domain, record, mechanism, explanation }
     }
 }
 
 impl CheckResult {
+    /// For mail-auth's DMARC, which takes SPF's result in its own words.
     pub(super) const fn to_spf(self) -> SpfResult {
         match self {
             Self::Pass => SpfResult::Pass,
