@@ -131,7 +131,8 @@ fn libraries_stay_in_their_rooms() {
         ("prometheus::", &["metrics"]),
     ];
     let mut wrong = Vec::new();
-    for (file, text) in sources() {
+    // A suite of tests may come in the form of others.
+    for (file, text) in sources().into_iter().filter(|(file, _)| !file.ends_with("suite.rs")) {
         for (library, homes) in homes {
             if text.contains(library) && !homes.contains(&room_of(&file).as_str()) {
                 wrong.push(format!("{} uses {library}, which lives in {homes:?}", file.display()));
