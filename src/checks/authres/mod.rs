@@ -1,8 +1,11 @@
 //! The `Authentication-Results` field (RFC 8601) that tells the upstream what was found.
 
+mod parse;
+
 use std::fmt::Write as _;
 
-use super::results::{CheckResult, Dkim, Dmarc, DmarcPolicy, MessageResults, Spf};
+pub use self::parse::{AuthenticationResults, MethodResult, NotResults};
+use super::results::{ArcChain, CheckResult, Dkim, Dmarc, DmarcPolicy, MessageResults, Spf};
 use crate::message::edit::{FieldError, NewField};
 use crate::smtp::path::{Mailbox, ReversePath};
 
@@ -47,6 +50,7 @@ pub fn authentication_results(authserv_id: &str, findings: &Findings<'_>) -> Res
     if let Some(results) = findings.results {
         write_dkim(&mut value, &results.dkim);
         write_dmarc(&mut value, &results.dmarc, findings);
+        write_arc(&mut value, &results.arc);
     }
     if value.len() == head {
         value.push_str("; none");
@@ -85,6 +89,21 @@ fn write_dmarc(value: &mut String, dmarc: &Dmarc, findings: &Findings<'_>) {
     }
     if !dmarc.domain.is_empty() {
         let _ = write!(value, " header.from={}", pvalue(&dmarc.domain));
+    }
+}
+
+/// Nothing about a message without a chain, as for most.
+fn write_arc(value: &mut String, arc: &ArcChain) {
+    if arc.result == CheckResult::None {
+        return;
+    }
+    let _ = write!(value, "; arc={}", arc.result);
+    if !arc.reason.is_empty() {
+        let _ = write!(value, " reason={}", pvalue(arc.reason));
+    }
+    if !arc.sealers.is_empty() {
+        let trusted = if arc.trusted { " trusted" } else { "" };
+        let _ = write!(value, " (i={}{trusted})", arc.sealers.len());
     }
 }
 
@@ -177,7 +196,9 @@ mod tests {
             domain: "example.org".into(),
             testing: false,
         };
-        let results = MessageResults { dkim: vec![good, bad], dmarc };
+        let arc =
+            ArcChain { result: CheckResult::Pass, sealers: vec!["x.example".into()], ..ArcChain::default() };
+        let results = MessageResults { dkim: vec![good, bad], dmarc, arc };
         let findings = Findings {
             helo_spf: Some(&helo_spf),
             spf: Some(&spf),
@@ -189,7 +210,7 @@ mod tests {
             "mx.example; spf=none smtp.helo=mail.example.org; spf=softfail smtp.mailfrom=alice@example.org; dkim=pass \
              header.d=example.org header.s=sel header.a=rsa-sha256 header.b=\"abc+/def\"; dkim=fail reason=body_changed \
              header.d=example.org header.s=sel header.b=\"abc+/def\"; dmarc=pass (p=reject dis=none) \
-             header.from=example.org"
+             header.from=example.org; arc=pass (i=1)"
         );
     }
 
@@ -197,7 +218,7 @@ mod tests {
     fn a_policy_that_does_not_follow_dmarc_says_why() {
         let sender = sender("<alice@example.org>");
         let dmarc = Dmarc { result: CheckResult::Fail, policy: DmarcPolicy::Reject, ..Dmarc::default() };
-        let results = MessageResults { dkim: Vec::new(), dmarc };
+        let results = MessageResults { dmarc, ..MessageResults::default() };
         let findings = Findings {
             results: Some(&results),
             dmarc_override: Some("trusted_forwarder"),
@@ -271,6 +292,29 @@ mod tests {
         outside
     }
 
+    proptest::proptest! {
+        /// What a reader finds is what was written, whatever the client calls itself.
+        #[test]
+        fn readers_find_what_was_written(helo in "\\PC{0,60}", selector in "\\PC{0,40}", local in "[a-z0-9.+=]{1,20}") {
+            let sender = sender(&format!("<x{}y@sender.example>", local.replace('.', "-")));
+            let (helo_spf, spf) = (spf(CheckResult::Fail), spf(CheckResult::SoftFail));
+            let dkim = Dkim { selector: selector.clone(), reason: "no_key", ..Dkim::default() };
+            let dmarc = Dmarc { result: CheckResult::Fail, domain: "sender.example".into(), ..Dmarc::default() };
+            let results = MessageResults { dkim: vec![dkim], dmarc, ..MessageResults::default() };
+            let findings = Findings {
+                helo_spf: Some(&helo_spf), spf: Some(&spf), results: Some(&results), ..findings(&sender, &helo)
+            };
+            let field = authentication_results("mx.example", &findings).unwrap();
+            let read = AuthenticationResults::parse(&field.value()).unwrap();
+            let plain = |text: &str| text.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect::<String>();
+            let methods: Vec<_> = read.results.iter().map(|found| (found.method.as_str(), found.result.as_str())).collect();
+            proptest::prop_assert_eq!(&methods, &[("spf", "fail"), ("spf", "softfail"), ("dkim", "none"), ("dmarc", "fail")]);
+            proptest::prop_assert_eq!(&read.results[0].properties, &[("smtp.helo".to_owned(), plain(&helo))]);
+            let said = read.results[2].properties.iter().find(|(name, _)| name == "header.s").map(|(_, value)| value.clone());
+            proptest::prop_assert_eq!(said, (!selector.is_empty()).then(|| plain(&selector)));
+        }
+    }
+
     #[test]
     fn signatures_cannot_add_results_and_the_field_has_an_end() {
         let dkim = Dkim {
@@ -281,7 +325,7 @@ mod tests {
             signature: "\"(\"".into(),
             reason: "syntax",
         };
-        let results = MessageResults { dkim: vec![dkim; 20], dmarc: Dmarc::default() };
+        let results = MessageResults { dkim: vec![dkim; 20], ..MessageResults::default() };
         let findings = Findings { results: Some(&results), ..findings(&ReversePath::Null, "x") };
         assert!(!outside_quotes(&value(&findings)).contains("dmarc=pass"));
     }
