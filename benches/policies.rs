@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gatepost::checks::results::{CheckResult, Dmarc, Spf};
+use gatepost::checks::results::{ArcChain, CheckResult, Dmarc, Spf};
 use gatepost::message::header::Header;
 use gatepost::policy::question::{Answer, Lookup, Question};
 use gatepost::policy::scene::{
@@ -65,6 +65,7 @@ fn answer(question: &Question) -> Answer {
         Question::HeloSpf | Question::Spf => Answer::Spf(Spf { result: CheckResult::Pass, ..Spf::default() }),
         Question::Dkim => Answer::Dkim(Vec::new()),
         Question::Dmarc => Answer::Dmarc(Dmarc { result: CheckResult::Pass, ..Dmarc::default() }),
+        Question::Arc => Answer::Arc(ArcChain::default()),
         Question::Now => Answer::Now(1_800_000_000),
         Question::Random => Answer::Random(0.5),
     }

@@ -6,6 +6,7 @@ use mail_auth::AuthenticatedMessage;
 use mail_auth::dkim::Signature;
 
 use super::Checker;
+use super::arc::{self, Chain};
 use super::body::{BodyHasher, Canonicalization};
 use super::book::Book;
 use super::dkim::{self, Candidate};
@@ -33,6 +34,9 @@ impl MessageCheck {
             for signature in sound(&dkim::candidates(&message, NO_TIME)) {
                 bodies.want(dkim::body_canonicalization(signature));
             }
+            if Chain::of(&message, NO_TIME).is_whole() {
+                arc::body_canonicalization(&message).into_iter().for_each(|form| bodies.want(form));
+            }
         }
         Self { header, bodies }
     }
@@ -59,7 +63,7 @@ impl Checker {
     /// Says what came out, once the body is complete. `spf` is the result for the transaction's sender.
     pub async fn conclude(&self, check: MessageCheck, spf: &Spf) -> MessageResults {
         let Some(mut message) = parse(&check.header) else {
-            return MessageResults { dkim: Vec::new(), dmarc: self.dmarc_without_author() };
+            return MessageResults { dmarc: self.dmarc_without_author(), ..MessageResults::default() };
         };
         let author = Author::of(&message);
         let mut candidates = self.candidates(&message);
@@ -67,13 +71,14 @@ impl Checker {
         dkim::select(&mut candidates, &hashes, self.settings.max_signatures);
         dkim::prepare(&mut message, &candidates, &hashes);
         author.prepare(&mut message);
-        let keys = Book::new(&self.dns, Reading::Key);
+        let (keys, sealers_keys) = (Book::new(&self.dns, Reading::Key), Book::new(&self.dns, Reading::Key));
         let outputs = self.verify_dkim(&message, &keys).await;
         let dmarc = match author {
             Author::Domain(domain) => self.dmarc(&message, &outputs, spf, domain).await,
             Author::Unusable => self.dmarc_without_author(),
         };
-        MessageResults { dkim: dkim::results(&candidates, &outputs), dmarc }
+        let arc = self.arc(&message, &hashes, &sealers_keys).await;
+        MessageResults { dkim: dkim::results(&candidates, &outputs), dmarc, arc }
     }
 
     /// The names that the checks of a message will look up, as far as its header tells.
@@ -83,7 +88,8 @@ impl Checker {
         };
         let candidates = self.candidates(&message);
         let keys = sound(&candidates).take(self.settings.max_signatures).map(dkim::key_name);
-        let mut names: Vec<_> = keys.map(|name| (Kind::Txt, name)).collect();
+        let seals = arc::key_names(&message, self.clock.unix_seconds());
+        let mut names: Vec<_> = keys.chain(seals).map(|name| (Kind::Txt, name)).collect();
         if let (true, Author::Domain(domain)) = (self.settings.dmarc, Author::of(&message)) {
             names.extend(policy_names(&domain).map(|name| (Kind::Txt, name)));
         }

@@ -1,4 +1,5 @@
-//! SPF, DKIM and DMARC. mail-auth does the judging and lives only here; what goes in and comes out are plain values.
+//! SPF, DKIM, DMARC and ARC. mail-auth verifies signatures and policies, and lives only here; what goes in and comes out
+//! are plain values.
 //!
 //! mail-auth is kept from the network: it sees a book of DNS answers, stops where the book has none, and runs again once
 //! our resolver has looked up what was missing. So every query has our budget, our cache and our metrics, a check is a
@@ -6,6 +7,7 @@
 //!
 //! A check never refuses anything and never fails: what cannot be found out is `temperror`.
 
+mod arc;
 pub mod authres;
 pub mod body;
 mod book;
@@ -39,6 +41,10 @@ pub struct Settings {
     pub dkim: bool,
     /// Check DMARC.
     pub dmarc: bool,
+    /// Check ARC.
+    pub arc: bool,
+    /// Whose ARC seals count, in A-labels and lower case: `example.org` is itself, `.example.org` everything below it.
+    pub trusted_sealers: Vec<String>,
     /// How many DKIM signatures are verified, from the top: each may cost a query. Those that are broken or of another body
     /// cost none and do not count.
     pub max_signatures: usize,
@@ -57,6 +63,8 @@ impl Default for Settings {
             spf: true,
             dkim: true,
             dmarc: true,
+            arc: true,
+            trusted_sealers: Vec::new(),
             max_signatures: 8,
             spf_budget: Duration::from_secs(20),
             dkim_budget: Duration::from_secs(20),

@@ -149,6 +149,41 @@ pub struct Dmarc {
     pub testing: bool,
 }
 
+/// The chain of those who handled a message before (RFC 8617).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ArcChain {
+    /// `none`, `pass`, `fail` or `temperror`.
+    pub result: CheckResult,
+    /// Why it did not pass: one of [`REASONS`](Self::REASONS); empty when it did, or when there is no chain.
+    pub reason: &'static str,
+    /// The domains of the seals, the first sealer's first, in lower case; empty unless the seals were looked at.
+    pub sealers: Vec<String>,
+    /// It passed, and every sealer is one that the operator trusts.
+    pub trusted: bool,
+    /// What the first sealer says that DMARC said to it, in lower case; empty unless the chain passed and it says so.
+    pub original_dmarc: String,
+}
+
+impl ArcChain {
+    /// Every reason why a chain does not pass.
+    pub const REASONS: [&'static str; 14] = [
+        "incomplete",
+        "too_long",
+        "syntax",
+        "instance",
+        "chain_failed",
+        "duplicate_tag",
+        "algorithm",
+        "partial_body",
+        "from_not_signed",
+        "expired",
+        "body_changed",
+        "signature_mismatch",
+        "no_key",
+        "key_unusable",
+    ];
+}
+
 /// What the checks found about one message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MessageResults {
@@ -156,4 +191,6 @@ pub struct MessageResults {
     pub dkim: Vec<Dkim>,
     /// DMARC.
     pub dmarc: Dmarc,
+    /// ARC.
+    pub arc: ArcChain,
 }

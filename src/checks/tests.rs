@@ -488,3 +488,63 @@ async fn spf_asks_for_a_bounded_number_of_names() {
     assert_eq!(spf.result, CheckResult::PermError);
     assert!(world.responder.total_queries() - before <= 40);
 }
+
+/// A message of the suite with a chain of its own.
+async fn chained(file: &str) -> (World, String) {
+    let (zone, message) = with_records(file);
+    let mut world = world(zone).await;
+    world.checker.settings.trusted_sealers = vec!["google.com".into(), ".ietf.org".into(), "ietf.org".into()];
+    (world, String::from_utf8(message).unwrap())
+}
+
+#[tokio::test]
+async fn chains_of_the_world_pass() {
+    for file in ["arc/001.txt", "arc/002.txt"] {
+        let (world, message) = chained(file).await;
+        let arc = world.check(message.as_bytes(), &Spf::default()).await.arc;
+        assert_eq!((arc.result, arc.reason), (CheckResult::Pass, ""), "{file}: {arc:?}");
+        assert!(!arc.sealers.is_empty());
+        println!("{file}: {arc:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_chain_with_anything_wrong_says_nothing() {
+    let (world, message) = chained("arc/001.txt").await;
+    let seal = message.find("ARC-Seal:").unwrap();
+    let without_a_seal = format!("{}X{}", &message[..seal], &message[seal..]);
+    for (changed, reason) in [
+        (format!("{message}PS\r\n"), "body_changed"),
+        (message.replacen("Subject: ", "Subject: x", 1), "signature_mismatch"),
+        (without_a_seal, "incomplete"),
+        (message.replacen("cv=none", "cv=pass", 1), "chain_failed"),
+        (message.replacen("i=1;", "i=2;", 1), "instance"),
+        (message.replacen("a=rsa-sha256", "a=rsa-sha1", 1), "algorithm"),
+        (message.replacen("cv=none", "cv=none; cv=none", 1), "duplicate_tag"),
+        (message.replacen("cv=none", "cv=none; h=from", 1), "syntax"),
+        (message.replacen("ARC-Seal:", "ARC-Seal : i=1; x\r\nARC-Seal:", 1), "incomplete"),
+    ] {
+        let arc = world.check(changed.as_bytes(), &Spf::default()).await.arc;
+        assert_eq!(arc.result, CheckResult::Fail, "{reason}: {arc:?}");
+        assert_eq!(arc.reason, reason, "{arc:?}");
+        assert!(results::ArcChain::REASONS.contains(&arc.reason));
+        assert!(!arc.trusted && arc.original_dmarc.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn forged_chains_cost_little() {
+    let world = world(Zone::new()).await;
+    let set = |i: usize| {
+        format!(
+            "ARC-Seal: i={i}; a=rsa-sha256; d=d{i}.example; s=s; cv={}; b=AAAA\r\nARC-Message-Signature: i={i}; a=rsa-sha256; \
+             d=d{i}.example; s=s; h=from; bh=AAAA; b=AAAA\r\nARC-Authentication-Results: i={i}; x; dmarc=pass\r\n",
+            if i == 1 { "none" } else { "pass" }
+        )
+    };
+    let sets: String = (1..=200).map(set).collect();
+    let message = format!("{sets}From: a@example.org\r\n\r\nHi.\r\n");
+    let arc = world.check(message.as_bytes(), &Spf::default()).await.arc;
+    assert_eq!((arc.result, arc.reason), (CheckResult::Fail, "too_long"));
+    assert_eq!(world.responder.queries("s._domainkey.d1.example"), 0);
+}

@@ -288,10 +288,19 @@ pub(super) struct Authentication {
     pub spf: Option<bool>,
     pub dkim: Option<bool>,
     pub dmarc: Option<bool>,
+    pub arc: Option<bool>,
+    pub trusted_sealers: Option<Placed<Entries>>,
     pub authserv_id: Option<Placed<String>>,
 }
 
-section!(Authentication { spf: optional, dkim: optional, dmarc: optional, authserv_id: optional });
+section!(Authentication {
+    spf: optional,
+    dkim: optional,
+    dmarc: optional,
+    arc: optional,
+    trusted_sealers: optional,
+    authserv_id: optional,
+});
 
 /// `dns`.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::checks::results::{Dmarc, Spf};
+use crate::checks::results::{ArcChain, Dmarc, Spf};
 use crate::checks::{Checker, Clock};
 use crate::dns::{Failure, Kind, MailHosts, Resolver, reverse_name};
 use crate::policy::question::{Answer, Lookup, Question, RecordType};
@@ -67,6 +67,7 @@ impl World {
             Question::Spf => Answer::Spf(self.spf(subject).await),
             Question::Dkim => Answer::Dkim(Vec::new()),
             Question::Dmarc => Answer::Dmarc(Dmarc::default()),
+            Question::Arc => Answer::Arc(ArcChain::default()),
             Question::Now => Answer::Now(i64::try_from(self.clock.unix_seconds()).unwrap_or(i64::MAX)),
             Question::Random => Answer::Random(random()),
         }

@@ -1,4 +1,4 @@
-//! What SPF, DKIM and DMARC found.
+//! What SPF, DKIM, DMARC and ARC found.
 
 use super::families::Families;
 use super::family::{Counter, Resolved};
@@ -6,6 +6,7 @@ use super::family::{Counter, Resolved};
 /// Results by RFC 8601 2.7.
 const SPF_RESULTS: [&str; 7] = ["none", "pass", "fail", "softfail", "neutral", "temperror", "permerror"];
 const DKIM_RESULTS: [&str; 6] = ["none", "pass", "fail", "neutral", "temperror", "permerror"];
+const ARC_RESULTS: [&str; 4] = ["none", "pass", "fail", "temperror"];
 const DMARC_RESULTS: [&str; 5] = ["none", "pass", "fail", "temperror", "permerror"];
 
 /// What a DMARC record can ask for, and what can be done with a message that failed.
@@ -34,6 +35,9 @@ impl CheckMetrics {
         for disposition in ["quarantine", "reject"] {
             families.dmarc_results_total.with(["fail", disposition, disposition]);
         }
+        for (result, trusted) in pairs(&ARC_RESULTS, &["false"]).chain([("pass", "true")]) {
+            families.arc_results_total.with([result, trusted]);
+        }
         let spf = Resolved::new(pairs(&["helo", "mailfrom"], &SPF_RESULTS), |(identity, result)| {
             families.spf_results_total.with([identity, result])
         });
@@ -58,6 +62,12 @@ impl CheckMetrics {
     /// `reject`).
     pub fn dmarc(&self, result: &'static str, policy: &'static str, disposition: &'static str) {
         self.families.dmarc_results_total.with([result, policy, disposition]).inc();
+    }
+
+    /// An ARC result, and whether the operator trusts every sealer of the chain.
+    pub fn arc(&self, result: &'static str, trusted: bool) {
+        let trusted = if trusted { "true" } else { "false" };
+        self.families.arc_results_total.with([result, trusted]).inc();
     }
 }
 

@@ -58,6 +58,8 @@ families! {
             "DKIM results (RFC 6376), one for each signature; a message without any counts once as none.";
         dmarc_results_total: Counter [result, policy, disposition],
             "DMARC results (RFC 9989) by the policy of the author's domain and what was done with the message.";
+        arc_results_total: Counter [result, trusted],
+            "ARC results (RFC 8617), and whether every sealer of the chain is a trusted one.";
         dns_lookups_total: Counter [type, cache, outcome],
             "DNS look-ups by record type.";
         dns_lookup_duration_seconds: Histogram [type] in NETWORK_SECONDS,

@@ -125,6 +125,7 @@ fn upstream_policy_checks_and_dns_move() {
     checks.spf("mailfrom", "pass");
     checks.dkim("fail", "body");
     checks.dmarc("fail", "reject", "reject");
+    checks.arc("pass", true);
     dns.lookup("txt", "miss", "ok", MILLISECOND);
     dns.lookup("txt", "hit", "ok", MILLISECOND);
     dns.cache_entries(9);
@@ -144,6 +145,7 @@ fn upstream_policy_checks_and_dns_move() {
         ("spf_results_total", ("identity", "mailfrom"), 1.0),
         ("dkim_results_total", ("reason", "body"), 1.0),
         ("dmarc_results_total", ("disposition", "reject"), 1.0),
+        ("arc_results_total", ("trusted", "true"), 1.0),
         ("dns_lookups_total", ("type", "txt"), 2.0),
         ("dns_lookup_duration_seconds_count", ("type", "txt"), 1.0),
     ] {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::question::{Answer, Lookup, Question};
 use super::scene::{MailScene, Moment, Scene};
-use crate::checks::results::{CheckResult, Dkim, Dmarc, Spf};
+use crate::checks::results::{ArcChain, CheckResult, Dkim, Dmarc, Spf};
 use crate::session::stage::Stage;
 
 /// Facts kept for one session. When there would be more, all are forgotten and asked for again.
@@ -113,7 +113,7 @@ impl Lifetime {
         match question {
             Question::Dns(..) | Question::MailHosts(_) | Question::Fcrdns => Self::Session,
             Question::HeloSpf => Self::Helo,
-            Question::Spf | Question::Dkim | Question::Dmarc => Self::Transaction,
+            Question::Spf | Question::Dkim | Question::Dmarc | Question::Arc => Self::Transaction,
             Question::Now | Question::Random => Self::Stage,
         }
     }
@@ -126,6 +126,7 @@ pub(super) enum Known {
     Spf(Arc<Spf>),
     Dkim(Arc<Vec<Dkim>>),
     Dmarc(Arc<Dmarc>),
+    ArcChain(Arc<ArcChain>),
     Now(i64),
     Random(f64),
 }
@@ -137,6 +138,7 @@ impl Known {
             Self::Lookup(lookup) => lookup.result == "error",
             Self::Spf(spf) => spf.result == CheckResult::TempError,
             Self::Dmarc(dmarc) => dmarc.result == CheckResult::TempError,
+            Self::ArcChain(chain) => chain.result == CheckResult::TempError,
             Self::Dkim(_) | Self::Now(_) | Self::Random(_) => false,
         }
     }
@@ -149,6 +151,7 @@ impl From<Answer> for Known {
             Answer::Spf(spf) => Self::Spf(Arc::new(spf)),
             Answer::Dkim(dkim) => Self::Dkim(Arc::new(dkim)),
             Answer::Dmarc(dmarc) => Self::Dmarc(Arc::new(dmarc)),
+            Answer::Arc(chain) => Self::ArcChain(Arc::new(chain)),
             Answer::Now(seconds) => Self::Now(seconds),
             Answer::Random(number) => Self::Random(number),
         }

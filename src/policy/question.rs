@@ -1,6 +1,6 @@
 //! What a script may ask of the world outside, and the shape of the answers.
 
-use crate::checks::results::{Dkim, Dmarc, Spf};
+use crate::checks::results::{ArcChain, Dkim, Dmarc, Spf};
 
 /// A fact that a script asked for.
 ///
@@ -21,6 +21,8 @@ pub enum Question {
     Dkim,
     /// DMARC of the message.
     Dmarc,
+    /// ARC of the message.
+    Arc,
     /// `now()`: seconds since 1970.
     Now,
     /// `random()`: from 0 up to 1.
@@ -53,6 +55,8 @@ pub enum Answer {
     Dkim(Vec<Dkim>),
     /// To `Dmarc`.
     Dmarc(Dmarc),
+    /// To `Arc`.
+    Arc(ArcChain),
     /// To `Now`.
     Now(i64),
     /// To `Random`.

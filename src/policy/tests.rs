@@ -10,7 +10,7 @@ use super::question::{Answer, Lookup, Question, RecordType};
 use super::scene::*;
 use super::sources::{ListSource, OnError, Selection, Setting};
 use super::*;
-use crate::checks::results::{CheckResult, Dkim, Dmarc, DmarcPolicy, Spf};
+use crate::checks::results::{ArcChain, CheckResult, Dkim, Dmarc, DmarcPolicy, Spf};
 use crate::message::header::Header;
 use crate::session::stage::{Verdict, Violation};
 use crate::smtp::path::{ForwardPath, ReversePath};
@@ -161,6 +161,7 @@ fn unknown(question: &Question) -> Answer {
         Question::HeloSpf | Question::Spf => Answer::Spf(Spf { result: CheckResult::Pass, ..Spf::default() }),
         Question::Dkim => Answer::Dkim(vec![Dkim::default()]),
         Question::Dmarc => Answer::Dmarc(Dmarc { result: CheckResult::Pass, ..Dmarc::default() }),
+        Question::Arc => Answer::Arc(ArcChain::default()),
         Question::Now => Answer::Now(1_800_000_000),
         Question::Random => Answer::Random(0.5),
     }

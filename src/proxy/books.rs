@@ -135,6 +135,7 @@ impl Books {
         self.count_message(finished, size);
         if let Some(results) = &checked.message {
             self.count_dmarc(&results.dmarc, checked.disposition);
+            self.listener.check_metrics.arc(results.arc.result.name(), results.arc.trusted);
         }
         let unchecked = Spf::default();
         self.listener.journal.record(&Entry::Transaction(Box::new(TransactionEntry {

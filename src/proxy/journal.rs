@@ -146,6 +146,7 @@ fn log_transaction(entry: &TransactionEntry<'_>) {
         spf = spf.result.name(),
         dkim = %safe(&dkim(entry)),
         dmarc = entry.results.map(|results| results.dmarc.result.name()),
+        arc = entry.results.map(|results| results.arc.result.name()),
         outcome = outcome.map_or("none", |outcome| outcome.name()),
         source = reason.as_ref().map(|reason| reason.source.name()),
         rule = reason.as_ref().map(|reason| &*reason.rule),

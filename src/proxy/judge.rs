@@ -154,6 +154,7 @@ impl Checked {
             Question::Spf => self.spf.clone().map(Answer::Spf),
             Question::Dkim => self.message.as_ref().map(|results| Answer::Dkim(results.dkim.clone())),
             Question::Dmarc => self.message.as_ref().map(|results| Answer::Dmarc(results.dmarc.clone())),
+            Question::Arc => self.message.as_ref().map(|results| Answer::Arc(results.arc.clone())),
             _ => None,
         }
     }

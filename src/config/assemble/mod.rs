@@ -36,6 +36,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let spool = spool(file.spool.unwrap_or_default(), report);
     let authentication = file.authentication.unwrap_or_default();
     let authserv_id = authentication.authserv_id.as_ref().and_then(|id| name::authserv_id(id, report));
+    let checks = checks(&authentication, called, report);
     let dns = dns(file.dns.unwrap_or_default(), report);
     let state = file.state.and_then(|state| embedded(&state, report));
     let log = file.log.unwrap_or_default();
@@ -47,7 +48,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
         trusted_networks,
         policies: policies?,
         spool,
-        checks: checks(&authentication, called),
+        checks,
         authserv_id: authserv_id.unwrap_or_else(|| called.to_owned()),
         dns,
         state,
@@ -73,13 +74,16 @@ fn sides(
     )
 }
 
-fn checks(raw: &raw::Authentication, hostname: &str) -> checks::Settings {
+fn checks(raw: &raw::Authentication, hostname: &str, report: &mut Report) -> checks::Settings {
     let default = checks::Settings::default();
+    let sealers = raw.trusted_sealers.as_ref().map(|sealers| name::sealers(sealers, report));
     checks::Settings {
         hostname: hostname.to_owned(),
         spf: raw.spf.unwrap_or(default.spf),
         dkim: raw.dkim.unwrap_or(default.dkim),
         dmarc: raw.dmarc.unwrap_or(default.dmarc),
+        arc: raw.arc.unwrap_or(default.arc),
+        trusted_sealers: sealers.unwrap_or_default(),
         ..default
     }
 }

@@ -55,21 +55,9 @@ pub(super) fn authserv_id(id: &Placed<String>, report: &mut Report) -> Option<St
     None
 }
 
-/// The domains that are ours, from the configuration or from their own file.
+/// The domains that are ours.
 pub(super) fn domains(raw: &Placed<Entries>, report: &mut Report) -> Option<Vec<String>> {
-    let domains: Vec<String> = match &raw.value {
-        Entries::Inline(entries) => entries.iter().filter_map(|entry| inline_domain(entry, report)).collect(),
-        Entries::File(file) => {
-            let path = report.resolve(&file.value);
-            match read_text(&path, LONGEST_FILE) {
-                Ok(text) => listed_domains(&path, &text.into(), report),
-                Err(error) => {
-                    report.error(file.place, format!("{}: {error}", path.display()));
-                    return None;
-                }
-            }
-        }
-    };
+    let domains = entries(raw, Star::Warned, report)?;
     if domains.is_empty() && !report.has_errors() {
         let help = "list the domains that your mail server takes mail for";
         report.warning(raw.place, "no domain is ours, so every recipient is refused as relaying", help);
@@ -77,10 +65,55 @@ pub(super) fn domains(raw: &Placed<Entries>, report: &mut Report) -> Option<Vec<
     Some(domains)
 }
 
-fn inline_domain(entry: &Placed<String>, report: &mut Report) -> Option<String> {
+/// The domains whose ARC seals count.
+pub(super) fn sealers(raw: &Placed<Entries>, report: &mut Report) -> Vec<String> {
+    entries(raw, Star::Refused, report).unwrap_or_default()
+}
+
+/// What to say of `*`, which is any domain.
+#[derive(Clone, Copy, Debug)]
+enum Star {
+    /// Every domain is ours.
+    Warned,
+    /// Anybody can seal.
+    Refused,
+}
+
+impl Star {
+    fn say(self, file: &Path) -> Diagnostic {
+        match self {
+            Self::Warned => Diagnostic::warning(file, "`*` makes every domain ours").with_help(
+                "then every recipient is accepted that the upstream accepts; name your domains instead",
+            ),
+            Self::Refused => Diagnostic::error(file, "`*` would trust every sealer")
+                .with_help("name the forwarders and lists whose word you take: anyone can seal"),
+        }
+    }
+}
+
+/// Domains from the configuration or from a file of their own.
+fn entries(raw: &Placed<Entries>, star: Star, report: &mut Report) -> Option<Vec<String>> {
+    Some(match &raw.value {
+        Entries::Inline(entries) => {
+            entries.iter().filter_map(|entry| inline_domain(entry, star, report)).collect()
+        }
+        Entries::File(file) => {
+            let path = report.resolve(&file.value);
+            match read_text(&path, LONGEST_FILE) {
+                Ok(text) => listed_domains(&path, &text.into(), star, report),
+                Err(error) => {
+                    report.error(file.place, format!("{}: {error}", path.display()));
+                    return None;
+                }
+            }
+        }
+    })
+}
+
+fn inline_domain(entry: &Placed<String>, star: Star, report: &mut Report) -> Option<String> {
     if entry.value == "*" {
-        let help = "then every recipient is accepted that the upstream accepts; name your domains instead";
-        report.warning(entry.place, "`*` makes every domain ours", help);
+        let said = star.say(report.file()).at(report.text(), entry.place);
+        report.elsewhere(said);
     }
     let found = pattern(&entry.value);
     if let Err(error) = &found {
@@ -89,7 +122,7 @@ fn inline_domain(entry: &Placed<String>, report: &mut Report) -> Option<String> 
     found.ok()
 }
 
-fn listed_domains(path: &Path, text: &Arc<str>, report: &mut Report) -> Vec<String> {
+fn listed_domains(path: &Path, text: &Arc<str>, star: Star, report: &mut Report) -> Vec<String> {
     let mut domains = Vec::new();
     for (n, line) in text.lines().enumerate() {
         let entry = line.split('#').next().unwrap_or("").trim();
@@ -99,7 +132,7 @@ fn listed_domains(path: &Path, text: &Arc<str>, report: &mut Report) -> Vec<Stri
         let before = line.chars().take_while(|c| c.is_whitespace()).count();
         let place = Position::new(n + 1, before + 1, entry.chars().count());
         if entry == "*" {
-            report.elsewhere(Diagnostic::warning(path, "`*` makes every domain ours").at(text, place));
+            report.elsewhere(star.say(path).at(text, place));
         }
         match pattern(entry) {
             Ok(domain) => domains.push(domain),

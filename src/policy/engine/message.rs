@@ -39,6 +39,10 @@ struct Dkim(Arc<Vec<results::Dkim>>, usize);
 #[derive(Clone, Debug)]
 struct Dmarc(Arc<results::Dmarc>);
 
+/// `message.arc`.
+#[derive(Clone, Debug)]
+struct Chain(Arc<results::ArcChain>);
+
 impl Message {
     pub(in super::super) fn new(scene: &Arc<MessageScene>) -> Self {
         Self(Arc::new(View { scene: Arc::clone(scene), from: OnceLock::new() }))
@@ -102,7 +106,8 @@ fn register_results(engine: &mut Engine) {
     engine
         .register_get("spf", |call: NativeCallContext<'_>, _: &mut Message| spf(&call, Question::Spf))
         .register_get("dkim", |call: NativeCallContext<'_>, _: &mut Message| dkim(&call))
-        .register_get("dmarc", |call: NativeCallContext<'_>, _: &mut Message| dmarc(&call));
+        .register_get("dmarc", |call: NativeCallContext<'_>, _: &mut Message| dmarc(&call))
+        .register_get("arc", |call: NativeCallContext<'_>, _: &mut Message| arc(&call));
     engine
         .register_type_with_name::<Dkim>("Dkim")
         .register_get("result", |d: &mut Dkim| d.part(|dkim| dkim.result.name()))
@@ -116,6 +121,15 @@ fn register_results(engine: &mut Engine) {
         .register_get("policy", |d: &mut Dmarc| text(d.0.policy.name()))
         .register_get("domain", |d: &mut Dmarc| text(&d.0.domain))
         .register_get("testing", |d: &mut Dmarc| d.0.testing);
+    engine
+        .register_type_with_name::<Chain>("Arc")
+        .register_get("result", |c: &mut Chain| text(c.0.result.name()))
+        .register_get("reason", |c: &mut Chain| text(c.0.reason))
+        .register_get("sealers", |c: &mut Chain| -> Array {
+            c.0.sealers.iter().map(|sealer| Dynamic::from(text(sealer))).collect()
+        })
+        .register_get("trusted", |c: &mut Chain| c.0.trusted)
+        .register_get("original_dmarc", |c: &mut Chain| text(&c.0.original_dmarc));
 }
 
 impl Dkim {
@@ -132,6 +146,11 @@ fn dkim(call: &NativeCallContext<'_>) -> Result<Array, Box<EvalAltResult>> {
 fn dmarc(call: &NativeCallContext<'_>) -> Result<Dmarc, Box<EvalAltResult>> {
     let known = Turn::of(call)?.fact(call, Question::Dmarc)?;
     Ok(Dmarc(if let Known::Dmarc(dmarc) = known { dmarc } else { Arc::new(broken_dmarc()) }))
+}
+
+fn arc(call: &NativeCallContext<'_>) -> Result<Chain, Box<EvalAltResult>> {
+    let known = Turn::of(call)?.fact(call, Question::Arc)?;
+    Ok(Chain(if let Known::ArcChain(chain) = known { chain } else { Arc::default() }))
 }
 
 /// An answer of another kind than the question: nothing is known.

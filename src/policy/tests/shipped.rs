@@ -250,6 +250,24 @@ fn dmarc() {
 }
 
 #[test]
+fn a_trusted_chain_speaks_for_mail_that_fails_dmarc() {
+    for (trusted, original, passes) in [(true, "pass", true), (true, "fail", false), (false, "pass", false)] {
+        for author in ["a@sender.test", "boss@example.org"] {
+            let mut rig = Rig::shipped();
+            rig.rcpt("b@example.org");
+            let (_, domain) = author.split_once('@').unwrap();
+            rig.knows_dmarc(CheckResult::Fail, DmarcPolicy::Reject, domain);
+            let (result, original_dmarc) = (CheckResult::Pass, original.to_owned());
+            let chain = ArcChain { result, trusted, original_dmarc, ..ArcChain::default() };
+            rig.knows(Question::Arc, Answer::Arc(chain));
+            let judgement = rig.message(&HEADER.replace("a@sender.test", author));
+            assert_eq!(told(&judgement) == "pass", passes, "{author} {trusted} {original}");
+            assert_eq!(judgement.effects.dmarc_override.as_deref(), passes.then_some("trusted_forwarder"));
+        }
+    }
+}
+
+#[test]
 fn headers() {
     let one_from =
         "550 5.6.0 a message has exactly one From field with exactly one address [headers.one-from]";
