@@ -1,5 +1,6 @@
 //! What others get to see of a session: policies when they are asked, the upstream, the books.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::journal::Origin;
@@ -145,11 +146,12 @@ pub(super) fn origin<'a>(connection: &'a Connection, listener: &'a Listener, jud
     }
 }
 
-/// Whom the upstream is told it talks to.
+/// Whom the upstream is told it talks to. A client that nobody named has no address there: the load balancer's own, which the
+/// connection has, may mean something to the upstream.
 pub(super) fn identity(connection: &Connection, session: &Session) -> upstream::Client {
     let hello = session.hello();
     upstream::Client {
-        ip: connection.peer.ip,
+        ip: if connection.peer.named { connection.peer.ip } else { Ipv4Addr::UNSPECIFIED.into() },
         port: connection.peer.port,
         name: (!connection.name.is_empty()).then(|| connection.name.clone()),
         helo: hello.map(|hello| hello.greeting.text.clone()).unwrap_or_default(),

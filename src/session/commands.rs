@@ -122,7 +122,7 @@ impl Session {
         if self.offers.eight_bit_mime {
             keywords.push("8BITMIME".to_owned());
         }
-        if self.arrival.xclient {
+        if self.arrival.xclient && (self.secure || !self.terms.tls_required) {
             keywords.push(xclient::OFFER.to_owned());
         }
         keywords.push("HELP".to_owned());
