@@ -87,10 +87,11 @@ impl Connection {
             named: address.is_some(),
             ..Peer::new(SocketAddr::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), port))
         };
-        // A name belongs to the address that it was verified for.
-        let before = (said.address == Told::Nothing).then(|| std::mem::take(&mut self.name));
-        self.name = said.name.over(before).unwrap_or_default();
-        self.login = said.login.over(Some(std::mem::take(&mut self.login))).unwrap_or_default();
+        // Name and login belong to the client at that address: the next one inherits neither.
+        let same = said.address == Told::Nothing;
+        let kept = |text: &mut String| same.then(|| std::mem::take(text));
+        self.name = said.name.over(kept(&mut self.name)).unwrap_or_default();
+        self.login = said.login.over(kept(&mut self.login)).unwrap_or_default();
     }
 }
 
@@ -134,6 +135,35 @@ mod tests {
         stream.read_to_string(&mut rest).await.unwrap();
         assert_eq!(rest, "EHLO a.example\r\n");
         writing.await.unwrap();
+    }
+
+    #[test]
+    fn what_xclient_says_is_taken_and_the_rest_stays() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let mut connection = Connection {
+            id: String::new(),
+            peer: Peer { local: Some(address("10.0.0.9:25")), ..Peer::new(address("10.0.0.1:5000")) },
+            name: String::new(),
+            login: String::new(),
+            tls: None,
+            transaction: String::new(),
+        };
+        let mut hears = |said: &str| {
+            connection.adopt(&XClient::parse(said).unwrap());
+            let Connection { peer: Peer { ip, port, local, named }, name, login, .. } = &connection;
+            format!("{ip} {port} {local:?} {named} {name} {login}")
+        };
+        for (said, expected) in [
+            ("PORT=1", "10.0.0.1 1 Some(10.0.0.9:25) true  "),
+            ("ADDR=192.0.2.7 NAME=a.test", "192.0.2.7 1 Some(10.0.0.9:25) true a.test "),
+            ("DESTADDR=192.0.2.25 DESTPORT=587", "192.0.2.7 1 Some(192.0.2.25:587) true a.test "),
+            ("LOGIN=joe", "192.0.2.7 1 Some(192.0.2.25:587) true a.test joe"),
+            ("ADDR=IPV6:::ffff:192.0.2.8 PORT=[UNAVAILABLE]", "192.0.2.8 0 Some(192.0.2.25:587) true  "),
+            ("ADDR=[UNAVAILABLE] DESTADDR=[UNAVAILABLE]", "0.0.0.0 0 None false  "),
+            ("PORT=2", "0.0.0.0 2 None false  "),
+        ] {
+            assert_eq!(hears(said), expected, "{said}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
