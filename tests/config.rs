@@ -93,6 +93,11 @@ fn every_key_of_a_listener_arrives() {
     let limits = &mx.terms.limits;
     assert_eq!((limits.message_size, limits.recipients, limits.errors), (25_000_000, 100, 3));
     assert_eq!(mx.header_limit, 65_536);
+    let manners = &mx.manners;
+    assert_eq!(manners.proxy_protocol, ["10.1.0.0/16", "2001:db8::10/128"].map(|net| net.parse().unwrap()));
+    assert_eq!(manners.xclient, ["10.2.0.1/32".parse().unwrap()]);
+    assert_eq!((manners.greet_delay, manners.exempt.len()), (Duration::from_secs(6), 2));
+    assert!(plain.manners.proxy_protocol.is_empty() && plain.manners.greet_delay.is_zero());
     let timeouts = &mx.terms.timeouts;
     assert_eq!([timeouts.command, timeouts.data, timeouts.session].map(|time| time.as_secs()), [60, 30, 600]);
     assert!(matches!(smtps.tls, ListenerTls::Implicit(_)) && matches!(plain.tls, ListenerTls::Off));

@@ -84,6 +84,7 @@ impl House {
             header_limit: wanted.header_limit,
             authserv_id: authserv_id.to_owned(),
             border: self.border.clone(),
+            manners: wanted.manners,
             policies: Arc::clone(&self.policies),
             upstream: Arc::clone(upstream),
             facts: Arc::clone(&self.facts),

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use crate::message::spool;
 use crate::policy::Sources;
+use crate::proxy::Manners;
 use crate::server::Bounds;
 use crate::session::Terms;
 use crate::tls::{CertificateFiles, Certificates};
@@ -60,6 +61,8 @@ pub struct Listener {
     pub upstream: String,
     /// Whether its clients may, must or need not speak TLS.
     pub tls: ListenerTls,
+    /// Whom it believes when it speaks for others, and how strangers are received.
+    pub manners: Manners,
     /// What holds for each of its sessions.
     pub terms: Terms,
     /// How many sessions there may be.

@@ -9,9 +9,9 @@ use super::names::Names;
 use super::tls::{self, Side};
 
 /// The commands that exist, and `unknown` for the rest.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "helo", "ehlo", "starttls", "mail", "rcpt", "data", "rset", "vrfy", "expn", "help", "noop", "quit",
-    "auth", "bdat", "unknown",
+    "auth", "bdat", "xclient", "unknown",
 ];
 
 /// The limits of a listener, by the rule names under which they refuse.
@@ -57,6 +57,8 @@ words! {
         LimitSessions = "limit_sessions",
         /// As many sessions as allowed were open from its address.
         LimitPerIp = "limit_per_ip",
+        /// It came from a hop that has to say for whom, and did not.
+        NoProxyHeader = "no_proxy_header",
         /// It was gone before it had a session, or the system refused it.
         Error = "error",
     }

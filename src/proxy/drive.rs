@@ -23,6 +23,7 @@ use crate::session::stage::{Reason, Refusal, Source, Stage, Verdict};
 use crate::session::{Action, Finished, Offers, Outcome, Question, Session};
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::Reply;
+use crate::smtp::xclient::XClient;
 use crate::{log, tls, upstream};
 
 /// Everything behind one command: the client itself waits five minutes (RFC 5321 4.5.3.2.3).
@@ -94,14 +95,21 @@ enum Message {
 
 impl<C: Client> Driver<C> {
     fn new(wire: Wire<C>, peer: Peer, tls: Option<tls::Info>, listener: Arc<Listener>) -> Self {
-        let connection =
-            Connection { id: Id::fresh().to_string(), peer, tls, transaction: Id::fresh().to_string() };
-        let session = Session::new(
+        let connection = Connection {
+            id: Id::fresh().to_string(),
+            peer,
+            name: String::new(),
+            login: String::new(),
+            tls,
+            transaction: Id::fresh().to_string(),
+        };
+        let mut session = Session::new(
             listener.terms.clone(),
             connection.tls.is_some(),
             offers(&listener),
             Instant::now().into_std(),
         );
+        session.receive_as(listener.arrival_of(peer));
         Self {
             connection,
             session,
@@ -153,20 +161,32 @@ impl<C: Client> Driver<C> {
     /// Waits for the client, for the clock, or for the order to end.
     async fn listen(&mut self, end: &End) -> io::Result<()> {
         let Some(wire) = &mut self.wire else { return Err(io::ErrorKind::NotConnected.into()) };
+        // What was said before the banner counts as such, even when the time for it is over by now.
+        if self.session.is_listening()
+            && let Some(read) = wire.read_now().await
+        {
+            return self.take(read?);
+        }
         let in_message = matches!(self.message, Message::Arriving(_));
         let deadline = self.session.deadline().map(Instant::from_std);
         let upstream_waits = self.upstream.as_ref().is_some_and(|upstream| upstream.in_transaction());
         let keep_alive = upstream_waits.then(|| self.asked_upstream + KEEP_ALIVE);
         tokio::select! {
-            read = wire.read(in_message) => match read? {
-                bytes if bytes.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
-                bytes => self.session.receive(bytes),
-            },
+            read = wire.read(in_message) => return self.take(read?),
             () = sleep_until_some(deadline) => self.session.timed_out(Instant::now().into_std()),
             () = end.drain.cancelled(), if !self.session.is_draining() => self.session.drain(),
             () = end.now.cancelled() => self.session.shut_down(),
             () = sleep_until_some(keep_alive) => self.keep_alive().await,
         }
+        Ok(())
+    }
+
+    /// What the client sent; nothing at the end of the stream.
+    fn take(&mut self, bytes: Bytes) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.session.receive(bytes);
         Ok(())
     }
 
@@ -201,6 +221,7 @@ impl<C: Client> Driver<C> {
                 self.session.delivered(answer);
             }
             Action::Finish(finished) => self.finish(*finished).await,
+            Action::SpeakFor(said) => self.speak_for(&said).await,
             Action::StartTls => self.start_tls().await?,
             Action::Close => self.flush().await?,
         }
@@ -424,6 +445,16 @@ impl<C: Client> Driver<C> {
     }
 
     // === the connection ===
+
+    /// Forgets the client that there was: the upstream was told its name, and policy learnt about it.
+    async fn speak_for(&mut self, said: &XClient) {
+        self.leave_upstream().await;
+        let hop = self.connection.peer;
+        self.connection.adopt(said);
+        self.judge = Judge::new(Arc::clone(&self.listener), Subject::new(self.connection.peer.ip));
+        let (session, client) = (&self.connection.id, self.connection.peer.ip);
+        tracing::info!(event = "xclient", session, listener = %self.listener.name, hop = %hop.ip, %client, "another client");
+    }
 
     async fn start_tls(&mut self) -> io::Result<()> {
         self.flush().await?;

@@ -4,6 +4,7 @@
 //! wants done. It knows a client as a stream, facts as a trait and upstreams by their dialogue, so that the listener
 //! (real sockets) and transcripts (simulated ones) run the same code.
 
+mod arrival;
 mod books;
 mod border;
 mod drive;
@@ -12,6 +13,7 @@ mod intake;
 mod journal;
 mod judge;
 mod outgoing;
+mod proxy_header;
 mod scene;
 mod trouble;
 mod wire;
@@ -24,6 +26,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
+pub use self::arrival::Manners;
 pub use self::border::Border;
 pub use self::drive::{End, drive};
 pub use self::id::Id;
@@ -57,6 +60,8 @@ pub struct Listener {
     pub authserv_id: String,
     /// What is ours, and whom we trust.
     pub border: Border,
+    /// Whom we believe when it speaks for others, and how strangers are received.
+    pub manners: Manners,
     /// The policies in force.
     pub policies: Arc<ArcSwap<Policies>>,
     /// Where accepted mail goes.
@@ -82,12 +87,17 @@ pub struct Peer {
     pub ip: IpAddr,
     /// Its port.
     pub port: u16,
+    /// Where it connected to, as far as that is known.
+    pub local: Option<SocketAddr>,
+    /// Whether the address is the client's own. It is not when a load balancer or a hop spoke for somebody that it could not name:
+    /// then nothing that is granted to addresses is granted to this one.
+    pub named: bool,
 }
 
 impl Peer {
     /// The peer at the other end of a socket.
     pub fn new(address: SocketAddr) -> Self {
-        Self { ip: address.ip().to_canonical(), port: address.port() }
+        Self { ip: address.ip().to_canonical(), port: address.port(), local: None, named: true }
     }
 }
 

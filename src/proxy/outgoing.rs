@@ -63,7 +63,7 @@ impl Stamps<'_> {
         stamp::Received {
             helo: Some(&self.hello.greeting.text),
             client_ip: self.connection.peer.ip,
-            client_name: None,
+            client_name: Some(self.connection.name.as_str()).filter(|name| !name.is_empty()),
             by: &self.listener.terms.hostname,
             protocol,
             id: &self.connection.transaction,

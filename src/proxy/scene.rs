@@ -1,5 +1,6 @@
 //! What others get to see of a session: policies when they are asked, the upstream, the books.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::journal::Origin;
@@ -54,6 +55,10 @@ pub(super) fn of(
 pub(super) struct Connection {
     pub(super) id: String,
     pub(super) peer: Peer,
+    /// The name of the client, as a hop verified it; empty when none did.
+    pub(super) name: String,
+    /// The login that a hop told us; empty without one.
+    pub(super) login: String,
     pub(super) tls: Option<tls::Info>,
     /// The id of the open transaction.
     pub(super) transaction: String,
@@ -70,16 +75,25 @@ fn session_scene(
         id: connection.id.clone(),
         listener: Arc::clone(&listener.name),
         hostname: listener.terms.hostname.as_str().into(),
-        client: ClientScene { ip: connection.peer.ip, port: connection.peer.port, name: String::new() },
+        client: ClientScene {
+            ip: connection.peer.ip,
+            port: connection.peer.port,
+            name: connection.name.clone(),
+        },
         helo: hello.map(helo_name).unwrap_or_default(),
         helo_verb: hello.map(|hello| if hello.extended { "EHLO" } else { "HELO" }).unwrap_or_default(),
-        trusted: listener.border.trusts(connection.peer.ip),
-        auth: AuthScene::default(),
+        trusted: listener.trusts(connection.peer),
+        auth: auth_scene(connection),
         tls: connection.tls.as_ref().map(tls_scene),
         recipients_refused: counters.recipients_refused.into(),
         errors: counters.errors.into(),
         transactions: counters.transactions.into(),
     }
+}
+
+fn auth_scene(connection: &Connection) -> AuthScene {
+    let mechanism = if connection.login.is_empty() { "" } else { "xclient" };
+    AuthScene { user: connection.login.clone(), mechanism: mechanism.to_owned() }
 }
 
 /// The name that the client introduced itself with, in lower case.
@@ -132,13 +146,14 @@ pub(super) fn origin<'a>(connection: &'a Connection, listener: &'a Listener, jud
     }
 }
 
-/// Whom the upstream is told it talks to.
+/// Whom the upstream is told it talks to. A client that nobody named has no address there: the load balancer's own, which the
+/// connection has, may mean something to the upstream.
 pub(super) fn identity(connection: &Connection, session: &Session) -> upstream::Client {
     let hello = session.hello();
     upstream::Client {
-        ip: connection.peer.ip,
+        ip: if connection.peer.named { connection.peer.ip } else { Ipv4Addr::UNSPECIFIED.into() },
         port: connection.peer.port,
-        name: None,
+        name: (!connection.name.is_empty()).then(|| connection.name.clone()),
         helo: hello.map(|hello| hello.greeting.text.clone()).unwrap_or_default(),
         esmtp: hello.is_some_and(|hello| hello.extended),
     }

@@ -1,8 +1,9 @@
 //! The client's side of the wire: a stream, what was read from it, and replies on their way out.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -19,6 +20,11 @@ pub trait Client: AsyncRead + AsyncWrite + Unpin + Send + Sized + 'static {
     /// # Errors
     /// When it fails or takes longer than its deadline; the connection is of no use afterwards.
     fn start_tls(self) -> impl Future<Output = io::Result<(Self, tls::Info)>> + Send;
+
+    /// Whether the system holds octets of the client's, or its end, that a first attempt to read may not find yet.
+    fn has_input(&self) -> bool {
+        false
+    }
 }
 
 /// Octets that one read takes at most: enough for a large body to flow in few system calls.
@@ -73,6 +79,19 @@ impl<C: Client> Wire<C> {
         self.input.reserve(size);
         self.stream.read_buf(&mut (&mut self.input).limit(size)).await?;
         Ok(self.input.split().freeze())
+    }
+
+    /// Reads what is there already; `None` when nothing is.
+    pub(super) async fn read_now(&mut self) -> Option<io::Result<Bytes>> {
+        if self.stream.has_input() {
+            return Some(self.read(false).await);
+        }
+        let mut reading = pin!(self.read(false));
+        poll_fn(|cx| match reading.as_mut().poll(cx) {
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
     }
 
     /// Upgrades the stream; everything read before is gone.

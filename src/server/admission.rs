@@ -71,7 +71,8 @@ impl Full {
 #[derive(Debug)]
 pub(super) struct Place {
     admission: Arc<Admission>,
-    client: IpAddr,
+    /// Whose it is; nobody's while a hop has not said so, or never does.
+    client: Option<IpAddr>,
 }
 
 impl Admission {
@@ -82,19 +83,36 @@ impl Admission {
 
     /// A place for `client`, if there is one.
     pub(super) fn admit(self: &Arc<Self>, client: IpAddr) -> Result<Place, Full> {
-        let exempt = self.bounds.exempt.iter().any(|network| network.contains(&client));
-        let client = one_client(client);
+        let mut place = self.admit_hop()?;
+        place.belongs_to(client)?;
+        Ok(place)
+    }
+
+    /// A place for a connection of a hop that will say for whom it is: it counts in the total, but not for the hop.
+    pub(super) fn admit_hop(self: &Arc<Self>) -> Result<Place, Full> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.total >= self.bounds.sessions {
             return Err(Full::Sessions);
         }
+        held.total += 1;
+        Ok(Place { admission: Arc::clone(self), client: None })
+    }
+}
+
+impl Place {
+    /// The place is this client's, if it may have one more.
+    pub(super) fn belongs_to(&mut self, client: IpAddr) -> Result<(), Full> {
+        let bounds = &self.admission.bounds;
+        let exempt = bounds.exempt.iter().any(|network| network.contains(&client));
+        let client = one_client(client);
+        let mut held = self.admission.held.lock().unwrap_or_else(PoisonError::into_inner);
         let own = held.by_client.get(&client).copied().unwrap_or_default();
-        if !exempt && own >= self.bounds.sessions_per_ip {
+        if !exempt && own >= bounds.sessions_per_ip {
             return Err(Full::PerIp);
         }
         held.by_client.insert(client, own + 1);
-        held.total += 1;
-        Ok(Place { admission: Arc::clone(self), client })
+        self.client = Some(client);
+        Ok(())
     }
 }
 
@@ -102,7 +120,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut held = self.admission.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.total = held.total.saturating_sub(1);
-        if let Entry::Occupied(mut own) = held.by_client.entry(self.client) {
+        let Some(client) = self.client else { return };
+        if let Entry::Occupied(mut own) = held.by_client.entry(client) {
             *own.get_mut() -= 1;
             if *own.get() == 0 {
                 own.remove();
@@ -138,6 +157,20 @@ mod tests {
         drop(first);
         let _third = admission.admit(client).unwrap();
         assert_eq!(admission.held.lock().unwrap().by_client.len(), 1);
+    }
+
+    #[test]
+    fn a_hop_has_no_limit_of_its_own_and_its_clients_have() {
+        let admission = admission();
+        let client = "192.0.2.1".parse().unwrap();
+        let mut places: Vec<_> = (0..4).map(|_| admission.admit_hop().unwrap()).collect();
+        assert_eq!(admission.admit_hop().unwrap_err(), Full::Sessions, "headers that never come are bounded");
+        assert_eq!(places[0].belongs_to(client), Ok(()));
+        assert_eq!(places[1].belongs_to(client), Ok(()));
+        assert_eq!(places[2].belongs_to(client), Err(Full::PerIp));
+        drop(places);
+        assert!(admission.held.lock().unwrap().by_client.is_empty());
+        assert!(admission.admit(client).is_ok());
     }
 
     #[test]

@@ -116,15 +116,45 @@ async fn accept(entrance: Entrance, sessions: TaskTracker, end: End) {
 }
 
 fn admit(entrance: &Entrance, sessions: &TaskTracker, end: &End, stream: TcpStream, address: SocketAddr) {
-    let peer = Peer::new(address);
-    match entrance.admission.admit(peer.ip) {
-        Ok(place) => {
-            entrance.listener.metrics.connection(Connected::Accepted);
-            let listener = Arc::clone(&entrance.listener);
-            sessions.spawn(session(stream, entrance.door.clone(), peer, listener, end.clone(), place));
-        }
-        Err(full) => turn_away(&entrance.listener, stream, peer, full),
+    let peer = Peer { local: stream.local_addr().ok(), ..Peer::new(address) };
+    let listener = Arc::clone(&entrance.listener);
+    let hop = listener.expects_header(peer);
+    let admitted = if hop { entrance.admission.admit_hop() } else { entrance.admission.admit(peer.ip) };
+    let place = match admitted {
+        Ok(place) => place,
+        Err(full) => return turn_away(&listener, stream, peer, full),
+    };
+    let (door, end) = (entrance.door.clone(), end.clone());
+    if hop {
+        sessions.spawn(session_behind_hop(stream, door, peer, listener, end, place));
+    } else {
+        listener.metrics.connection(Connected::Accepted);
+        sessions.spawn(session(stream, door, peer, listener, end, place));
     }
+}
+
+/// A session of the client that the hop names, if the hop names one and there is room for it.
+async fn session_behind_hop(
+    mut stream: TcpStream,
+    door: Door,
+    hop: Peer,
+    listener: Arc<Listener>,
+    end: End,
+    mut place: Place,
+) {
+    let introduced = tokio::select! {
+        introduced = listener.introduced(&mut stream, hop) => introduced,
+        () = end.drain.cancelled() => return,
+    };
+    let Some(peer) = introduced else { return };
+    // A hop that speaks for nobody has no limit, as before.
+    if peer.named
+        && let Err(full) = place.belongs_to(peer.ip)
+    {
+        return turn_away(&listener, stream, peer, full);
+    }
+    listener.metrics.connection(Connected::Accepted);
+    session(stream, door, peer, listener, end, place).await;
 }
 
 /// One session. A panic in it ends with it: the runtime catches it, and the wall on its way out says so.

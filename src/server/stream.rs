@@ -1,10 +1,12 @@
 //! A client's TCP connection, in the clear or under TLS.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -29,6 +31,14 @@ impl Client for ClientStream {
                 Ok((Self::Tls(Box::new(stream)), info))
             }
             Self::Clear(_, None) | Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// The runtime learns of octets a little later than the system, and a look before the banner is not repeated.
+    fn has_input(&self) -> bool {
+        match self {
+            Self::Clear(stream, _) => SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]).is_ok(),
+            Self::Tls(_) => false,
         }
     }
 }
@@ -61,6 +71,27 @@ impl AsyncWrite for ClientStream {
         match self.get_mut() {
             Self::Clear(stream, _) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream as Plain};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn octets_are_seen_before_the_runtime_has_heard_of_them() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut clients = [(); 2].map(|()| Plain::connect(listener.local_addr().unwrap()).unwrap());
+        clients[0].write_all(b"E").unwrap();
+        for expected in [true, false] {
+            let (accepted, _) = listener.accept().unwrap();
+            accepted.set_nonblocking(true).unwrap();
+            let stream = ClientStream::Clear(TcpStream::from_std(accepted).unwrap(), None);
+            assert_eq!(stream.has_input(), expected);
         }
     }
 }

@@ -7,6 +7,7 @@ use super::terms::Hello;
 use super::transaction::Finished;
 use crate::smtp::command::{MailCommand, RcptCommand, Verb};
 use crate::smtp::reply::Reply;
+use crate::smtp::xclient::XClient;
 
 /// What the session wants done, in the order in which it must be done.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub enum Action {
     Deliver,
     /// The transaction is over. Book it, and reset the upstream unless it has just answered for the message.
     Finish(Box<Finished>),
+    /// The client is another one from here on: forget what is known of the old one. Policy is asked about it next.
+    SpeakFor(Box<XClient>),
     /// Begin the TLS handshake; nothing received before it may be used after it (RFC 3207 4.2).
     StartTls,
     /// Hang up, after the replies before this one are written.

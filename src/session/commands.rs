@@ -4,17 +4,22 @@ use super::stage::{Reason, Refusal, Source, Stage, Verdict, Violation};
 use super::{Action, Body, Hello, Mode, Outcome, Question, Session, Step, Transaction, replies};
 use crate::smtp::command::{Command, Facts, MailCommand, Problem, RcptCommand, SyntaxError, Verb};
 use crate::smtp::data::DataDecoder;
-use crate::smtp::params;
+use crate::smtp::{params, xclient};
 
 impl Session {
     /// A complete command line.
     pub(super) fn command(&mut self, line: &[u8]) {
-        self.actions.push_back(Action::Heard(Verb::of(line)));
+        let verb = Verb::of(line);
+        self.actions.push_back(Action::Heard(verb));
+        if verb == Verb::XClient && !self.arrival.xclient {
+            return self.refuse(Stage::Violation, replies::NO_XCLIENT.refusal());
+        }
         let command = match Command::parse(line, false) {
             Ok(command) => command,
             Err(error) => return self.bad_syntax(&error),
         };
         let facts = command.verb().facts();
+        self.watch_patience(&facts);
         if facts.counts_as_junk && self.counts_junk() {
             return;
         }
@@ -33,6 +38,7 @@ impl Session {
             Command::Help => self.reply(replies::help()),
             Command::Noop => self.reply(replies::ok()),
             Command::Quit => self.quit(),
+            Command::XClient(said) => self.xclient(said),
         }
     }
 
@@ -51,7 +57,7 @@ impl Session {
 
     fn bad_syntax(&mut self, error: &SyntaxError) {
         if error.problem == Problem::Foreign {
-            return self.ask(Question::Violation(Violation::ForeignCommand));
+            return self.breach(Violation::ForeignCommand, "a word of another protocol");
         }
         let reason = Reason::new(Source::Protocol, error.problem.name());
         self.refuse(stage_of(error.verb), Refusal { reply: error.reply(), reason });
@@ -62,7 +68,7 @@ impl Session {
         self.counters.junk += 1;
         let too_many = self.counters.junk > self.terms.limits.junk_commands;
         if too_many {
-            self.ask(Question::Violation(Violation::JunkCommands));
+            self.breach(Violation::JunkCommands, "");
         }
         too_many
     }
@@ -73,7 +79,7 @@ impl Session {
             Verdict::Refuse(refusal) | Verdict::Disconnect(refusal) => {
                 self.close_with(Stage::Connect, replies::at_connect(refusal));
             }
-            Verdict::Pass | Verdict::Discard(_) => self.reply(replies::banner(&self.terms.hostname)),
+            Verdict::Pass | Verdict::Discard(_) => self.welcome(),
         }
     }
 
@@ -115,6 +121,9 @@ impl Session {
         keywords.push("ENHANCEDSTATUSCODES".to_owned());
         if self.offers.eight_bit_mime {
             keywords.push("8BITMIME".to_owned());
+        }
+        if self.arrival.xclient && (self.secure || !self.terms.tls_required) {
+            keywords.push(xclient::OFFER.to_owned());
         }
         keywords.push("HELP".to_owned());
         keywords
@@ -236,7 +245,7 @@ impl Session {
         match step {
             Step::Said(()) => match self.check_data() {
                 Ok(()) if self.pending.is_empty() && self.lines.is_empty() => self.ask(Question::Data),
-                Ok(()) => self.ask(Question::Violation(Violation::Pipelining)),
+                Ok(()) => self.breach(Violation::Pipelining, "octets behind DATA"),
                 Err(refusal) => self.refuse(Stage::Data, refusal),
             },
             Step::Judged((), Verdict::Discard(reason)) => {
@@ -352,8 +361,15 @@ impl Session {
             Verdict::Refuse(refusal) | Verdict::Disconnect(refusal) => Some(refusal),
             Verdict::Pass | Verdict::Discard(_) => replies::violation(event).map(|fixed| fixed.refusal()),
         };
-        if let Some(refusal) = refusal {
-            self.close_with(Stage::Violation, refusal);
+        match refusal {
+            Some(mut refusal) => {
+                if refusal.reason.detail.is_empty() {
+                    refusal.reason.detail = self.evidence.to_owned();
+                }
+                self.close_with(Stage::Violation, refusal);
+            }
+            None if !self.greeted => self.say_banner(),
+            None => {}
         }
     }
 

@@ -4,12 +4,14 @@
 //! the steps of its life: what the client *said* is checked, policy *judged* it, the upstream *answered*.
 
 mod action;
+mod arrival;
 mod commands;
 mod limits;
 mod replies;
 pub mod stage;
 mod terms;
 mod transaction;
+mod xclient;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -17,6 +19,8 @@ use std::time::Instant;
 use bytes::{Buf, Bytes, BytesMut};
 
 pub use self::action::{Action, Question};
+pub use self::arrival::Arrival;
+use self::arrival::Patience;
 pub use self::limits::{Limits, Timeouts};
 use self::stage::{Reason, Refusal, Source, Stage, Verdict, Violation};
 pub use self::terms::{Counters, Hello, Offers, Terms};
@@ -56,6 +60,12 @@ pub struct Session {
     /// When the session last did something: half a command line, however it trickles in, is not progress.
     progress: Instant,
     draining: bool,
+    arrival: Arrival,
+    /// The banner is out.
+    greeted: bool,
+    patience: Patience,
+    /// What the open question about a violation is about, for the operator.
+    evidence: &'static str,
 }
 
 /// What the client's bytes are at this moment.
@@ -63,6 +73,8 @@ pub struct Session {
 enum Mode {
     /// Nothing yet: the banner is not out.
     New,
+    /// Too early: the banner waits until then for a client that talks first.
+    Listening(Instant),
     /// Commands.
     Commands,
     /// A message.
@@ -108,6 +120,10 @@ impl Session {
             begun: now,
             progress: now,
             draining: false,
+            arrival: Arrival::default(),
+            greeted: false,
+            patience: Patience::Kept,
+            evidence: "",
         }
     }
 
@@ -212,9 +228,10 @@ impl Session {
         self.actions.push_back(Action::Close);
     }
 
-    /// The [`deadline`](Self::deadline) passed. The session answers 421 and closes.
+    /// The [`deadline`](Self::deadline) passed. The session answers 421 and closes; before the banner, it says it.
     pub fn timed_out(&mut self, now: Instant) {
         let fixed = match self.mode {
+            Mode::Listening(_) => return self.say_banner(),
             _ if now >= self.begun + self.terms.timeouts.session => &replies::SESSION_TIMEOUT,
             Mode::Body(_) => &replies::DATA_TIMEOUT,
             _ => &replies::COMMAND_TIMEOUT,
@@ -242,6 +259,7 @@ impl Session {
         let patience = match self.mode {
             Mode::Commands => self.terms.timeouts.command,
             Mode::Body(_) => self.terms.timeouts.data,
+            Mode::Listening(until) => return Some(until),
             Mode::New | Mode::Parked(_) | Mode::Closed => return None,
         };
         Some((self.progress + patience).min(self.begun + self.terms.timeouts.session))
@@ -260,6 +278,7 @@ impl Session {
             }
             let went_on = match self.mode {
                 Mode::Commands => self.next_command(),
+                Mode::Listening(_) => self.next_before_banner(),
                 Mode::Body(_) => self.next_piece(),
                 Mode::New | Mode::Parked(_) | Mode::Closed => false,
             };
@@ -304,6 +323,9 @@ impl Session {
     fn next_command(&mut self) -> bool {
         if self.draining && self.transaction.is_none() {
             self.shut_down();
+            return true;
+        }
+        if self.is_out_of_turn() {
             return true;
         }
         let mut input: &[u8] = &self.pending;
@@ -383,7 +405,7 @@ impl Session {
         if is_error {
             self.counters.errors += 1;
             if self.counters.errors >= self.terms.limits.errors {
-                self.ask(Question::Violation(Violation::TooManyErrors));
+                self.breach(Violation::TooManyErrors, "");
             }
         }
     }

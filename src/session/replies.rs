@@ -52,6 +52,10 @@ pub(super) const NESTED_MAIL: Fixed =
     Fixed::protocol(503, 1, "nested-mail", "a transaction is open: say DATA or RSET first");
 pub(super) const ALREADY_TLS: Fixed = Fixed::protocol(503, 1, "already-tls", "TLS is active already");
 pub(super) const NO_TLS: Fixed = Fixed::protocol(502, 1, "no-tls", "STARTTLS is not offered here");
+pub(super) const NO_XCLIENT: Fixed =
+    Fixed::new(550, (7, 0), Source::Protocol, "no-xclient", "XCLIENT is not for you");
+pub(super) const XCLIENT_IN_MAIL: Fixed =
+    Fixed::protocol(503, 1, "xclient-in-transaction", "a transaction is open: say RSET first");
 pub(super) const NO_BODY_TYPE: Fixed =
     Fixed::protocol(555, 4, "body-not-offered", "BODY=8BITMIME is not offered here");
 
@@ -75,7 +79,7 @@ pub(super) const SHUTTING_DOWN: Fixed =
 /// What the session itself says to a violation that no policy spoke about. `None`: it may go on.
 pub(super) const fn violation(event: Violation) -> Option<Fixed> {
     match event {
-        Violation::Pregreet => None,
+        Violation::Pregreet | Violation::EarlyCommands => None,
         Violation::Pipelining => {
             Some(Fixed::protocol(554, 0, "pipelining", "wait for the 354 before you send the message"))
         }

@@ -69,8 +69,10 @@ impl fmt::Display for Stage {
 pub enum Violation {
     /// It spoke before the banner.
     Pregreet,
-    /// It sent commands ahead where it may not (RFC 2920 3.1).
+    /// It sent the message ahead of our 354 (RFC 2920 3.1).
     Pipelining,
+    /// It sent commands ahead of a reply that it had to wait for (RFC 2920 3.1), or without having been told that it may.
+    EarlyCommands,
     /// It speaks another protocol, such as HTTP.
     ForeignCommand,
     /// Too many of its commands failed.
@@ -81,14 +83,21 @@ pub enum Violation {
 
 impl Violation {
     /// Every event.
-    pub const ALL: [Self; 5] =
-        [Self::Pregreet, Self::Pipelining, Self::ForeignCommand, Self::TooManyErrors, Self::JunkCommands];
+    pub const ALL: [Self; 6] = [
+        Self::Pregreet,
+        Self::Pipelining,
+        Self::EarlyCommands,
+        Self::ForeignCommand,
+        Self::TooManyErrors,
+        Self::JunkCommands,
+    ];
 
     /// The name that scripts and metrics know it by.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pregreet => "pregreet",
             Self::Pipelining => "pipelining",
+            Self::EarlyCommands => "early_commands",
             Self::ForeignCommand => "foreign_command",
             Self::TooManyErrors => "too_many_errors",
             Self::JunkCommands => "junk_commands",

@@ -24,6 +24,11 @@ struct Talk {
 
 impl Talk {
     fn new() -> Self {
+        Self::arriving(Arrival::default(), b"")
+    }
+
+    /// A client that is received so, and has said this before anybody looked.
+    fn arriving(arrival: Arrival, early: &'static [u8]) -> Self {
         let terms = Terms {
             hostname: "mx.example.org".to_owned(),
             limits: Limits {
@@ -47,7 +52,9 @@ impl Talk {
             stored: Vec::new(),
             answering: true,
         };
+        talk.session.receive_as(arrival);
         talk.session.begin();
+        talk.session.receive(Bytes::from_static(early));
         talk.settle();
         talk
     }
@@ -93,6 +100,7 @@ impl Talk {
                 }
                 self.heard.push(finished.outcome.map_or("nothing", Outcome::name).to_owned());
             }
+            Action::SpeakFor(_) => self.heard.push("another client".to_owned()),
             Action::StartTls => self.heard.push("tls".to_owned()),
             Action::Close => self.heard.push("close".to_owned()),
         }
@@ -381,6 +389,94 @@ fn an_answer_that_comes_too_late_wakes_nobody() {
     talk.settle();
     assert_eq!(talk.heard.last().map(String::as_str), Some("close"));
     assert!(talk.session.is_closed());
+}
+
+fn tested(delay: u64) -> Arrival {
+    Arrival { greet_delay: Some(Duration::from_secs(delay)), xclient: false }
+}
+
+#[test]
+fn the_banner_waits_for_clients_that_talk_first() {
+    let mut talk = Talk::arriving(tested(5), b"");
+    assert_eq!((talk.heard.len(), talk.session.is_listening()), (0, true));
+    assert_eq!(talk.session.deadline(), Some(talk.now + Duration::from_secs(5)));
+    talk.session.timed_out(talk.now + Duration::from_secs(5));
+    assert_eq!(talk.says(b"EHLO a.example\r\n"), ["220", "250"]);
+
+    let mut talk = Talk::arriving(tested(5), b"");
+    talk.answering = false;
+    assert_eq!(talk.says(b"E"), ["decide violation"]);
+    talk.session.decided(Verdict::Disconnect(refusal(554)));
+    talk.settle();
+    assert_eq!(talk.heard[1..], ["554 5.7.1", "close"]);
+}
+
+#[test]
+fn without_a_delay_what_is_there_already_counts() {
+    let mut talk = Talk::arriving(tested(0), b"");
+    assert_eq!(talk.session.deadline(), Some(talk.now), "one look");
+    talk.session.timed_out(talk.now);
+    assert_eq!(talk.says(b""), ["220"]);
+
+    let talk = Talk::arriving(tested(0), b"EHLO a.example\r\n");
+    assert_eq!(talk.heard, ["220", "250"], "policy let it pass");
+    let mut talk = Talk::arriving(tested(0), b"\x16\x03\x01\x00");
+    assert_eq!(talk.heard, ["554 5.5.1", "close"], "no policy can let TLS pass");
+    assert_eq!(talk.says(b"x"), [""; 0]);
+}
+
+#[test]
+fn a_client_that_is_not_tested_has_its_banner_at_once() {
+    let talk = Talk::arriving(Arrival::default(), b"EHLO a.example\r\n");
+    assert_eq!(talk.heard, ["220", "250"]);
+}
+
+#[test]
+fn draining_and_hanging_up_end_the_wait() {
+    let mut talk = Talk::arriving(tested(5), b"");
+    talk.session.drain();
+    talk.settle();
+    assert_eq!(talk.heard, ["421 4.3.2", "close"]);
+    let mut talk = Talk::arriving(tested(5), b"");
+    talk.session.hung_up();
+    talk.settle();
+    assert_eq!(talk.heard, ["close"]);
+}
+
+#[test]
+fn commands_behind_one_that_ends_a_group_are_reported_once() {
+    let mut talk = Talk::new();
+    talk.verdicts = vec![(Stage::Violation, Verdict::Disconnect(refusal(554)))];
+    assert_eq!(talk.says(b"EHLO a.example\r\nMAIL FROM:<>\r\n"), ["250", "554 5.7.1", "close"]);
+
+    let mut talk = Talk::new();
+    assert_eq!(
+        talk.says(b"HELO a.example\r\nMAIL FROM:<>\r\nRSET\r\n"),
+        ["250", "250 2.1.0", "nothing", "250 2.0.0"]
+    );
+    assert_eq!(talk.session.patience, Patience::Reported);
+
+    let mut talk = Talk::new();
+    talk.says(b"EHLO a.example\r\n");
+    talk.says(b"MAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\nRSET\r\n");
+    assert_eq!(talk.session.patience, Patience::Kept, "a group is what PIPELINING is for");
+    talk.says(b"NOOP\r\nQUIT\r\n");
+    assert_eq!(talk.session.patience, Patience::Reported);
+}
+
+#[test]
+fn xclient_begins_again() {
+    let mut talk = Talk::arriving(Arrival { xclient: true, greet_delay: None }, b"");
+    talk.says(b"EHLO a.example\r\n");
+    let again = ["another client", "220"];
+    assert_eq!(talk.says(b"XCLIENT ADDR=192.0.2.7\r\n"), again);
+    assert_eq!(talk.says(b"MAIL FROM:<>\r\n"), ["503 5.5.1"], "the greeting is forgotten");
+    talk.says(b"EHLO b.example\r\nMAIL FROM:<>\r\n");
+    assert_eq!(talk.says(b"XCLIENT ADDR=192.0.2.7\r\n"), ["503 5.5.1"]);
+    assert_eq!(talk.says(b"RSET\r\nXCLIENT LOGIN=joe\r\n")[2..], again);
+
+    let mut talk = Talk::new();
+    assert_eq!(talk.says(b"XCLIENT ADDR=192.0.2.7\r\nXCLIENT what\r\n"), ["550 5.7.0", "550 5.7.0"]);
 }
 
 proptest! {

@@ -11,6 +11,7 @@ use Argument::{Always, Maybe, Never};
 
 use super::params::{MailParams, RcptParams};
 use super::path::{Domain, ForwardPath, ReversePath};
+use super::xclient::XClient;
 
 /// A command by its first word.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -43,6 +44,8 @@ pub enum Verb {
     Auth,
     /// BDAT (RFC 3030): known, not carried yet.
     Bdat,
+    /// XCLIENT (<https://www.postfix.org/XCLIENT_README.html>).
+    XClient,
     /// Any other word.
     Unknown,
 }
@@ -91,7 +94,7 @@ const MAIL: usize = ANY + 26 + 17;
 
 /// The facts about every command, in the order of [`Verb`].
 #[rustfmt::skip] // A table is read by its columns.
-pub const TABLE: [Facts; 15] = [
+pub const TABLE: [Facts; 16] = [
     //                                                                                          needs HELO
     //                                                                                          |    needs a transaction
     //                                                                                          |    |    before TLS
@@ -111,6 +114,7 @@ pub const TABLE: [Facts; 15] = [
     row(Verb::Quit,     "QUIT",     "QUIT",                                      Never,  ANY,  [NO , NO , YES, YES, NO ]),
     row(Verb::Auth,     "AUTH",     "AUTH mechanism",                            Maybe,  ANY,  [YES, NO , NO , YES, NO ]),
     row(Verb::Bdat,     "BDAT",     "BDAT size [LAST]",                          Maybe,  ANY,  [YES, YES, NO , NO , NO ]),
+    row(Verb::XClient,  "XCLIENT",  "XCLIENT attribute=value...",                Always, ANY,  [NO , NO , NO , YES, YES]),
     UNKNOWN,
 ];
 
@@ -170,6 +174,7 @@ impl Verb {
             Self::Quit => "quit",
             Self::Auth => "auth",
             Self::Bdat => "bdat",
+            Self::XClient => "xclient",
             Self::Unknown => "unknown",
         }
     }
@@ -205,6 +210,8 @@ pub enum Command {
     Noop,
     /// `QUIT`.
     Quit,
+    /// `XCLIENT attribute=value...`.
+    XClient(XClient),
 }
 
 /// What the client calls itself.
@@ -257,6 +264,7 @@ impl Command {
             Self::Help => Verb::Help,
             Self::Noop => Verb::Noop,
             Self::Quit => Verb::Quit,
+            Self::XClient(_) => Verb::XClient,
         }
     }
 }
@@ -271,9 +279,14 @@ impl fmt::Display for Command {
             Self::Mail(mail) => mail.fmt(f),
             Self::Rcpt(rcpt) => rcpt.fmt(f),
             Self::Vrfy(text) => write!(f, "VRFY {text}"),
-            Self::StartTls | Self::Data | Self::Rset | Self::Help | Self::Noop | Self::Quit => {
-                f.write_str(self.verb().name())
-            }
+            // What XCLIENT says goes on in other words, see `upstream`.
+            Self::StartTls
+            | Self::Data
+            | Self::Rset
+            | Self::Help
+            | Self::Noop
+            | Self::Quit
+            | Self::XClient(_) => f.write_str(self.verb().name()),
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::assert;
 use super::bridge::RealTime;
-use super::client::{self, Client, Heard, readable};
+use super::client::{self, Client, ClientStream, Heard, readable};
 use super::expect::{difference, reply_matches};
 use super::format::{Script, Step};
 use super::pattern::{Pattern, ReplyLine};
@@ -18,7 +18,7 @@ use super::steps::{Action, Handshake};
 use super::upstream::direct;
 use super::world::{Defaults, World};
 use crate::policy::Policies;
-use crate::proxy::{self, End};
+use crate::proxy::{self, End, Listener, Peer};
 use crate::smtp::data::DotStuffer;
 
 /// How long it takes until everything has happened that needs no time: on a stopped clock, any time at all.
@@ -104,7 +104,7 @@ impl Trouble {
 impl Play {
     fn begin(world: World, split: Split) -> Self {
         let (client, stream) = client::connect(split);
-        let session = proxy::drive(stream, world.peer, None, Arc::clone(&world.listener), End::default());
+        let session = session(stream, world.peer, Arc::clone(&world.listener));
         let before =
             Before { lines: world.upstream.transcript().len(), connections: world.upstream.connections() };
         Self {
@@ -273,6 +273,17 @@ impl Play {
             trouble.difference.lines().flat_map(|line| [shortened(line), "\n".to_owned()]).collect();
         let shown = log.chain([difference]).chain(failed).collect();
         Failure { line, what: trouble.what, shown }
+    }
+}
+
+/// The session, behind the header of a hop that has to send one.
+async fn session(mut stream: ClientStream, peer: Peer, listener: Arc<Listener>) {
+    let introduced = match listener.expects_header(peer) {
+        true => listener.introduced(&mut stream, peer).await,
+        false => Some(peer),
+    };
+    if let Some(peer) = introduced {
+        proxy::drive(stream, peer, None, listener, End::default()).await;
     }
 }
 

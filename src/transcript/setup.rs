@@ -12,6 +12,7 @@ use super::words::{Mistake, Word, Words};
 use super::zone::DnsChange;
 use crate::policy::judgement::Mode;
 use crate::policy::sources::{Selection, Setting};
+use crate::proxy::Manners;
 use crate::upstream::Timeouts;
 
 /// Everything that holds before the first word of a dialogue.
@@ -25,6 +26,7 @@ pub(super) struct Setup {
     pub(super) domains: Option<Vec<String>>,
     pub(super) trusted: Option<Vec<IpNet>>,
     pub(super) tls: TlsOffer,
+    pub(super) manners: Manners,
     pub(super) policies_dir: Option<PathBuf>,
     pub(super) selection: Selection,
     /// Policies that stand in the transcript itself.
@@ -50,6 +52,7 @@ impl Default for Setup {
             domains: None,
             trusted: None,
             tls: TlsOffer::Off,
+            manners: Manners::default(),
             policies_dir: None,
             selection: Selection::All,
             own_policies: Vec::new(),
@@ -143,9 +146,26 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 15] = [
-    "client", "hostname", "domains", "trusted", "tls", "policies", "setting", "mode", "list", "limit",
-    "clock", "dns", "upstream", "split", "bytewise",
+pub(super) const DIRECTIVES: [&str; 19] = [
+    "client",
+    "hostname",
+    "domains",
+    "trusted",
+    "proxy_protocol",
+    "xclient",
+    "exempt",
+    "greet_delay",
+    "tls",
+    "policies",
+    "setting",
+    "mode",
+    "list",
+    "limit",
+    "clock",
+    "dns",
+    "upstream",
+    "split",
+    "bytewise",
 ];
 
 impl Setup {
@@ -161,6 +181,10 @@ impl Setup {
             "hostname" => self.hostname = Some(words.expect("a host name")?.text.to_owned()),
             "domains" => self.domains = Some(texts(&words.list())),
             "trusted" => self.trusted = Some(networks(&words.list())?),
+            "proxy_protocol" => self.manners.proxy_protocol = networks(&words.list())?,
+            "xclient" => self.manners.xclient = networks(&words.list())?,
+            "exempt" => self.manners.exempt = networks(&words.list())?,
+            "greet_delay" => self.manners.greet_delay = words.expect("a time")?.duration()?,
             "tls" => self.tls = TlsOffer::read(words)?,
             "policies" => self.read_policies(words, folder)?,
             "setting" => self.settings.push(setting(words)?),

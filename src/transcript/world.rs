@@ -92,6 +92,7 @@ impl World {
             header_limit: header_limit(setup),
             authserv_id: hostname,
             border: border(setup, defaults),
+            manners: setup.manners.clone(),
             policies: Arc::new(ArcSwap::new(policies)),
             upstream,
             facts: Arc::new(facts),

@@ -85,6 +85,7 @@ fn listener(
     let raw_limits = raw.limits.as_ref().unwrap_or(&none);
     let limits = limits_of(raw_limits, report);
     let bounds = bounds_of(raw_limits, report);
+    let manners = super::arrival::manners(raw, &bounds, report);
     let header_limit =
         size(raw_limits.header_size.clone(), DEFAULT_HEADER_LIMIT as u64, 1 << 10, 16 << 20, report);
     let timeouts = raw.timeouts.as_ref().map_or_else(Timeouts::default, |raw| timeouts_of(raw, report));
@@ -93,6 +94,7 @@ fn listener(
         addresses: addresses?,
         upstream: upstream?,
         tls: tls?,
+        manners,
         terms: Terms { hostname: hostname.to_owned(), limits, timeouts, tls_required },
         bounds,
         header_limit: whole(header_limit),

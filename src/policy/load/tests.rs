@@ -54,7 +54,19 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
     let names: Vec<_> = policies.policies().map(|policy| policy.name.to_string()).collect();
     assert_eq!(
         names,
-        ["relay", "protocol", "helo", "sender", "bounce", "recipients", "size", "spf", "dmarc", "headers"]
+        [
+            "relay",
+            "protocol",
+            "manners",
+            "helo",
+            "sender",
+            "bounce",
+            "recipients",
+            "size",
+            "spf",
+            "dmarc",
+            "headers"
+        ]
     );
     for policy in policies.policies() {
         assert!(!policy.doc.is_empty(), "{} says nothing about itself", policy.name);
@@ -63,6 +75,7 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
     assert_eq!(
         shadow.collect::<Vec<_>>(),
         [
+            "manners.early-commands",
             "helo.unresolved",
             "spf.fail",
             "headers.no-date",

@@ -4,12 +4,16 @@ use super::syntax::Problem;
 use super::{Argument, Command, Greeting, MailCommand, RcptCommand, Verb};
 use crate::smtp::params::{MailParams, RcptParams};
 use crate::smtp::path::{Domain, ForwardPath, ReversePath};
+use crate::smtp::xclient::XClient;
 
 /// Octets of the argument of HELO and EHLO, which is a domain (RFC 5321 4.5.3.1.2).
 const MAX_GREETING: usize = 255;
 
 /// First words of HTTP, which a browser can be made to send to our port.
-const HTTP_METHODS: [&str; 7] = ["GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "CONNECT"];
+const HTTP_METHODS: [&str; 10] =
+    ["GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "CONNECT", "PATCH", "TRACE", "PRI"];
+/// How a client of SSH begins (RFC 4253 4.2).
+const SSH: &str = "SSH-";
 
 /// The command in `line`, which begins with `verb`.
 pub(super) fn command(verb: Verb, line: &[u8], smtputf8: bool) -> Result<Command, Problem> {
@@ -36,6 +40,7 @@ pub(super) fn command(verb: Verb, line: &[u8], smtputf8: bool) -> Result<Command
         Verb::Help => Command::Help,
         Verb::Noop => Command::Noop,
         Verb::Quit => Command::Quit,
+        Verb::XClient => Command::XClient(XClient::parse(argument).ok_or(Problem::BadXClient)?),
         Verb::Expn | Verb::Auth | Verb::Bdat => return Err(Problem::NotCarried),
         Verb::Unknown => return Err(unknown(text)),
     })
@@ -87,7 +92,11 @@ fn separate(rest: &str) -> Result<&str, Problem> {
 fn unknown(text: &str) -> Problem {
     let word = text.split(' ').next().unwrap_or_default();
     let label = word.split_once(':').is_some_and(|(name, _)| is_field_name(name));
-    if label || HTTP_METHODS.contains(&word) { Problem::Foreign } else { Problem::Unknown }
+    if label || HTTP_METHODS.contains(&word) || word.starts_with(SSH) {
+        Problem::Foreign
+    } else {
+        Problem::Unknown
+    }
 }
 
 fn is_field_name(name: &str) -> bool {

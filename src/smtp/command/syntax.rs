@@ -48,6 +48,9 @@ pub enum Problem {
     /// Something other than a space behind the path's `>`.
     #[error("unexpected text behind the address")]
     JunkBehindPath,
+    /// XCLIENT with an attribute that does not exist, stands twice or has a bad value.
+    #[error("bad attribute")]
+    BadXClient,
     /// A bad path.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -77,6 +80,7 @@ impl SyntaxError {
             | Problem::MissingArgument
             | Problem::BadGreeting
             | Problem::MissingKeyword
+            | Problem::BadXClient
             | Problem::JunkBehindPath => (Code::literal::<501>(), BAD_ARGUMENT),
             Problem::Path(PathError::Route) => (Code::literal::<553>(), self.bad_address()),
             Problem::Path(_) => (Code::literal::<501>(), self.bad_address()),
@@ -100,6 +104,7 @@ impl SyntaxError {
             | Problem::MissingArgument
             | Problem::BadGreeting
             | Problem::MissingKeyword
+            | Problem::BadXClient
             | Problem::JunkBehindPath => format!("{}; syntax: {}", self.problem, self.verb.facts().syntax),
             problem => problem.to_string(),
         }
@@ -117,6 +122,7 @@ impl Problem {
             Self::LineTooLong => "line-too-long",
             Self::UnwantedArgument | Self::MissingArgument | Self::MissingKeyword => "bad-argument",
             Self::BadGreeting => "bad-greeting",
+            Self::BadXClient => "bad-xclient",
             Self::Path(_) | Self::JunkBehindPath => "bad-path",
             Self::Param(_) => "bad-parameter",
         }

@@ -70,7 +70,12 @@ fn refuses_with_the_right_codes() {
         ("UNKNOWN", "500 5.5.2"),
         ("EHLOO x", "500 5.5.2"),
         ("MAILFROM:<a@b.c>", "500 5.5.2"),
-        ("XCLIENT ADDR=192.0.2.1", "500 5.5.2"),
+        ("XCLIENT addr=192.0.2.1", "XCLIENT"),
+        ("XCLIENT", "501 5.5.4"),
+        ("XCLIENT ADDR=nobody", "501 5.5.4"),
+        ("XFORWARD ADDR=192.0.2.1", "500 5.5.2"),
+        ("SSH-2.0-client", "500 5.5.2"),
+        ("PRI * HTTP/2.0", "500 5.5.2"),
         ("XFORWARD NAME=x", "500 5.5.2"),
         ("PROXY TCP4 192.0.2.1 192.0.2.2 1 2", "500 5.5.2"),
         ("ETRN x", "500 5.5.2"),
@@ -258,7 +263,10 @@ fn the_table_has_one_row_for_each_verb() {
     }
     let last: Vec<Facts> = TABLE.into_iter().filter(|facts| facts.last_in_group).collect();
     let names: Vec<&str> = last.iter().map(|facts| facts.name).collect();
-    assert_eq!(names, ["HELO", "EHLO", "STARTTLS", "DATA", "VRFY", "EXPN", "NOOP", "QUIT", "AUTH"]);
+    assert_eq!(
+        names,
+        ["HELO", "EHLO", "STARTTLS", "DATA", "VRFY", "EXPN", "NOOP", "QUIT", "AUTH", "XCLIENT"]
+    );
 }
 
 #[test]

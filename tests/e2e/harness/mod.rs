@@ -5,6 +5,7 @@
 mod client;
 mod dns;
 mod gatepost;
+mod haproxy;
 mod load;
 mod mail;
 mod metrics;
@@ -26,6 +27,7 @@ use tempfile::TempDir;
 pub(crate) use client::{Client, Reply, stuffed};
 pub(crate) use dns::Dns;
 pub(crate) use gatepost::{Gatepost, command};
+pub(crate) use haproxy::HaProxy;
 pub(crate) use load::Load;
 pub(crate) use mail::{AddedFields, letter, letter_of};
 pub(crate) use metrics::Exposition;
