@@ -12,6 +12,7 @@ mod book;
 mod clock;
 mod dkim;
 mod dmarc;
+mod iprev;
 mod message;
 mod names;
 mod records;

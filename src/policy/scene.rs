@@ -110,8 +110,6 @@ pub struct ClientScene {
     pub ip: IpAddr,
     /// Its port.
     pub port: u16,
-    /// Its verified name, in lower case; empty when it has none or nobody looked.
-    pub name: String,
 }
 
 /// `session.auth`.

@@ -23,6 +23,7 @@ use crate::session::stage::{Reason, Refusal, Source, Stage, Verdict};
 use crate::session::{Action, Finished, Offers, Outcome, Question, Session};
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::Reply;
+use crate::upstream::ClientName;
 use crate::{log, tls, upstream};
 
 /// Everything behind one command: the client itself waits five minutes (RFC 5321 4.5.3.2.3).
@@ -318,9 +319,16 @@ impl<C: Client> Driver<C> {
         };
         let upstream = match &mut self.upstream {
             Some(upstream) => upstream,
-            absent => absent
-                .insert(self.listener.upstream.session(scene::identity(&self.connection, &self.session))),
+            absent => {
+                let name = match self.listener.upstream.tells_name() {
+                    true => wire::in_company(&mut self.wire, self.judge.reverse().name()).await,
+                    false => ClientName::Unknown,
+                };
+                let client = scene::identity(&self.connection, &self.session, name);
+                absent.insert(self.listener.upstream.session(client))
+            }
         };
+        upstream.name_transaction(&self.connection.transaction);
         self.asked_upstream = Instant::now();
         let asking = timeout_at(self.patience, upstream.rcpt(&transaction.mail, rcpt));
         match wire::in_company(&mut self.wire, asking).await {
@@ -351,6 +359,7 @@ impl<C: Client> Driver<C> {
                 transaction,
                 checked: self.judge.checked(),
                 additions: &additions,
+                client_name: self.judge.client_name(),
             },
         );
         let since = Instant::now();

@@ -12,6 +12,7 @@ mod intake;
 mod journal;
 mod judge;
 mod outgoing;
+mod reverse;
 mod scene;
 mod trouble;
 mod wire;
@@ -30,7 +31,7 @@ pub use self::id::Id;
 pub use self::journal::{Entry, Journal, Refused, Shadow, Tracing};
 pub use self::wire::Client;
 use crate::checks::MessageCheck;
-use crate::checks::results::{MessageResults, Spf};
+use crate::checks::results::{Iprev, MessageResults, Spf};
 use crate::facts::{Subject, World};
 use crate::message::spool::Spooler;
 use crate::metrics::{CheckMetrics, ListenerMetrics, PolicyMetrics};
@@ -82,12 +83,20 @@ pub struct Peer {
     pub ip: IpAddr,
     /// Its port.
     pub port: u16,
+    /// The address of ours that it connected to, where that is known.
+    pub local: Option<SocketAddr>,
 }
 
 impl Peer {
     /// The peer at the other end of a socket.
     pub fn new(address: SocketAddr) -> Self {
-        Self { ip: address.ip().to_canonical(), port: address.port() }
+        Self { ip: address.ip().to_canonical(), port: address.port(), local: None }
+    }
+
+    /// The same peer, connected to this address of ours.
+    #[must_use]
+    pub fn at(self, local: Option<SocketAddr>) -> Self {
+        Self { local, ..self }
     }
 }
 
@@ -97,6 +106,9 @@ impl Peer {
 pub trait Facts: fmt::Debug + Send + Sync {
     /// The answer to `question` about `subject`.
     fn answer<'a>(&'a self, subject: &'a Subject, question: &'a Question) -> BoxFuture<'a, Answer>;
+
+    /// Looks the client's name up, whoever waits for it.
+    fn iprev(&self, client: IpAddr) -> BoxFuture<'static, Iprev>;
 
     /// What the clock says.
     fn now(&self) -> SystemTime;
@@ -113,6 +125,11 @@ pub trait Facts: fmt::Debug + Send + Sync {
 impl Facts for World {
     fn answer<'a>(&'a self, subject: &'a Subject, question: &'a Question) -> BoxFuture<'a, Answer> {
         Box::pin(Self::answer(self, subject, question))
+    }
+
+    fn iprev(&self, client: IpAddr) -> BoxFuture<'static, Iprev> {
+        let checker = Arc::clone(self.checker());
+        Box::pin(async move { checker.iprev(client).await })
     }
 
     fn now(&self) -> SystemTime {

@@ -14,6 +14,7 @@ use crate::session::{Hello, Question, Session, Transaction};
 use crate::smtp::command::MailCommand;
 use crate::smtp::params::Body;
 use crate::smtp::path::ForwardPath;
+use crate::upstream::ClientName;
 use crate::{tls, upstream};
 
 /// The scene of the session's open question; `None` when none is open. `message` is what has arrived at [`Question::Message`].
@@ -70,7 +71,7 @@ fn session_scene(
         id: connection.id.clone(),
         listener: Arc::clone(&listener.name),
         hostname: listener.terms.hostname.as_str().into(),
-        client: ClientScene { ip: connection.peer.ip, port: connection.peer.port, name: String::new() },
+        client: ClientScene { ip: connection.peer.ip, port: connection.peer.port },
         helo: hello.map(helo_name).unwrap_or_default(),
         helo_verb: hello.map(|hello| if hello.extended { "EHLO" } else { "HELO" }).unwrap_or_default(),
         trusted: listener.border.trusts(connection.peer.ip),
@@ -133,13 +134,15 @@ pub(super) fn origin<'a>(connection: &'a Connection, listener: &'a Listener, jud
 }
 
 /// Whom the upstream is told it talks to.
-pub(super) fn identity(connection: &Connection, session: &Session) -> upstream::Client {
+pub(super) fn identity(connection: &Connection, session: &Session, name: ClientName) -> upstream::Client {
     let hello = session.hello();
     upstream::Client {
         ip: connection.peer.ip,
         port: connection.peer.port,
-        name: None,
+        local: connection.peer.local,
+        name,
         helo: hello.map(|hello| hello.greeting.text.clone()).unwrap_or_default(),
         esmtp: hello.is_some_and(|hello| hello.extended),
+        login: None,
     }
 }

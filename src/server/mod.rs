@@ -116,7 +116,7 @@ async fn accept(entrance: Entrance, sessions: TaskTracker, end: End) {
 }
 
 fn admit(entrance: &Entrance, sessions: &TaskTracker, end: &End, stream: TcpStream, address: SocketAddr) {
-    let peer = Peer::new(address);
+    let peer = Peer::new(address).at(stream.local_addr().ok());
     match entrance.admission.admit(peer.ip) {
         Ok(place) => {
             entrance.listener.metrics.connection(Connected::Accepted);
