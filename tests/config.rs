@@ -255,6 +255,8 @@ fn what_is_shipped_loads_without_a_warning() {
     let cases = [
         ("config/gatepost.yaml", "config/gatepost.yaml", "policies"),
         ("config/examples/postfix.yaml", "etc/gatepost/gatepost.yaml", "etc/gatepost/policies"),
+        ("config/examples/exim.yaml", "etc/gatepost/gatepost.yaml", "etc/gatepost/policies"),
+        ("config/examples/exchange.yaml", "etc/gatepost/gatepost.yaml", "etc/gatepost/policies"),
     ];
     for (shipped, name, policies) in cases {
         let (_root, file) = installed(shipped, name, policies);

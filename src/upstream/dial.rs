@@ -102,9 +102,9 @@ fn transparent(source: IpAddr) -> io::Result<TcpSocket> {
         IpAddr::V6(_) => socket.set_ip_transparent_v6(true),
     };
     allowed.map_err(|error| match error.kind() {
-        ErrorKind::PermissionDenied => unsupported(
-            "a client's address as the source takes the capability CAP_NET_ADMIN (systemd: AmbientCapabilities=)",
-        ),
+        ErrorKind::PermissionDenied => {
+            unsupported("a client's address as the source takes the capability CAP_NET_RAW or CAP_NET_ADMIN")
+        }
         _ => unsupported(error.to_string()),
     })?;
     socket.bind(&SocketAddr::new(source, 0).into())?;

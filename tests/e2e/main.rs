@@ -12,6 +12,8 @@ mod first_steps;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod memory;
