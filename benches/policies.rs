@@ -104,7 +104,7 @@ fn session() -> SessionScene {
         id: "s1".to_owned(),
         listener: "mx".into(),
         hostname: "mx.example.org".into(),
-        client: ClientScene { ip: [192, 0, 2, 1].into(), port: 4711 },
+        client: ClientScene { ip: [192, 0, 2, 1].into(), port: 4711, name: String::new() },
         helo: "mail.sender.test".to_owned(),
         helo_verb: "EHLO",
         trusted: false,

@@ -110,6 +110,8 @@ pub struct ClientScene {
     pub ip: IpAddr,
     /// Its port.
     pub port: u16,
+    /// Its name in lower case, where somebody whom we trust verified it; empty otherwise, and then scripts ask for it as a fact.
+    pub name: String,
 }
 
 /// `session.auth`.

@@ -170,7 +170,7 @@ fn session() -> SessionScene {
         id: "s1".to_owned(),
         listener: "mx".into(),
         hostname: "mx.example.org".into(),
-        client: ClientScene { ip: IpAddr::from([192, 0, 2, 1]), port: 40_112 },
+        client: ClientScene { ip: IpAddr::from([192, 0, 2, 1]), port: 40_112, name: String::new() },
         helo: "client.sender.test".to_owned(),
         helo_verb: "EHLO",
         trusted: false,

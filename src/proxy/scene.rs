@@ -71,7 +71,7 @@ fn session_scene(
         id: connection.id.clone(),
         listener: Arc::clone(&listener.name),
         hostname: listener.terms.hostname.as_str().into(),
-        client: ClientScene { ip: connection.peer.ip, port: connection.peer.port },
+        client: ClientScene { ip: connection.peer.ip, port: connection.peer.port, name: String::new() },
         helo: hello.map(helo_name).unwrap_or_default(),
         helo_verb: hello.map(|hello| if hello.extended { "EHLO" } else { "HELO" }).unwrap_or_default(),
         trusted: listener.border.trusts(connection.peer.ip),

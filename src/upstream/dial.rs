@@ -61,6 +61,10 @@ impl Dial for TcpDial {
         address: &'a str,
     ) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
         Box::pin(async move {
+            if source.is_unspecified() {
+                // The system would take an address of its own: the very thing that must not happen.
+                return Err(unsupported("the client has no address"));
+            }
             let family = if source.is_ipv4() { "IPv4" } else { "IPv6" };
             let mut last =
                 unsupported(format!("the client comes by {family} and the upstream has no such address"));
@@ -147,5 +151,7 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             assert!(error.to_string().contains("the upstream has no such address"), "{error}");
         }
+        let error = TcpDial.dial_from(Ipv4Addr::UNSPECIFIED.into(), "127.0.0.1:9").await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "a source of our own is none of a client's");
     }
 }

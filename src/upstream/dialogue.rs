@@ -146,13 +146,13 @@ impl Dialogue {
         self.clean = false;
         let used = self.connection.take().or_else(|| self.server.reuse());
         if let Some(mut used) = used {
-            match self.open(&mut used, mail).await {
+            match self.begin_on(&mut used, mail).await {
                 Ok(reply) => return self.mail_answered(used, reply),
                 Err(failure) => tracing::debug!(%failure, "reused upstream connection given up"),
             }
         }
         let mut fresh = self.server.connect(Some(&self.client)).await?;
-        match self.open(&mut fresh, mail).await {
+        match self.begin_on(&mut fresh, mail).await {
             Ok(reply) => self.mail_answered(fresh, reply),
             Err(failure) if is_lost(&failure) => {
                 self.connection = Some(self.reconnect().await?);
@@ -163,7 +163,7 @@ impl Dialogue {
     }
 
     /// Says MAIL, and before it who the client is where each transaction is told.
-    async fn open(&mut self, connection: &mut Connection, mail: &MailCommand) -> Result<Reply, Failure> {
+    async fn begin_on(&mut self, connection: &mut Connection, mail: &MailCommand) -> Result<Reply, Failure> {
         self.server.announce(connection, &self.client, &self.id).await?;
         say_mail(connection, mail).await
     }

@@ -130,7 +130,7 @@ impl MailServer {
             wire = wire.into_tls(tls, host, &self.metrics).await?;
         }
         let connection = Connection::new(wire, *timeouts, self.metrics.clone());
-        let name = identity::greeting(*identity, client, &self.hostname);
+        let name = identity::first_greeting(*identity, client, &self.hostname);
         let greeted = connection.greet(name, tls, host).await;
         let mut connection = greeted.map_err(|failure| identity::before_mail(*identity, client, failure))?;
         if let Some(client) = client {

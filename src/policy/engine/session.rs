@@ -53,7 +53,13 @@ fn register_session(engine: &mut Engine) {
 }
 
 /// The verified name, which is the first that `fcrdns` finds; empty without one.
-fn client_name(call: &NativeCallContext<'_>) -> Result<ImmutableString, Box<EvalAltResult>> {
+fn client_name(
+    call: &NativeCallContext<'_>,
+    session: &SessionScene,
+) -> Result<ImmutableString, Box<EvalAltResult>> {
+    if !session.client.name.is_empty() {
+        return Ok(text(&session.client.name));
+    }
     let known = Turn::of(call)?.fact(call, Question::Fcrdns)?;
     let Known::Lookup(found) = known else { return Ok(ImmutableString::new()) };
     let verified = found.values.first().filter(|_| found.result == "pass");
@@ -66,7 +72,7 @@ fn register_client(engine: &mut Engine) {
         .register_get("ip", |c: &mut Client| ImmutableString::from(c.0.client.ip.to_string()))
         .register_get("port", |c: &mut Client| i64::from(c.0.client.port))
         .register_get("network", |c: &mut Client| ImmutableString::from(usual_network(c.0.client.ip)))
-        .register_get("name", |call: NativeCallContext<'_>, _: &mut Client| client_name(&call));
+        .register_get("name", |call: NativeCallContext<'_>, c: &mut Client| client_name(&call, &c.0));
 }
 
 fn register_auth(engine: &mut Engine) {

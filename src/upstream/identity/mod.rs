@@ -58,6 +58,12 @@ pub enum ClientName {
 }
 
 impl Client {
+    /// The word for EHLO on the client's behalf; `hostname` where its own makes no greeting.
+    pub(super) fn greeting<'a>(&'a self, hostname: &'a str) -> &'a str {
+        let is_word = !self.helo.is_empty() && self.helo.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_word { &self.helo } else { hostname }
+    }
+
     /// Whether it runs on this host, as seen by the connection alone.
     fn is_local(&self) -> bool {
         let ip = self.ip.to_canonical();
@@ -88,19 +94,17 @@ pub(super) fn demand(identity: Identity, offered: &Extensions) -> Result<(), Fau
     missing(identity, offered).map_or(Ok(()), |missing| Err(fault(missing)))
 }
 
-/// What is said in EHLO before anybody is introduced: an upstream that sees the client's address is to hear the client's
-/// greeting too, and not `hostname`.
-pub(super) fn greeting<'a>(identity: Identity, client: Option<&'a Client>, hostname: &'a str) -> &'a str {
+/// What is said in the first EHLO: an upstream that sees the client's address already is to hear the client's greeting too, and
+/// not `hostname`.
+pub(super) fn first_greeting<'a>(
+    identity: Identity,
+    client: Option<&'a Client>,
+    hostname: &'a str,
+) -> &'a str {
     match (identity, client) {
-        (Identity::Proxy(_) | Identity::Transparent, Some(client)) => own_greeting(client, hostname),
+        (Identity::Proxy(_) | Identity::Transparent, Some(client)) => client.greeting(hostname),
         _ => hostname,
     }
-}
-
-/// The client's own word of greeting, or `hostname` for one that makes no greeting.
-fn own_greeting<'a>(client: &'a Client, hostname: &'a str) -> &'a str {
-    let is_word = !client.helo.is_empty() && client.helo.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_word { &client.helo } else { hostname }
 }
 
 /// Whom a failure before MAIL and XCLIENT is about.

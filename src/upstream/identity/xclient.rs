@@ -1,7 +1,7 @@
 //! XCLIENT (<https://www.postfix.org/XCLIENT_README.html>): once for each connection.
 
 use super::attributes::{Value, address, lines, name, protocol, reverse_name};
-use super::{Client, fault, own_greeting};
+use super::{Client, fault};
 use crate::upstream::connection::{Connection, Exchange};
 use crate::upstream::fault::{Failure, one_line};
 
@@ -22,7 +22,7 @@ pub(in super::super) async fn introduce(
             return Err(fault(format!("XCLIENT was answered {}", one_line(&reply))).into());
         }
     }
-    connection.ehlo(own_greeting(client, hostname)).await
+    connection.ehlo(client.greeting(hostname)).await
 }
 
 /// Every attribute that Postfix knows, those first that it judges by.
