@@ -103,6 +103,7 @@ fn postfix_takes_both_versions_of_the_proxy_header() {
         let gatepost = plan(postfix.address(), version).start();
         // The probe has no client: Postfix takes it for what it is, a connection from Gatepost.
         assert_eq!(gatepost.metrics().sum("upstream_up", &[]), 1, "{version}");
+        postfix.logged(&[" connect from ", "[127.0.0.1]"]);
         let sent = send(&gatepost, CLIENT, version);
         postfix.logged(&["client=unknown[127.0.0.7]"]);
         let added = AddedFields::of(&postfix.delivered("suzie", 1)[0], &sent);

@@ -43,6 +43,8 @@ impl Net {
             format!("-n {g} addr add 2001:db8:1::254/64 dev toclient nodad"),
             format!("-n {g} addr add 10.99.0.1/24 dev toserver"),
             format!("-n {m} addr add 10.99.0.2/24 dev uplink"),
+            format!("-n {g} addr add 2001:db8:2::1/64 dev toserver nodad"),
+            format!("-n {m} addr add 2001:db8:2::2/64 dev uplink nodad"),
             format!("-n {c} link set uplink up"),
             format!("-n {m} link set uplink up"),
             format!("-n {g} link set toclient up"),
@@ -52,6 +54,9 @@ impl Net {
             format!("-n {m} route add default via 10.99.0.1"),
             format!("-n {g} rule add iif toserver lookup 100"),
             format!("-n {g} route add local default dev lo table 100"),
+            format!("-n {m} -6 route add default via 2001:db8:2::1"),
+            format!("-n {g} -6 rule add iif toserver lookup 100"),
+            format!("-n {g} -6 route add local default dev lo table 100"),
         ] {
             let words: Vec<&str> = line.split(' ').collect();
             ip(&words).unwrap_or_else(|why| panic!("ip {line}: {why}"));
@@ -104,7 +109,7 @@ impl Drop for Running {
 fn configuration() -> &'static str {
     "hostname: mx.example.org
 listeners: { mx: { listen: [\"[::]:25\"], upstream: main } }
-upstreams: { main: { address: \"10.99.0.2:25\", client_identity: transparent, tls: { mode: off } } }
+upstreams: { main: { address: [ADDRESSES], client_identity: transparent, tls: { mode: off } } }
 domains: [example.org]
 dns: { servers: [\"127.0.0.1:9\"], timeout: 1s }
 policies: { dir: POLICIES, modes: { sender: off, spf: off, dmarc: off, helo: off } }
@@ -116,7 +121,7 @@ log: { format: json, level: info }
 fn curl(net: &Net, server: &str, message: &Path) -> (bool, String) {
     let mut curl = net.within("c", "curl");
     curl.args(["-sSv", "--mail-from", "joe@sender.example", "--mail-rcpt", "suzie@example.org", "-T"]);
-    let output = curl.arg(message).arg(format!("smtp://{server}:25/client.example.net")).output().unwrap();
+    let output = curl.arg(message).arg(format!("smtp://{server}/client.example.net")).output().unwrap();
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
@@ -126,30 +131,44 @@ fn the_server_sees_the_clients_address_as_the_source() {
     let folder = folder("transparent");
     let policies = repository().join("policies");
     let configuration = configuration().replace("POLICIES", &policies.display().to_string());
-    fs::write(folder.path().join("gatepost.yaml"), configuration).unwrap();
+    let one = configuration.replace("ADDRESSES", "\"10.99.0.2:25\"");
+    let both = configuration
+        .replace("ADDRESSES", "\"10.99.0.2:25\", \"[2001:db8:2::2]:25\"")
+        .replace("[::]:25", "[::]:26");
+    fs::write(folder.path().join("one.yaml"), one).unwrap();
+    fs::write(folder.path().join("both.yaml"), both).unwrap();
     let message = folder.path().join("message");
     fs::write(&message, letter("through")).unwrap();
-    let (mail, log) = (folder.path().join("mail"), folder.path().join("log"));
-    let mut sink = net.within("m", "smtp-sink");
-    sink.current_dir(folder.path()).args(["-u", "nobody", "-D"]).arg(&mail).args(["10.99.0.2:25", "16"]);
     fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-    let _sink = Running::start(&mut sink, &folder.path().join("sink"));
-    let mut gatepost = net.within("g", env!("CARGO_BIN_EXE_gatepost"));
-    gatepost.arg("run").arg("-c").arg(folder.path().join("gatepost.yaml"));
-    let _gatepost = Running::start(&mut gatepost, &log);
-    let heard = until("mail through the gate", SOON, || {
-        let (passed, heard) = curl(&net, "192.0.2.254", &message);
-        passed.then_some(heard)
+    let start = |end: &str, program: &str, arguments: &[&str], output: &str| {
+        let mut command = net.within(end, program);
+        Running::start(command.args(arguments).current_dir(folder.path()), &folder.path().join(output))
+    };
+    let _servers = [("10.99.0.2:25", "mail4"), ("[2001:db8:2::2]:25", "mail6")]
+        .map(|(address, file)| start("m", "smtp-sink", &["-u", "nobody", "-D", file, address, "16"], "sink"));
+    let _gates = ["one", "both"].map(|name| {
+        let file = format!("{name}.yaml");
+        start("g", env!("CARGO_BIN_EXE_gatepost"), &["run", "-c", &file], &format!("{name}.log"))
     });
-    let dumped = until("the message in the server's file", SOON, || {
-        fs::read_to_string(&mail).ok().filter(|dumped| dumped.contains("Subject: "))
-    });
-    assert!(dumped.contains("X-Client-Addr: 192.0.2.1"), "{dumped}\n{heard}");
-    assert!(dumped.contains("X-Helo-Args: client.example.net"), "{dumped}");
+    let arrives = |server: &str, file: &str, from: &str| {
+        let heard = until("mail through the gate", SOON, || {
+            let (passed, heard) = curl(&net, server, &message);
+            passed.then_some(heard)
+        });
+        let dumped = until("the message in the server's file", SOON, || {
+            let dumped = fs::read_to_string(folder.path().join(file));
+            dumped.ok().filter(|dumped| dumped.contains("Subject: "))
+        });
+        assert!(dumped.contains(&format!("X-Client-Addr: {from}")), "{dumped}\n{heard}");
+        assert!(dumped.contains("X-Helo-Args: client.example.net"), "{dumped}");
+    };
+    arrives("192.0.2.254:25", "mail4", "192.0.2.1");
+    // Of the addresses, one of the client's family.
+    arrives("[2001:db8:1::254]:26", "mail6", "ipv6:2001:db8:1::1");
 
-    let (passed, heard) = curl(&net, "[2001:db8:1::254]", &message);
+    let (passed, heard) = curl(&net, "[2001:db8:1::254]:25", &message);
     assert!(!passed && heard.contains("451 4.3.5 "), "{heard}");
-    let log = tail(&log, 40);
+    let log = tail(&folder.path().join("one.log"), 40);
     assert!(log.contains("the client comes by IPv6 and the upstream has no such address"), "{log}");
 }
 
@@ -165,7 +184,7 @@ fn without_the_capability_nothing_goes_through() {
     let text = configuration()
         .replace("POLICIES", &policies.display().to_string())
         .replace("[::]:25", &format!("127.0.0.1:{smtp}"))
-        .replace("10.99.0.2:25", &upstream.to_string());
+        .replace("ADDRESSES", &format!("\"{upstream}\""));
     fs::write(folder.path().join("gatepost.yaml"), text).unwrap();
     let powerless = |program: Program| {
         program
