@@ -14,6 +14,7 @@ mod book;
 mod clock;
 mod dkim;
 mod dmarc;
+mod iprev;
 mod message;
 mod names;
 mod records;

@@ -47,6 +47,23 @@ impl fmt::Display for CheckResult {
     }
 }
 
+/// Whether a name of the client's leads back to its address (RFC 8601 2.7.3 and 3).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Iprev {
+    /// `none`, `pass`, `fail` or `temperror`.
+    pub result: CheckResult,
+    /// With `pass` the names that lead back, at least one; else the names that the address has, which need not be the
+    /// client's. At most ten, in lower case, and whatever the owner of the reverse zone chose to write.
+    pub names: Vec<String>,
+}
+
+impl Iprev {
+    /// The client's name, if it has one that leads back to it.
+    pub fn verified(&self) -> Option<&str> {
+        self.names.first().filter(|_| self.result == CheckResult::Pass).map(String::as_str)
+    }
+}
+
 /// SPF for one identity (RFC 7208).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spf {

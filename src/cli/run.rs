@@ -119,8 +119,20 @@ async fn meet(upstreams: &HashMap<String, Arc<Upstream>>, stop: &CancellationTok
 async fn probe(name: String, upstream: Arc<Upstream>, stop: CancellationToken, first: mpsc::Sender<()>) {
     let mut first = Some(first);
     loop {
-        if let Err(error) = upstream.probe().await {
-            tracing::warn!(event = "upstream_down", upstream = name, %error, "cannot be reached");
+        match upstream.probe().await {
+            Ok(offered) => {
+                if let Some(missing) = upstream.misgiving(&offered) {
+                    tracing::warn!(
+                        event = "identity_not_offered",
+                        upstream = name,
+                        missing,
+                        "clients cannot be made known to it: all mail for it is deferred (451 4.3.5)"
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::warn!(event = "upstream_down", upstream = name, %error, "cannot be reached");
+            }
         }
         drop(first.take());
         let pause = if upstream.extensions().is_some() { PROBE } else { FIRST_PROBE };

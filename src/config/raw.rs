@@ -13,7 +13,7 @@ use super::read::{Choice, Keys, Named, OneOrMore, Placed, Read, Size, choice, pa
 use crate::log;
 use crate::policy::judgement::Mode;
 use crate::policy::sources::{OnError, Setting};
-use crate::upstream::Identity;
+use crate::upstream::{Identity, ProxyVersion};
 
 use super::report::Report;
 use super::tree::{Node, Value};
@@ -179,7 +179,14 @@ pub(super) struct Upstream {
 section!(Upstream { address: required, client_identity: optional, tls: optional, timeouts: optional });
 
 impl Choice for Identity {
-    const WORDS: &'static [(&'static str, Self)] = &[("xclient", Self::XClient), ("none", Self::None)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("xclient", Self::XClient),
+        ("xforward", Self::XForward),
+        ("proxy-v1", Self::Proxy(ProxyVersion::V1)),
+        ("proxy-v2", Self::Proxy(ProxyVersion::V2)),
+        ("transparent", Self::Transparent),
+        ("none", Self::None),
+    ];
 }
 
 /// `tls` of an upstream.

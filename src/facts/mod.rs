@@ -5,14 +5,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::checks::results::{ArcChain, Dmarc, Spf};
+use crate::checks::results::{ArcChain, CheckResult, Dmarc, Iprev, Spf};
 use crate::checks::{Checker, Clock};
 use crate::dns::{Failure, Kind, MailHosts, Resolver, reverse_name};
 use crate::policy::question::{Answer, Lookup, Question, RecordType};
 use crate::smtp::path::ReversePath;
-
-/// RFC 8601 3 and RFC 7208 5.5 advise to look at no more of a client's names.
-const MAX_CLIENT_NAMES: usize = 10;
 
 /// Where facts come from; one for the process.
 #[derive(Clone, Debug)]
@@ -47,7 +44,7 @@ impl World {
     }
 
     /// Who does the checks.
-    pub fn checker(&self) -> &Checker {
+    pub const fn checker(&self) -> &Arc<Checker> {
         &self.checker
     }
 
@@ -62,7 +59,7 @@ impl World {
         match question {
             Question::Dns(kind, name) => Answer::Lookup(self.dns(*kind, name).await),
             Question::MailHosts(domain) => Answer::Lookup(self.mail_hosts(domain).await),
-            Question::Fcrdns => Answer::Lookup(self.fcrdns(subject.client).await),
+            Question::Fcrdns => Answer::Lookup(fcrdns(&self.checker.iprev(subject.client).await)),
             Question::HeloSpf => Answer::Spf(self.helo_spf(subject).await),
             Question::Spf => Answer::Spf(self.spf(subject).await),
             Question::Dkim => Answer::Dkim(Vec::new()),
@@ -95,32 +92,6 @@ impl World {
         }
     }
 
-    /// Whether a name of the client's leads back to it (RFC 8601 3). The values are the names that do; if none does, those
-    /// that the client has.
-    async fn fcrdns(&self, client: IpAddr) -> Lookup {
-        let client = client.to_canonical();
-        let names = match self.resolver.lookup(Kind::Ptr, &reverse_name(client)).await {
-            Ok(answers) => answers.records.to_texts(),
-            Err(Failure::NoData | Failure::NxDomain) => return lookup("none", Vec::new()),
-            Err(Failure::Temporary(_)) => return lookup("error", Vec::new()),
-        };
-        let kind = if client.is_ipv4() { Kind::A } else { Kind::Aaaa };
-        let asks = names.iter().take(MAX_CLIENT_NAMES).map(|name| (kind, name.clone())).collect();
-        let found = self.resolver.lookup_all(asks).await;
-        let leads_back = |name: &&String| {
-            found.iter().any(|((_, asked), found)| {
-                asked == *name && found.as_ref().is_ok_and(|a| a.records.addresses().contains(&client))
-            })
-        };
-        let confirmed: Vec<String> = names.iter().filter(leads_back).cloned().collect();
-        let failed = found.iter().any(|(_, found)| matches!(found, Err(Failure::Temporary(_))));
-        match (confirmed.is_empty(), failed) {
-            (false, _) => lookup("pass", confirmed),
-            (true, true) => lookup("error", names),
-            (true, false) => lookup("fail", names),
-        }
-    }
-
     async fn helo_spf(&self, subject: &Subject) -> Spf {
         match &subject.helo {
             Some(helo) => self.checker.spf_helo(subject.client, helo).await,
@@ -134,6 +105,15 @@ impl World {
             _ => Spf::default(),
         }
     }
+}
+
+/// An iprev check in the words of policies.
+pub fn fcrdns(iprev: &Iprev) -> Lookup {
+    let result = match iprev.result {
+        CheckResult::TempError => "error",
+        result => result.name(),
+    };
+    lookup(result, iprev.names.clone())
 }
 
 const fn lookup(result: &'static str, values: Vec<String>) -> Lookup {
@@ -167,7 +147,6 @@ mod tests {
 
     use super::*;
     use crate::checks;
-    use crate::checks::results::CheckResult;
     use crate::dns::responder::{Data, Fault, Responder, Zone};
 
     async fn world(zone: Zone) -> (Responder, World) {

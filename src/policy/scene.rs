@@ -110,7 +110,7 @@ pub struct ClientScene {
     pub ip: IpAddr,
     /// Its port.
     pub port: u16,
-    /// Its verified name, in lower case; empty when it has none or nobody looked.
+    /// Its name in lower case, where somebody whom we trust verified it; empty otherwise, and then scripts ask for it as a fact.
     pub name: String,
 }
 

@@ -16,7 +16,6 @@ use super::scene::{self, Connection};
 use super::trouble;
 use super::wire::{self, Client, Wire};
 use super::{Id, Listener, Peer};
-use crate::facts::Subject;
 use crate::policy::judgement::Effects;
 use crate::policy::scene::Moment;
 use crate::session::stage::{Reason, Refusal, Source, Stage, Verdict};
@@ -24,6 +23,7 @@ use crate::session::{Action, Finished, Offers, Outcome, Question, Session};
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::Reply;
 use crate::smtp::xclient::XClient;
+use crate::upstream::ClientName;
 use crate::{log, tls, upstream};
 
 /// Everything behind one command: the client itself waits five minutes (RFC 5321 4.5.3.2.3).
@@ -111,10 +111,10 @@ impl<C: Client> Driver<C> {
         );
         session.receive_as(listener.arrival_of(peer));
         Self {
+            judge: Judge::new(Arc::clone(&listener), &connection),
             connection,
             session,
             wire: Some(wire),
-            judge: Judge::new(Arc::clone(&listener), Subject::new(peer.ip)),
             books: Books::new(Arc::clone(&listener)),
             upstream: None,
             message: Message::Absent,
@@ -339,9 +339,16 @@ impl<C: Client> Driver<C> {
         };
         let upstream = match &mut self.upstream {
             Some(upstream) => upstream,
-            absent => absent
-                .insert(self.listener.upstream.session(scene::identity(&self.connection, &self.session))),
+            absent => {
+                let name = match self.listener.upstream.tells_name() {
+                    true => wire::in_company(&mut self.wire, self.judge.reverse().name()).await,
+                    false => ClientName::Unknown,
+                };
+                let client = scene::identity(&self.connection, &self.session, name);
+                absent.insert(self.listener.upstream.session(client))
+            }
         };
+        upstream.name_transaction(&self.connection.transaction);
         self.asked_upstream = Instant::now();
         let asking = timeout_at(self.patience, upstream.rcpt(&transaction.mail, rcpt));
         match wire::in_company(&mut self.wire, asking).await {
@@ -372,6 +379,7 @@ impl<C: Client> Driver<C> {
                 transaction,
                 checked: self.judge.checked(),
                 additions: &additions,
+                client_name: self.judge.client_name(),
             },
         );
         let since = Instant::now();
@@ -451,7 +459,7 @@ impl<C: Client> Driver<C> {
         self.leave_upstream().await;
         let hop = self.connection.peer;
         self.connection.adopt(said);
-        self.judge = Judge::new(Arc::clone(&self.listener), Subject::new(self.connection.peer.ip));
+        self.judge = Judge::new(Arc::clone(&self.listener), &self.connection);
         let (session, client) = (&self.connection.id, self.connection.peer.ip);
         tracing::info!(event = "xclient", session, listener = %self.listener.name, hop = %hop.ip, %client, "another client");
     }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::Listener;
+use super::reverse::Reverse;
+use super::scene::Connection;
 use crate::checks::MessageCheck;
 use crate::checks::results::{CheckResult, Dkim, DmarcPolicy, MessageResults, Spf};
-use crate::facts::Subject;
+use crate::facts::{self, Subject};
 use crate::policy::question::{Answer, Question};
 use crate::policy::scene::{Moment, Scene};
 use crate::policy::{Judgement, Memory, Policies, Step};
@@ -21,6 +23,7 @@ pub(super) struct Judge {
     memory: Memory,
     subject: Subject,
     checked: Checked,
+    reverse: Reverse,
 }
 
 /// Results of checks that were done once and serve policies, the stamp and the log alike.
@@ -34,9 +37,28 @@ pub(super) struct Checked {
 }
 
 impl Judge {
-    pub(super) fn new(listener: Arc<Listener>, subject: Subject) -> Self {
+    /// The judge of a connection's client, whoever that is by now.
+    pub(super) fn new(listener: Arc<Listener>, connection: &Connection) -> Self {
         let policies = listener.policies.load_full();
-        Self { listener, policies, memory: Memory::default(), subject, checked: Checked::default() }
+        let Connection { peer, name, .. } = connection;
+        let subject = Subject::new(peer.ip);
+        let reverse = match peer.named {
+            true if name.is_empty() => Reverse::begin(&listener.facts, peer.ip),
+            true => Reverse::told(name),
+            // The address is the hop's: its name says nothing about the client.
+            false => Reverse::nobody(),
+        };
+        Self { listener, policies, memory: Memory::default(), subject, checked: Checked::default(), reverse }
+    }
+
+    /// The client's name, and whether it can be relied on.
+    pub(super) const fn reverse(&mut self) -> &mut Reverse {
+        &mut self.reverse
+    }
+
+    /// The client's verified name, if it is known by now.
+    pub(super) fn client_name(&self) -> Option<&str> {
+        self.reverse.verified()
     }
 
     pub(super) const fn subject(&self) -> &Subject {
@@ -83,6 +105,8 @@ impl Judge {
         let results = self.listener.facts.conclude(check, &spf).await;
         self.count_dkim(&results.dkim);
         self.checked.message = Some(Arc::new(results));
+        // For `Received`. It was begun with the session, so that it is there by now or given up.
+        self.reverse.found().await;
     }
 
     /// One for each signature, and one for a message that has none.
@@ -101,7 +125,10 @@ impl Judge {
         let moment = scene.moment.clone();
         let mut run = self.policies.begin(scene, &self.memory);
         while let Step::Ask(question) = run.step() {
-            let answer = self.checked.answer(&self.listener, &self.subject, &question).await;
+            let answer = match question {
+                Question::Fcrdns => Answer::Lookup(facts::fcrdns(self.reverse.found().await)),
+                _ => self.checked.answer(&self.listener, &self.subject, &question).await,
+            };
             run.answer(question, answer);
         }
         let judgement = run.finish(&mut self.memory);

@@ -14,6 +14,7 @@ mod journal;
 mod judge;
 mod outgoing;
 mod proxy_header;
+mod reverse;
 mod scene;
 mod trouble;
 mod wire;
@@ -33,7 +34,7 @@ pub use self::id::Id;
 pub use self::journal::{Entry, Journal, Refused, Shadow, Tracing};
 pub use self::wire::Client;
 use crate::checks::MessageCheck;
-use crate::checks::results::{MessageResults, Spf};
+use crate::checks::results::{Iprev, MessageResults, Spf};
 use crate::facts::{Subject, World};
 use crate::message::spool::Spooler;
 use crate::metrics::{CheckMetrics, ListenerMetrics, PolicyMetrics};
@@ -99,6 +100,12 @@ impl Peer {
     pub fn new(address: SocketAddr) -> Self {
         Self { ip: address.ip().to_canonical(), port: address.port(), local: None, named: true }
     }
+
+    /// The same peer, connected to this address of ours.
+    #[must_use]
+    pub fn at(self, local: Option<SocketAddr>) -> Self {
+        Self { local, ..self }
+    }
 }
 
 /// Who answers what policies ask about the world outside, and examines messages.
@@ -107,6 +114,9 @@ impl Peer {
 pub trait Facts: fmt::Debug + Send + Sync {
     /// The answer to `question` about `subject`.
     fn answer<'a>(&'a self, subject: &'a Subject, question: &'a Question) -> BoxFuture<'a, Answer>;
+
+    /// Looks the client's name up, whoever waits for it.
+    fn iprev(&self, client: IpAddr) -> BoxFuture<'static, Iprev>;
 
     /// What the clock says.
     fn now(&self) -> SystemTime;
@@ -123,6 +133,11 @@ pub trait Facts: fmt::Debug + Send + Sync {
 impl Facts for World {
     fn answer<'a>(&'a self, subject: &'a Subject, question: &'a Question) -> BoxFuture<'a, Answer> {
         Box::pin(Self::answer(self, subject, question))
+    }
+
+    fn iprev(&self, client: IpAddr) -> BoxFuture<'static, Iprev> {
+        let checker = Arc::clone(self.checker());
+        Box::pin(async move { checker.iprev(client).await })
     }
 
     fn now(&self) -> SystemTime {

@@ -25,6 +25,8 @@ pub(super) struct Stamps<'a> {
     pub(super) transaction: &'a Transaction,
     pub(super) checked: &'a Checked,
     pub(super) additions: &'a Additions,
+    /// The client's verified name.
+    pub(super) client_name: Option<&'a str>,
 }
 
 /// What policies add to a message.
@@ -63,7 +65,7 @@ impl Stamps<'_> {
         stamp::Received {
             helo: Some(&self.hello.greeting.text),
             client_ip: self.connection.peer.ip,
-            client_name: Some(self.connection.name.as_str()).filter(|name| !name.is_empty()),
+            client_name: self.client_name,
             by: &self.listener.terms.hostname,
             protocol,
             id: &self.connection.transaction,

@@ -15,6 +15,7 @@ use crate::session::{Hello, Question, Session, Transaction};
 use crate::smtp::command::MailCommand;
 use crate::smtp::params::Body;
 use crate::smtp::path::ForwardPath;
+use crate::upstream::ClientName;
 use crate::{tls, upstream};
 
 /// The scene of the session's open question; `None` when none is open. `message` is what has arrived at [`Question::Message`].
@@ -148,13 +149,15 @@ pub(super) fn origin<'a>(connection: &'a Connection, listener: &'a Listener, jud
 
 /// Whom the upstream is told it talks to. A client that nobody named has no address there: the load balancer's own, which the
 /// connection has, may mean something to the upstream.
-pub(super) fn identity(connection: &Connection, session: &Session) -> upstream::Client {
+pub(super) fn identity(connection: &Connection, session: &Session, name: ClientName) -> upstream::Client {
     let hello = session.hello();
     upstream::Client {
         ip: if connection.peer.named { connection.peer.ip } else { Ipv4Addr::UNSPECIFIED.into() },
         port: connection.peer.port,
-        name: (!connection.name.is_empty()).then(|| connection.name.clone()),
+        local: connection.peer.local,
+        name,
         helo: hello.map(|hello| hello.greeting.text.clone()).unwrap_or_default(),
         esmtp: hello.is_some_and(|hello| hello.extended),
+        login: Some(connection.login.clone()).filter(|login| !login.is_empty()),
     }
 }

@@ -116,7 +116,7 @@ async fn accept(entrance: Entrance, sessions: TaskTracker, end: End) {
 }
 
 fn admit(entrance: &Entrance, sessions: &TaskTracker, end: &End, stream: TcpStream, address: SocketAddr) {
-    let peer = Peer { local: stream.local_addr().ok(), ..Peer::new(address) };
+    let peer = Peer::new(address).at(stream.local_addr().ok());
     let listener = Arc::clone(&entrance.listener);
     let hop = listener.expects_header(peer);
     let admitted = if hop { entrance.admission.admit_hop() } else { entrance.admission.admit(peer.ip) };

@@ -31,6 +31,8 @@ pub struct Extensions {
     pub help: bool,
     /// The attributes that XCLIENT takes, in upper case: Postfix' way to hear who the client is.
     pub xclient: Vec<String>,
+    /// The attributes that XFORWARD takes, in upper case: Postfix' way to record who the client is.
+    pub xforward: Vec<String>,
     /// The keywords of all other extensions, in upper case; at most 64.
     pub unknown: Vec<String>,
 }
@@ -61,6 +63,7 @@ impl Extensions {
             "DSN" => self.dsn = true,
             "HELP" => self.help = true,
             "XCLIENT" => self.xclient = words.map(str::to_ascii_uppercase).collect(),
+            "XFORWARD" => self.xforward = words.map(str::to_ascii_uppercase).collect(),
             _ if self.unknown.len() < MAX_UNKNOWN => self.unknown.push(keyword),
             _ => {}
         }

@@ -22,6 +22,8 @@ use crate::upstream::Timeouts;
 #[derive(Clone, Debug)]
 pub(super) struct Setup {
     pub(super) client: SocketAddr,
+    /// The address of ours that it connected to.
+    pub(super) local: SocketAddr,
     pub(super) hostname: Option<String>,
     pub(super) domains: Option<Vec<String>>,
     pub(super) trusted: Option<Vec<IpNet>>,
@@ -48,6 +50,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             client: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), DEFAULT_PORT),
+            local: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 25)), DEFAULT_LOCAL_PORT),
             hostname: None,
             domains: None,
             trusted: None,
@@ -69,6 +72,7 @@ impl Default for Setup {
 }
 
 const DEFAULT_PORT: u16 = 40112;
+const DEFAULT_LOCAL_PORT: u16 = 25;
 /// 2026-01-02T03:04:05Z: any fixed time makes the stamps of a run the same every day.
 const DEFAULT_CLOCK: Timestamp = Timestamp::constant(1_767_323_045, 0);
 
@@ -146,8 +150,9 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 19] = [
+pub(super) const DIRECTIVES: [&str; 20] = [
     "client",
+    "local",
     "hostname",
     "domains",
     "trusted",
@@ -178,6 +183,7 @@ impl Setup {
     ) -> Result<bool, Mistake> {
         match name.text {
             "client" => self.client = words.expect("an address")?.address(DEFAULT_PORT)?,
+            "local" => self.local = words.expect("an address")?.address(DEFAULT_LOCAL_PORT)?,
             "hostname" => self.hostname = Some(words.expect("a host name")?.text.to_owned()),
             "domains" => self.domains = Some(texts(&words.list())),
             "trusted" => self.trusted = Some(networks(&words.list())?),
@@ -392,7 +398,8 @@ mod tests {
             "upstream SEND 250 ok",
             "upstream MAIL",
             "upstream MAIL explode",
-            "upstream identity xforward",
+            "upstream identity ident",
+            "upstream proxy maybe",
             "split 0",
             "split",
         ] {

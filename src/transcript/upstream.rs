@@ -2,8 +2,8 @@
 
 use super::setup::TlsOffer;
 use super::words::{Mistake, Words};
-use crate::upstream::Identity;
 use crate::upstream::simulated::{Act, Answer, Cue, Rule, Script};
+use crate::upstream::{Identity, ProxyVersion};
 
 /// The server behind Gatepost.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub(super) struct UpstreamSetup {
     pub(super) tls: TlsOffer,
     /// How it learns who the client is.
     pub(super) identity: Identity,
+    /// Whether it expects a PROXY header; if not said, where it is to get one.
+    pub(super) proxy: Option<bool>,
     /// What it does instead of accepting.
     pub(super) rules: Vec<Rule>,
 }
@@ -24,14 +26,27 @@ impl Default for UpstreamSetup {
             offers: offers.map(str::to_owned).to_vec(),
             tls: TlsOffer::Off,
             identity: Identity::None,
+            proxy: None,
             rules: Vec::new(),
         }
     }
 }
 
-const IDENTITIES: [(&str, Identity); 2] = [("xclient", Identity::XClient), ("none", Identity::None)];
+const IDENTITIES: [(&str, Identity); 6] = [
+    ("xclient", Identity::XClient),
+    ("xforward", Identity::XForward),
+    ("proxy-v1", Identity::Proxy(ProxyVersion::V1)),
+    ("proxy-v2", Identity::Proxy(ProxyVersion::V2)),
+    ("transparent", Identity::Transparent),
+    ("none", Identity::None),
+];
 
 impl UpstreamSetup {
+    /// Whether a PROXY header comes first.
+    pub(super) fn takes_proxy_header(&self) -> bool {
+        self.proxy.unwrap_or(matches!(self.identity, Identity::Proxy(_)))
+    }
+
     /// Reads what stands behind `upstream`.
     pub(super) fn read(&mut self, words: &mut Words<'_>) -> Result<(), Mistake> {
         let first = words.peek().split([' ', '\t']).next().unwrap_or_default();
@@ -47,6 +62,11 @@ impl UpstreamSetup {
             "identity" => {
                 words.next();
                 self.identity = words.expect("an identity")?.choose("identity", &IDENTITIES)?;
+            }
+            "proxy" => {
+                words.next();
+                self.proxy =
+                    Some(words.expect("on or off")?.choose("word", &[("on", true), ("off", false)])?);
             }
             _ => self.rules.push(rule(words)?),
         }

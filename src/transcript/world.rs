@@ -1,6 +1,7 @@
 //! The simulated world of one dialogue: everything that a session has around it, except a network.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -14,7 +15,7 @@ use super::books::Books;
 use super::bridge::RealTime;
 use super::setup::{Limit, Setup, TlsOffer};
 use super::upstream::direct;
-use crate::checks::results::{MessageResults, Spf};
+use crate::checks::results::{Iprev, MessageResults, Spf};
 use crate::checks::{Checker, Clock, MessageCheck};
 use crate::dns::Resolver;
 use crate::dns::responder::{Responder, Zone};
@@ -108,7 +109,7 @@ impl World {
         };
         Ok(Self {
             listener: Arc::new(listener),
-            peer: Peer::new(setup.client),
+            peer: Peer::new(setup.client).at(Some(setup.local)),
             upstream: simulated,
             responder,
             books,
@@ -224,6 +225,11 @@ impl Facts for BridgedFacts {
         }))
     }
 
+    fn iprev(&self, client: IpAddr) -> BoxFuture<'static, Iprev> {
+        let checker = Arc::clone(self.world.checker());
+        Box::pin(self.real.wait_for(async move { checker.iprev(client).await }))
+    }
+
     fn now(&self) -> SystemTime {
         self.clock.now()
     }
@@ -247,7 +253,8 @@ async fn mail_server(
     hostname: &str,
     metrics: &Arc<Metrics>,
 ) -> Result<(Arc<simulated::Upstream>, Arc<Upstream>), WorldError> {
-    let script = Script { extensions: setup.upstream.offers.clone(), ..Script::default() };
+    let proxy = setup.upstream.takes_proxy_header();
+    let script = Script { extensions: setup.upstream.offers.clone(), proxy, ..Script::default() };
     let simulated = Arc::new(simulated::Upstream::new(script));
     let target =
         Target { name: NAME.to_owned(), hostname: hostname.to_owned(), kind: Kind::Smtp(remote(setup)?) };

@@ -19,6 +19,7 @@ pub(super) enum Exchange {
     Ehlo,
     StartTls,
     XClient,
+    XForward,
     Mail,
     Rcpt,
     Data,
@@ -36,6 +37,7 @@ impl Exchange {
             Self::Ehlo => "ehlo",
             Self::StartTls => "starttls",
             Self::XClient => "xclient",
+            Self::XForward => "xforward",
             Self::Mail => "mail",
             Self::Rcpt => "rcpt",
             Self::Data => "data",
@@ -85,11 +87,10 @@ impl Connection {
 
     /// Reads the banner, greets as `hostname`, and does what `tls` asks for, with the upstream called `host`.
     ///
-    /// Until a client is introduced, a 5yz is about Gatepost and no client's fault: it becomes a fault of the kind
-    /// [`FaultKind::Greeting`].
+    /// Whom a refusal is about, Gatepost or a client, is for the caller to say.
     pub(super) async fn greet(mut self, hostname: &str, tls: &TlsMode, host: &str) -> Result<Self, Failure> {
-        self.banner().await.map_err(about_us)?;
-        self.ehlo(hostname).await.map_err(about_us)?;
+        self.banner().await?;
+        self.ehlo(hostname).await?;
         let (tls, required) = match tls {
             TlsMode::Off | TlsMode::Implicit(_) => return Ok(self),
             TlsMode::Opportunistic(tls) => (tls, false),
@@ -99,7 +100,7 @@ impl Connection {
             return Ok(self);
         }
         let mut secured = self.into_tls(tls, host).await?;
-        secured.ehlo(hostname).await.map_err(about_us)?;
+        secured.ehlo(hostname).await?;
         Ok(secured)
     }
 
@@ -183,12 +184,3 @@ impl Connection {
 
 /// How long a goodbye may take.
 const QUIT: std::time::Duration = std::time::Duration::from_secs(5);
-
-fn about_us(failure: Failure) -> Failure {
-    match failure {
-        Failure::Refused(reply) if reply.code().class() == Class::Permanent => {
-            Fault::new(FaultKind::Greeting, one_line(&reply)).into()
-        }
-        other => other,
-    }
-}

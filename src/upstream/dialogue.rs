@@ -29,6 +29,10 @@ pub(super) struct Dialogue {
     client: Client,
     connection: Option<Connection>,
     transaction: Option<Transaction>,
+    /// What our log calls the transaction at hand.
+    id: String,
+    /// Whether nothing was said on the connection since a RSET that was answered well.
+    clean: bool,
 }
 
 /// What was said upstream since MAIL, to be said again after a reconnect.
@@ -46,7 +50,11 @@ struct Transaction {
 impl Dialogue {
     /// A dialogue on behalf of `client`; the server hears nothing yet.
     pub(super) const fn new(server: Arc<MailServer>, client: Client) -> Self {
-        Self { server, client, connection: None, transaction: None }
+        Self { server, client, connection: None, transaction: None, id: String::new(), clean: false }
+    }
+
+    pub(super) fn name_transaction(&mut self, id: &str) {
+        id.clone_into(&mut self.id);
     }
 
     pub(super) async fn rcpt(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Reply, Failure> {
@@ -82,6 +90,7 @@ impl Dialogue {
                 Some(connection) => between_transactions(connection).await,
                 None => None,
             };
+            self.clean = self.connection.is_some();
         }
     }
 
@@ -101,7 +110,10 @@ impl Dialogue {
         let Some(connection) = self.connection else { return };
         if !self.server.shares_connections() {
             connection.quit().await;
-        } else if let Some(idle) = between_transactions(connection).await {
+            return;
+        }
+        let idle = if self.clean { Some(connection) } else { between_transactions(connection).await };
+        if let Some(idle) = idle {
             self.server.give_back(idle);
         }
     }
@@ -131,15 +143,16 @@ impl Dialogue {
 
     /// Says MAIL on the connection there is, or on an idle one, or else on a fresh one.
     async fn mail(&mut self, mail: &MailCommand) -> Result<(), Failure> {
+        self.clean = false;
         let used = self.connection.take().or_else(|| self.server.reuse());
         if let Some(mut used) = used {
-            match say_mail(&mut used, mail).await {
+            match self.begin_on(&mut used, mail).await {
                 Ok(reply) => return self.mail_answered(used, reply),
                 Err(failure) => tracing::debug!(%failure, "reused upstream connection given up"),
             }
         }
         let mut fresh = self.server.connect(Some(&self.client)).await?;
-        match say_mail(&mut fresh, mail).await {
+        match self.begin_on(&mut fresh, mail).await {
             Ok(reply) => self.mail_answered(fresh, reply),
             Err(failure) if is_lost(&failure) => {
                 self.connection = Some(self.reconnect().await?);
@@ -147,6 +160,12 @@ impl Dialogue {
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Says MAIL, and before it who the client is where each transaction is told.
+    async fn begin_on(&mut self, connection: &mut Connection, mail: &MailCommand) -> Result<Reply, Failure> {
+        self.server.announce(connection, &self.client, &self.id).await?;
+        say_mail(connection, mail).await
     }
 
     fn mail_answered(&mut self, connection: Connection, reply: Reply) -> Result<(), Failure> {
@@ -181,6 +200,7 @@ impl Dialogue {
             return Err(gone().into());
         }
         let mut fresh = self.server.connect(Some(&self.client)).await?;
+        self.server.announce(&mut fresh, &self.client, &self.id).await?;
         transaction.replay(&mut fresh).await?;
         Ok(fresh)
     }

@@ -1,12 +1,14 @@
 //! The guarded mail server: how to reach it, what it is known to offer, and its idle connections.
 
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::connection::Connection;
-use super::dial::Dial;
+use super::dial::{Dial, Stream};
 use super::fault::{Failure, Fault, FaultKind};
 use super::identity::{self, Client};
 use super::pool::Pool;
@@ -66,9 +68,32 @@ impl MailServer {
         self.pool.keep(connection);
     }
 
-    /// Whether a connection can serve another session once this one is done: not when it was told who the client is.
-    pub(super) fn shares_connections(&self) -> bool {
-        self.remote.identity == Identity::None
+    /// Whether a connection can serve another session once this one is done.
+    pub(super) const fn shares_connections(&self) -> bool {
+        self.remote.identity.shares_connections()
+    }
+
+    /// Whether it is told the client's name.
+    pub(super) const fn tells_name(&self) -> bool {
+        self.remote.identity.tells_name()
+    }
+
+    /// What `offered` lacks for the identities that it is to be told.
+    pub(super) fn misgiving(&self, offered: &Extensions) -> Option<&'static str> {
+        identity::missing(self.remote.identity, offered)
+    }
+
+    /// Says on whose behalf the next transaction is, where each is told.
+    pub(super) async fn announce(
+        &self,
+        connection: &mut Connection,
+        client: &Client,
+        id: &str,
+    ) -> Result<(), Failure> {
+        match self.remote.identity {
+            Identity::XForward => identity::announce(connection, client, id).await,
+            _ => Ok(()),
+        }
     }
 
     /// A fresh connection, at the point where MAIL is next: the first address that gets that far.
@@ -100,25 +125,48 @@ impl MailServer {
     async fn connect_to(&self, address: &str, client: Option<&Client>) -> Result<Connection, Failure> {
         let Remote { identity, tls, timeouts, .. } = &self.remote;
         let host = host(address);
-        let dialled = timeout(timeouts.connect, self.dial.dial(address)).await;
-        let stream = dialled
-            .map_err(|_| {
-                Fault::new(
-                    FaultKind::Timeout,
-                    format!("{address}: no connection within {:?}", timeouts.connect),
-                )
-            })?
-            .map_err(|e| Fault::new(FaultKind::Connect, format!("{address}: {e}")))?;
-        let mut wire = Wire::new(stream);
+        let mut wire = Wire::new(self.dial(address, client).await?);
         if let TlsMode::Implicit(tls) = tls {
             wire = wire.into_tls(tls, host, &self.metrics).await?;
         }
         let connection = Connection::new(wire, *timeouts, self.metrics.clone());
-        let mut connection = connection.greet(&self.hostname, tls, host).await?;
-        if let (Identity::XClient, Some(client)) = (identity, client) {
-            identity::introduce(&mut connection, client, &self.hostname).await?;
+        let name = identity::first_greeting(*identity, client, &self.hostname);
+        let greeted = connection.greet(name, tls, host).await;
+        let mut connection = greeted.map_err(|failure| identity::before_mail(*identity, client, failure))?;
+        if let Some(client) = client {
+            identity::demand(*identity, &connection.extensions())?;
+            if *identity == Identity::XClient {
+                identity::introduce(&mut connection, client, &self.hostname).await?;
+            }
         }
         Ok(connection)
+    }
+
+    /// A stream to `address`, which already says whom it is for where that is said before the dialogue.
+    async fn dial(&self, address: &str, client: Option<&Client>) -> Result<Box<dyn Stream>, Fault> {
+        let Remote { identity, timeouts, .. } = &self.remote;
+        let dialling = match (identity, client) {
+            (Identity::Transparent, Some(client)) => self.dial.dial_from(client.ip.to_canonical(), address),
+            _ => self.dial.dial(address),
+        };
+        let dialled = timeout(timeouts.connect, dialling).await.map_err(|_| {
+            Fault::new(FaultKind::Timeout, format!("{address}: no connection within {:?}", timeouts.connect))
+        })?;
+        let mut stream = dialled.map_err(|e| {
+            let impossible = e.kind() == ErrorKind::Unsupported;
+            let kind = if impossible { FaultKind::Identity } else { FaultKind::Connect };
+            Fault::new(kind, format!("{address}: {e}"))
+        })?;
+        if let Identity::Proxy(version) = identity {
+            let header = identity::proxy_header(*version, client);
+            // No upstream may be slow to take so little: a fresh connection has room for it.
+            let written = timeout(timeouts.reply, stream.write_all(&header)).await;
+            written
+                .map_err(io::Error::from)
+                .flatten()
+                .map_err(|e| Fault::new(FaultKind::Lost, format!("{address}: PROXY header: {e}")))?;
+        }
+        Ok(stream)
     }
 }
 

@@ -4,8 +4,8 @@
 //! recipient (late connect); then the way of a message is
 //!
 //! ```text
-//! dial -> banner -> EHLO [-> STARTTLS -> EHLO] [-> XCLIENT -> EHLO] -> MAIL -> RCPT.. -> DATA -> body -> dot -> 2yz
-//!         mail_server, connection               identity              dialogue          delivery        Receipt
+//! dial [-> PROXY] -> banner -> EHLO [-> STARTTLS -> EHLO] [-> XCLIENT -> EHLO] [-> XFORWARD] -> MAIL -> RCPT.. -> DATA -> body -> dot -> 2yz
+//!         mail_server, connection, identity                                            dialogue          delivery        Receipt
 //! ```
 //!
 //! What holds throughout:
@@ -42,11 +42,11 @@ mod wire;
 
 use std::sync::Arc;
 
-pub use self::dial::{BoxFuture, Dial, Stream, TcpDial};
+pub use self::dial::{BoxFuture, Dial, Stream, TcpDial, may_be_transparent};
 pub use self::dialogue::ADDED_FIELDS_ROOM;
 use self::dialogue::Dialogue;
 pub use self::fault::{Failure, Fault, FaultKind};
-pub use self::identity::Client;
+pub use self::identity::{Client, ClientName, ProxyVersion};
 use self::mail_server::MailServer;
 use self::maildir::{Delivery, Maildir};
 pub use self::target::{Identity, Kind, Remote, Target, Timeouts, TlsMode};
@@ -91,7 +91,7 @@ impl Upstream {
     /// start, and whenever somebody asks whether the upstream is there.
     ///
     /// # Errors
-    /// Why it cannot be used. XCLIENT that is configured and not offered shows in the extensions, not as an error.
+    /// Why it cannot be used. An identity that is configured and not offered is [`misgiving`](Self::misgiving), not an error.
     pub async fn probe(&self) -> Result<Arc<Extensions>, Failure> {
         match &self.0 {
             Place::Server(server) => server.probe().await,
@@ -102,6 +102,20 @@ impl Upstream {
                 Ok(maildir::extensions())
             }
         }
+    }
+
+    /// Why mail will not go there although it answers: what a [`probe`](Self::probe) was offered does not hand the clients'
+    /// identities over.
+    pub fn misgiving(&self, offered: &Extensions) -> Option<&'static str> {
+        match &self.0 {
+            Place::Server(server) => server.misgiving(offered),
+            Place::Maildir(..) => None,
+        }
+    }
+
+    /// Whether [`session`](Self::session) has a use for the client's name, so that waiting for it is worth while.
+    pub fn tells_name(&self) -> bool {
+        matches!(&self.0, Place::Server(server) if server.tells_name())
     }
 
     /// The upstream's half of a session with `client`.
@@ -130,6 +144,14 @@ enum Half {
 }
 
 impl Session {
+    /// Says what our log calls the transaction at hand, before its first recipient: an upstream that is told so knows it by
+    /// the same word.
+    pub fn name_transaction(&mut self, id: &str) {
+        if let Half::Server(dialogue) = &mut self.0 {
+            dialogue.name_transaction(id);
+        }
+    }
+
     /// Asks the upstream to take `rcpt` in the transaction of `mail`, and gives its answer, whatever class it is of.
     ///
     /// The first recipient opens the transaction: connection, identity, MAIL. A refusal of MAIL is the answer to every

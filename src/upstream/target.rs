@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::identity::ProxyVersion;
 use crate::tls::ClientTls;
 
 /// One upstream, ready for use: everything parsed, every file of TLS read.
@@ -47,6 +48,26 @@ pub enum Identity {
     /// By Postfix's XCLIENT command. An upstream that does not offer it gets no mail (`451 4.3.5`): it would take
     /// every client for Gatepost's own host, which it usually trusts.
     XClient,
+    /// By Postfix's XFORWARD command, before each transaction: for its log and filters. It goes on to judge Gatepost.
+    XForward,
+    /// By a PROXY header before everything else.
+    Proxy(ProxyVersion),
+    /// By the source address of the connection, which is the client's. Linux, with the right to do so; the upstream's
+    /// answers must find their way back to this host.
+    Transparent,
+}
+
+impl Identity {
+    /// Whether a connection can serve another session once its own is done. Not one that was opened on behalf of a
+    /// client.
+    pub(super) const fn shares_connections(self) -> bool {
+        matches!(self, Self::None | Self::XForward)
+    }
+
+    /// Whether the client's name is told.
+    pub const fn tells_name(self) -> bool {
+        matches!(self, Self::XClient | Self::XForward)
+    }
 }
 
 /// Whether TLS is spoken to an upstream. A handshake that was begun and failed is a fault in every mode: there is no

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::tls::{ClientTls, Verify};
-use crate::upstream::{Identity, Kind, Remote, Target, Timeouts, TlsMode as TlsTowards};
+use crate::upstream::{Identity, Kind, Remote, Target, Timeouts, TlsMode as TlsTowards, may_be_transparent};
 
 use super::super::raw::{self, TlsMode};
 use super::super::read::{Named, Placed};
@@ -73,10 +73,23 @@ fn kind(raw: &raw::Upstream, report: &mut Report) -> Option<Kind> {
     let timeouts = raw.timeouts.as_ref().map_or_else(Timeouts::default, |raw| timeouts(&raw.value, report));
     Some(Kind::Smtp(Remote {
         addresses: checked.into_iter().collect::<Option<_>>()?,
-        identity: raw.client_identity.as_ref().map_or(Identity::XClient, |identity| identity.value),
+        identity: identity(raw.client_identity.as_ref(), report),
         tls: tls?,
         timeouts,
     }))
+}
+
+/// XCLIENT unless something else is asked for: what fails closed is the better default.
+fn identity(raw: Option<&Placed<Identity>>, report: &mut Report) -> Identity {
+    let Some(identity) = raw else { return Identity::XClient };
+    if identity.value == Identity::Transparent
+        && let Err(error) = may_be_transparent()
+    {
+        let help = "in the systemd unit: `AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_RAW`; without it all mail \
+                    for this upstream is deferred";
+        report.warning(identity.place, error.to_string(), help);
+    }
+    identity.value
 }
 
 fn maildir(

@@ -3,9 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rhai::{Engine, ImmutableString};
+use rhai::{Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
+use super::super::memory::Known;
+use super::super::question::Question;
 use super::super::scene::SessionScene;
+use super::super::turn::Turn;
 use super::functions::network_of;
 
 /// `session`.
@@ -49,13 +52,27 @@ fn register_session(engine: &mut Engine) {
         .register_get("transactions", |s: &mut Session| count(s.0.transactions));
 }
 
+/// The verified name, which is the first that `fcrdns` finds; empty without one.
+fn client_name(
+    call: &NativeCallContext<'_>,
+    session: &SessionScene,
+) -> Result<ImmutableString, Box<EvalAltResult>> {
+    if !session.client.name.is_empty() {
+        return Ok(text(&session.client.name));
+    }
+    let known = Turn::of(call)?.fact(call, Question::Fcrdns)?;
+    let Known::Lookup(found) = known else { return Ok(ImmutableString::new()) };
+    let verified = found.values.first().filter(|_| found.result == "pass");
+    Ok(verified.map(|name| text(name)).unwrap_or_default())
+}
+
 fn register_client(engine: &mut Engine) {
     engine
         .register_type_with_name::<Client>("Client")
         .register_get("ip", |c: &mut Client| ImmutableString::from(c.0.client.ip.to_string()))
         .register_get("port", |c: &mut Client| i64::from(c.0.client.port))
         .register_get("network", |c: &mut Client| ImmutableString::from(usual_network(c.0.client.ip)))
-        .register_get("name", |c: &mut Client| text(&c.0.client.name));
+        .register_get("name", |call: NativeCallContext<'_>, c: &mut Client| client_name(&call, &c.0));
 }
 
 fn register_auth(engine: &mut Engine) {

@@ -15,7 +15,7 @@ fn ehlo(lines: &str) -> Reply {
 fn reads_what_postfix_offers() {
     let reply = ehlo(
         "mx.example.org\nPIPELINING\nSIZE 10240000\nVRFY\nETRN\nSTARTTLS\nXCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\n\
-         ENHANCEDSTATUSCODES\n8BITMIME\nDSN\nSMTPUTF8\nCHUNKING",
+         xforward NAME ADDR PROTO HELO SOURCE PORT IDENT\nENHANCEDSTATUSCODES\n8BITMIME\nDSN\nSMTPUTF8\nCHUNKING",
     );
     let expected = Extensions {
         size: Some(Some(10_240_000)),
@@ -30,6 +30,7 @@ fn reads_what_postfix_offers() {
         xclient: ["NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT"]
             .map(String::from)
             .into(),
+        xforward: ["NAME", "ADDR", "PROTO", "HELO", "SOURCE", "PORT", "IDENT"].map(String::from).into(),
         unknown: ["VRFY", "ETRN"].map(String::from).into(),
     };
     assert_eq!(Extensions::from_ehlo(&reply), expected);

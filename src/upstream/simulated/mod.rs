@@ -8,6 +8,7 @@ mod script;
 mod serve;
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,6 +59,8 @@ pub struct Message {
     pub helo: String,
     /// The attributes of XCLIENT and their values, as they were sent.
     pub xclient: Vec<(String, String)>,
+    /// The attributes of XFORWARD and their values, as they were sent since the last transaction.
+    pub xforward: Vec<(String, String)>,
     /// Whether it came under TLS.
     pub tls: bool,
     /// The argument of MAIL behind `FROM:`, parameters included.
@@ -76,7 +79,8 @@ impl Upstream {
     }
 
     /// What was said, on all connections, in order: `G: ` before what came from Gatepost, `U: ` before what the
-    /// upstream said. A message is left out but for its final dot; `U: (close)`, `(reset)` and `(stall)` stand for what
+    /// upstream said. A message is left out but for its final dot; a PROXY header is shown as a line, `(from ADDRESS)` before it a
+    /// source that is not ours; `U: (close)`, `(reset)` and `(stall)` stand for what
     /// is not said.
     pub fn transcript(&self) -> Vec<String> {
         self.stage.record().transcript.clone()
@@ -127,6 +131,15 @@ impl Dial for Upstream {
             connections.spawn(far.serve(banner));
             Ok(Box::new(Near { stream: near, broken }) as Box<dyn Stream>)
         })
+    }
+
+    fn dial_from<'a>(
+        &'a self,
+        source: IpAddr,
+        address: &'a str,
+    ) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
+        self.stage.record().line('G', format!("(from {source})").as_bytes());
+        self.dial(address)
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Cue {
     StartTls,
     /// XCLIENT.
     XClient,
+    /// XFORWARD.
+    XForward,
     /// MAIL.
     Mail,
     /// RCPT.
@@ -38,11 +40,12 @@ pub enum Cue {
 
 impl Cue {
     /// Every cue.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Connect,
         Self::Ehlo,
         Self::StartTls,
         Self::XClient,
+        Self::XForward,
         Self::Mail,
         Self::Rcpt,
         Self::Data,
@@ -61,6 +64,7 @@ impl Cue {
             Self::Ehlo => "EHLO",
             Self::StartTls => "STARTTLS",
             Self::XClient => "XCLIENT",
+            Self::XForward => "XFORWARD",
             Self::Mail => "MAIL",
             Self::Rcpt => "RCPT",
             Self::Data => "DATA",
@@ -194,6 +198,8 @@ pub struct Script {
     pub extensions: Vec<String>,
     /// With it, STARTTLS works.
     pub tls: Option<Arc<ServerTls>>,
+    /// Whether every connection begins with a PROXY header, of either version.
+    pub proxy: bool,
 }
 
 /// `PIPELINING`, `SIZE`, `8BITMIME`, `ENHANCEDSTATUSCODES` and `XCLIENT`.
@@ -206,7 +212,7 @@ impl Default for Script {
             "ENHANCEDSTATUSCODES",
             "XCLIENT NAME ADDR PORT PROTO HELO",
         ];
-        Self { rules: Vec::new(), extensions: offered.map(str::to_owned).to_vec(), tls: None }
+        Self { rules: Vec::new(), extensions: offered.map(str::to_owned).to_vec(), tls: None, proxy: false }
     }
 }
 

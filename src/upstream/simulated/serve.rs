@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Act, Answer, Cue, Message, Stage};
 use crate::upstream::dial::Stream;
+use crate::upstream::identity;
 
 /// What is read at once, at least.
 const READ: usize = 16 * 1024;
@@ -52,6 +53,9 @@ impl Peer {
     }
 
     async fn dialogue(&mut self, banner: Answer) -> io::Result<()> {
+        if self.stage.script().proxy {
+            self.proxy_header().await?;
+        }
         self.perform(&banner).await?;
         loop {
             let line = self.line().await?;
@@ -80,12 +84,13 @@ impl Peer {
             (Cue::StartTls, _) => "220 2.0.0 Ready to start TLS",
             (Cue::XClient, Phase::Envelope) => "503 5.5.1 Transaction in progress",
             (Cue::XClient, _) => "220 upstream.example ESMTP",
+            (Cue::XForward, Phase::Ready) => "250 2.0.0 Ok",
             (Cue::Mail, Phase::Ready) => "250 2.1.0 Ok",
             (Cue::Rcpt, Phase::Envelope) => "250 2.1.5 Ok",
             (Cue::Data, Phase::Envelope) if !self.known.rcpts.is_empty() => {
                 "354 End data with <CR><LF>.<CR><LF>"
             }
-            (Cue::Mail | Cue::Rcpt | Cue::Data, _) => "503 5.5.1 Bad sequence of commands",
+            (Cue::Mail | Cue::Rcpt | Cue::Data | Cue::XForward, _) => "503 5.5.1 Bad sequence of commands",
             (Cue::Dot, _) => {
                 let number = self.stage.record().messages.len().saturating_add(1);
                 return Answer::reply(&format!("250 2.0.0 Ok: queued as SIM{number}"));
@@ -107,10 +112,10 @@ impl Peer {
             }
             Cue::StartTls => self.start_tls().await?,
             Cue::XClient => {
-                let pairs = argument.split(' ').filter_map(|pair| pair.split_once('='));
-                self.known.xclient.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+                self.known.xclient.extend(pairs(argument));
                 self.phase = Phase::Greeted;
             }
+            Cue::XForward => self.known.xforward.extend(pairs(argument)),
             Cue::Mail => {
                 argument.clone_into(&mut self.known.mail);
                 self.phase = Phase::Envelope;
@@ -127,6 +132,31 @@ impl Peer {
         self.phase = Phase::Ready;
         self.known.mail.clear();
         self.known.rcpts.clear();
+        self.known.xforward.clear();
+    }
+
+    /// Reads the header that comes before everything else, and writes it down as a line (`PROXY2` for version 2).
+    async fn proxy_header(&mut self) -> io::Result<()> {
+        let length = |header: &[u8]| match header.strip_prefix(&identity::PROXY_SIGNATURE)? {
+            [_, _, high, low, ..] => Some(16 + usize::from(u16::from_be_bytes([*high, *low]))),
+            _ => None,
+        };
+        loop {
+            if self.inbox.starts_with(b"P") {
+                let line = self.line().await?;
+                self.stage.record().line('G', &line);
+                return Ok(());
+            }
+            if let Some(length) = length(&self.inbox).filter(|length| *length <= self.inbox.len()) {
+                let words = identity::read_proxy_v2(&self.inbox.split_to(length));
+                let words = words.ok_or(io::ErrorKind::InvalidData)?;
+                self.stage.record().line('G', format!("PROXY2 {words}").as_bytes());
+                return Ok(());
+            }
+            if self.stream.read_buf(&mut self.inbox).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
     }
 
     async fn start_tls(&mut self) -> io::Result<()> {
@@ -231,6 +261,14 @@ impl Peer {
             }
         }
     }
+}
+
+/// The attributes of XCLIENT or XFORWARD.
+fn pairs(argument: &str) -> impl Iterator<Item = (String, String)> {
+    argument
+        .split(' ')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 
 /// The cue in a command line, and its argument.

@@ -108,3 +108,23 @@ async fn idle_connections_are_few_and_young() {
     }
     assert_eq!(world.server.dialled(), 41 + 8, "32 were kept");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ends_with_a_reset_says_it_once() {
+    let world = World::plain(Script::default());
+    let mut session = world.session();
+    session.rcpt(&mail("s"), &rcpt("r1")).await.unwrap();
+    session.reset().await;
+    session.keep_alive().await;
+    session.quit().await;
+    assert_eq!(
+        world.commands(),
+        "EHLO gate.example.org\nMAIL FROM:<s@example.org>\nRCPT TO:<r1@example.org>\nRSET\nNOOP"
+    );
+    assert!(world.send().await.starts_with("250 "));
+    assert_eq!(
+        (world.server.dialled(), resets(&world)),
+        (1, 2),
+        "the second is for the message of the other session"
+    );
+}

@@ -3,6 +3,7 @@
 mod connections;
 mod dialogue;
 mod faults;
+mod identities;
 mod introduction;
 
 use std::sync::Arc;
@@ -116,9 +117,11 @@ fn client() -> Client {
     Client {
         ip: "192.0.2.1".parse().unwrap(),
         port: 40112,
-        name: None,
+        local: Some("198.51.100.25:25".parse().unwrap()),
+        name: ClientName::Unknown,
         helo: "client.example".to_owned(),
         esmtp: true,
+        login: None,
     }
 }
 

@@ -85,6 +85,11 @@ impl Client {
         client
     }
 
+    /// The port that it connects from.
+    pub(crate) fn local_port(&self) -> u16 {
+        self.socket.local_addr().unwrap().port()
+    }
+
     /// Sends bytes as they are.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.wire.write_all(bytes)?;

@@ -4,6 +4,7 @@
 
 mod client;
 mod dns;
+mod exim;
 mod gatepost;
 mod haproxy;
 mod load;
@@ -26,6 +27,7 @@ use tempfile::TempDir;
 
 pub(crate) use client::{Client, Reply, stuffed};
 pub(crate) use dns::Dns;
+pub(crate) use exim::Exim;
 pub(crate) use gatepost::{Gatepost, command};
 pub(crate) use haproxy::HaProxy;
 pub(crate) use load::Load;

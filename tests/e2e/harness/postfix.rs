@@ -53,6 +53,11 @@ impl Postfix {
         Self::start(Afterwards::Held, "")
     }
 
+    /// One that delivers into Maildirs, with more lines in its main.cf.
+    pub(crate) fn configured(more: &str) -> Self {
+        Self::start(Afterwards::Delivered, more)
+    }
+
     fn start(afterwards: Afterwards, more: &str) -> Self {
         let folder = folder("postfix");
         let port = free_port();
