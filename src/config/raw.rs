@@ -70,6 +70,9 @@ pub(super) struct Listener {
     pub listen: Option<OneOrMore<Placed<SocketAddr>>>,
     pub upstream: Option<Placed<String>>,
     pub tls: Option<Placed<ListenerTls>>,
+    pub auth: Option<Placed<Auth>>,
+    pub auth_without_tls: Option<Placed<bool>>,
+    pub auth_required: Option<Placed<bool>>,
     pub policies: Option<Placed<Selection>>,
     pub limits: Option<Limits>,
     pub timeouts: Option<Timeouts>,
@@ -79,10 +82,24 @@ section!(Listener {
     listen: required,
     upstream: required,
     tls: optional,
+    auth: optional,
+    auth_without_tls: optional,
+    auth_required: optional,
     policies: optional,
     limits: optional,
     timeouts: optional,
 });
+
+/// `auth` of a listener.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Auth {
+    Off,
+    Relay,
+}
+
+impl Choice for Auth {
+    const WORDS: &'static [(&'static str, Self)] = &[("off", Self::Off), ("relay", Self::Relay)];
+}
 
 /// `tls` of a listener.
 #[derive(Debug)]
@@ -138,6 +155,7 @@ pub(super) struct Limits {
     pub message_size: Option<Placed<Size>>,
     pub recipients: Option<Placed<u32>>,
     pub errors: Option<Placed<u32>>,
+    pub auth_failures: Option<Placed<u32>>,
     pub header_size: Option<Placed<Size>>,
 }
 
@@ -148,6 +166,7 @@ section!(Limits {
     message_size: optional,
     recipients: optional,
     errors: optional,
+    auth_failures: optional,
     header_size: optional,
 });
 

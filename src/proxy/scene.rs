@@ -11,6 +11,7 @@ use crate::policy::scene::{
     TlsScene,
 };
 use crate::session::{Hello, Question, Session, Transaction};
+use crate::smtp::auth::Login;
 use crate::smtp::command::MailCommand;
 use crate::smtp::params::Body;
 use crate::smtp::path::ForwardPath;
@@ -27,6 +28,7 @@ pub(super) fn of(
     let moment = match question {
         Question::Connect => Moment::Connect,
         Question::Helo(_) => Moment::Helo,
+        Question::Auth(_) => Moment::Auth,
         Question::Mail(mail) => Moment::Mail(Arc::new(mail_scene(connection, mail))),
         Question::Rcpt(rcpt) => {
             let rcpt = rcpt_scene(listener, &rcpt.path);
@@ -74,12 +76,16 @@ fn session_scene(
         helo: hello.map(helo_name).unwrap_or_default(),
         helo_verb: hello.map(|hello| if hello.extended { "EHLO" } else { "HELO" }).unwrap_or_default(),
         trusted: listener.border.trusts(connection.peer.ip),
-        auth: AuthScene::default(),
+        auth: session.login().map(auth_scene).unwrap_or_default(),
         tls: connection.tls.as_ref().map(tls_scene),
         recipients_refused: counters.recipients_refused.into(),
         errors: counters.errors.into(),
         transactions: counters.transactions.into(),
     }
+}
+
+fn auth_scene(login: &Login) -> AuthScene {
+    AuthScene { user: login.user.clone(), mechanism: login.mechanism.name().to_lowercase() }
 }
 
 /// The name that the client introduced itself with, in lower case.
@@ -134,7 +140,11 @@ pub(super) fn origin<'a>(connection: &'a Connection, listener: &'a Listener, jud
 
 /// Whom the upstream is told it talks to.
 pub(super) fn identity(connection: &Connection, session: &Session) -> upstream::Client {
-    let hello = session.hello();
+    identity_as(connection, session.hello())
+}
+
+/// The same under another name.
+pub(super) fn identity_as(connection: &Connection, hello: Option<&Hello>) -> upstream::Client {
     upstream::Client {
         ip: connection.peer.ip,
         port: connection.peer.port,

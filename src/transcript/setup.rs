@@ -12,6 +12,7 @@ use super::words::{Mistake, Word, Words};
 use super::zone::DnsChange;
 use crate::policy::judgement::Mode;
 use crate::policy::sources::{Selection, Setting};
+use crate::session::AuthTerms;
 use crate::upstream::Timeouts;
 
 /// Everything that holds before the first word of a dialogue.
@@ -25,6 +26,7 @@ pub(super) struct Setup {
     pub(super) domains: Option<Vec<String>>,
     pub(super) trusted: Option<Vec<IpNet>>,
     pub(super) tls: TlsOffer,
+    pub(super) auth: AuthTerms,
     pub(super) policies_dir: Option<PathBuf>,
     pub(super) selection: Selection,
     /// Policies that stand in the transcript itself.
@@ -50,6 +52,7 @@ impl Default for Setup {
             domains: None,
             trusted: None,
             tls: TlsOffer::Off,
+            auth: AuthTerms::default(),
             policies_dir: None,
             selection: Selection::All,
             own_policies: Vec::new(),
@@ -107,6 +110,8 @@ pub(super) enum Limit {
     HeaderSize(usize),
     Recipients(usize),
     Errors(u32),
+    /// Failed logins.
+    AuthFailures(u32),
     /// RSET, NOOP and the like without a message between them.
     Junk(u32),
     Command(Duration),
@@ -143,9 +148,9 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 15] = [
-    "client", "hostname", "domains", "trusted", "tls", "policies", "setting", "mode", "list", "limit",
-    "clock", "dns", "upstream", "split", "bytewise",
+pub(super) const DIRECTIVES: [&str; 16] = [
+    "client", "hostname", "domains", "trusted", "tls", "auth", "policies", "setting", "mode", "list",
+    "limit", "clock", "dns", "upstream", "split", "bytewise",
 ];
 
 impl Setup {
@@ -162,6 +167,7 @@ impl Setup {
             "domains" => self.domains = Some(texts(&words.list())),
             "trusted" => self.trusted = Some(networks(&words.list())?),
             "tls" => self.tls = TlsOffer::read(words)?,
+            "auth" => self.auth = auth(words)?,
             "policies" => self.read_policies(words, folder)?,
             "setting" => self.settings.push(setting(words)?),
             "mode" => self.modes.push(mode(words)?),
@@ -189,6 +195,20 @@ impl Setup {
         }
         Ok(())
     }
+}
+
+/// `auth off` or `auth relay`, the latter perhaps with `required` and `without-tls` behind it.
+fn auth(words: &mut Words<'_>) -> Result<AuthTerms, Mistake> {
+    let relay = words.expect("`off` or `relay`")?.choose("AUTH mode", &[("off", false), ("relay", true)])?;
+    let mut terms = AuthTerms { relay, ..AuthTerms::default() };
+    while let Some(word) = words.next() {
+        match word.text {
+            "required" => terms.required = true,
+            "without-tls" => terms.without_tls = true,
+            _ => return Err(Mistake::unknown("condition of AUTH", word, ["required", "without-tls"])),
+        }
+    }
+    Ok(terms)
 }
 
 fn texts(words: &[Word<'_>]) -> Vec<String> {
@@ -245,13 +265,14 @@ fn mode(words: &mut Words<'_>) -> Result<(String, Mode), Mistake> {
 
 fn limit(words: &mut Words<'_>) -> Result<Limit, Mistake> {
     type Value = fn(Word<'_>) -> Result<Limit, Mistake>;
-    const LIMITS: [(&str, Value); 11] = [
+    const LIMITS: [(&str, Value); 12] = [
         ("message_size", |word| word.bytes().map(Limit::MessageSize)),
         ("header_size", |word| {
             word.bytes().map(|octets| Limit::HeaderSize(octets.try_into().unwrap_or(usize::MAX)))
         }),
         ("recipients", |word| word.parse("a number").map(Limit::Recipients)),
         ("errors", |word| word.parse("a number").map(Limit::Errors)),
+        ("auth_failures", |word| word.parse("a number").map(Limit::AuthFailures)),
         ("junk", |word| word.parse("a number").map(Limit::Junk)),
         ("command", |word| word.duration().map(Limit::Command)),
         ("data", |word| word.duration().map(Limit::Data)),
@@ -350,6 +371,8 @@ mod tests {
             "client nobody",
             "client 192.0.2.1 x",
             "tls maybe",
+            "auth maybe",
+            "auth relay always",
             "trusted 10.0.0.0/33",
             "policies",
             "setting max_size 1",

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::auth::Login;
 use super::connection::{Connection, Exchange};
 use super::delivery;
 use super::fault::{Failure, Fault, FaultKind, one_line};
@@ -25,10 +26,11 @@ pub const ADDED_FIELDS_ROOM: u64 = 16 * 1024;
 /// that is cut short by its caller (a deadline, a client that left) drops the connection with a question open on it.
 #[derive(Debug)]
 pub(super) struct Dialogue {
-    server: Arc<MailServer>,
-    client: Client,
-    connection: Option<Connection>,
+    pub(super) server: Arc<MailServer>,
+    pub(super) client: Client,
+    pub(super) connection: Option<Connection>,
     transaction: Option<Transaction>,
+    pub(super) login: Login,
 }
 
 /// What was said upstream since MAIL, to be said again after a reconnect.
@@ -46,7 +48,7 @@ struct Transaction {
 impl Dialogue {
     /// A dialogue on behalf of `client`; the server hears nothing yet.
     pub(super) const fn new(server: Arc<MailServer>, client: Client) -> Self {
-        Self { server, client, connection: None, transaction: None }
+        Self { server, client, connection: None, transaction: None, login: Login::None }
     }
 
     pub(super) async fn rcpt(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Reply, Failure> {
@@ -98,8 +100,9 @@ impl Dialogue {
     }
 
     pub(super) async fn quit(self) {
-        let Some(connection) = self.connection else { return };
-        if !self.server.shares_connections() {
+        // A server that waits for a response would take QUIT for one.
+        let Some(connection) = self.connection.filter(|_| self.login != Login::Asked) else { return };
+        if self.login != Login::None || !self.server.shares_connections() {
             connection.quit().await;
         } else if let Some(idle) = between_transactions(connection).await {
             self.server.give_back(idle);
@@ -131,6 +134,11 @@ impl Dialogue {
 
     /// Says MAIL on the connection there is, or on an idle one, or else on a fresh one.
     async fn mail(&mut self, mail: &MailCommand) -> Result<(), Failure> {
+        if self.login == Login::Done {
+            let mut known = self.connection.take().ok_or_else(stranger)?;
+            let reply = say_mail(&mut known, mail).await?;
+            return self.mail_answered(known, reply);
+        }
         let used = self.connection.take().or_else(|| self.server.reuse());
         if let Some(mut used) = used {
             match say_mail(&mut used, mail).await {
@@ -176,6 +184,9 @@ impl Dialogue {
 
     /// A fresh connection on which the open transaction stands as it stood on the lost one. Once per transaction.
     async fn reconnect(&mut self) -> Result<Connection, Failure> {
+        if self.login == Login::Done {
+            return Err(stranger().into());
+        }
         let transaction = self.transaction.as_mut().ok_or_else(gone)?;
         if std::mem::replace(&mut transaction.reconnected, true) {
             return Err(gone().into());
@@ -249,6 +260,10 @@ fn is_lost(failure: &Failure) -> bool {
 
 fn gone() -> Fault {
     Fault::new(FaultKind::Lost, "lost again, and one reconnect is all that a transaction gets")
+}
+
+fn stranger() -> Fault {
+    Fault::new(FaultKind::Lost, "the connection with the login is gone, and another would have none")
 }
 
 fn not_again(reply: &Reply) -> Failure {

@@ -49,8 +49,15 @@ pub(super) async fn introduce(
             return Err(Fault::new(FaultKind::Identity, detail).into());
         }
     }
-    let is_word = !client.helo.is_empty() && client.helo.bytes().all(|byte| byte.is_ascii_graphic());
-    connection.ehlo(if is_word { &client.helo } else { hostname }).await
+    connection.ehlo(client.greeting(hostname)).await
+}
+
+impl Client {
+    /// The word for EHLO on the client's behalf; `hostname` where its own makes no greeting.
+    pub(super) fn greeting<'a>(&'a self, hostname: &'a str) -> &'a str {
+        let is_word = !self.helo.is_empty() && self.helo.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_word { &self.helo } else { hostname }
+    }
 }
 
 /// The XCLIENT commands that say all of `client` that `offered` asks for, each of at most 512 octets with its CRLF.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use tokio::time::timeout;
 
+use super::auth;
 use super::connection::Connection;
 use super::dial::Dial;
 use super::fault::{Failure, Fault, FaultKind};
@@ -38,6 +39,16 @@ impl MailServer {
     ) -> Self {
         let (extensions, pool) = (ArcSwapOption::empty(), Arc::default());
         Self { metrics, name, hostname, remote, dial, extensions, pool }
+    }
+
+    /// What we call ourselves.
+    pub(super) fn hostname(&self) -> &str {
+        &self.hostname
+    }
+
+    /// How it learns who the client is.
+    pub(super) const fn identity(&self) -> Identity {
+        self.remote.identity
     }
 
     /// What the last complete greeting offered.
@@ -113,7 +124,8 @@ impl MailServer {
         if let TlsMode::Implicit(tls) = tls {
             wire = wire.into_tls(tls, host, &self.metrics).await?;
         }
-        let connection = Connection::new(wire, *timeouts, self.metrics.clone());
+        let confidential = matches!(tls, TlsMode::Implicit(_)) || auth::is_loopback(address);
+        let connection = Connection::new(wire, *timeouts, self.metrics.clone(), confidential);
         let mut connection = connection.greet(&self.hostname, tls, host).await?;
         if let (Identity::XClient, Some(client)) = (identity, client) {
             identity::introduce(&mut connection, client, &self.hostname).await?;
@@ -123,7 +135,7 @@ impl MailServer {
 }
 
 /// The host of `host:port`, without the brackets of an IPv6 address.
-fn host(address: &str) -> &str {
+pub(super) fn host(address: &str) -> &str {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }

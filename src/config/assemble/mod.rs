@@ -1,5 +1,6 @@
 //! From what the file says to what the program needs: names are matched, files are read, defaults are filled in.
 
+mod auth;
 mod listener;
 mod name;
 mod policy;

@@ -16,6 +16,10 @@ pub enum Cue {
     StartTls,
     /// XCLIENT.
     XClient,
+    /// AUTH.
+    Auth,
+    /// The client's next line in an exchange of AUTH.
+    Response,
     /// MAIL.
     Mail,
     /// RCPT.
@@ -38,11 +42,13 @@ pub enum Cue {
 
 impl Cue {
     /// Every cue.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Connect,
         Self::Ehlo,
         Self::StartTls,
         Self::XClient,
+        Self::Auth,
+        Self::Response,
         Self::Mail,
         Self::Rcpt,
         Self::Data,
@@ -61,6 +67,8 @@ impl Cue {
             Self::Ehlo => "EHLO",
             Self::StartTls => "STARTTLS",
             Self::XClient => "XCLIENT",
+            Self::Auth => "AUTH",
+            Self::Response => "RESPONSE",
             Self::Mail => "MAIL",
             Self::Rcpt => "RCPT",
             Self::Data => "DATA",
