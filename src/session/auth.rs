@@ -45,7 +45,7 @@ pub enum AuthOutcome {
     Deferred,
     /// The upstream accepted it and a policy did not.
     Policy,
-    /// The client gave it up.
+    /// The client gave it up, or went.
     Cancelled,
     /// The client broke it: what it said was no base64, or endless.
     Broken,
@@ -277,6 +277,18 @@ impl Session {
             self.close_with(Stage::Auth, replies::AUTH_FAILURES.refusal());
         } else if !counted {
             self.count_error();
+        }
+    }
+
+    /// The session ends in the middle of an exchange.
+    pub(super) fn auth_abandoned(&mut self) {
+        if !matches!(self.mode, Mode::Auth(_) | Mode::Parked(Question::Auth(_))) {
+            return;
+        }
+        if let Mode::Auth(exchange) | Mode::Parked(Question::Auth(exchange)) =
+            std::mem::replace(&mut self.mode, Mode::Commands)
+        {
+            self.actions.push_back(Action::AuthEnded(exchange.login, AuthOutcome::Cancelled));
         }
     }
 

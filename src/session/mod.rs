@@ -434,6 +434,7 @@ impl Session {
 
     /// Ends the open transaction, if there is one, without an answer to its message.
     fn abort(&mut self, reason: Reason) {
+        self.auth_abandoned();
         let in_message = matches!(self.mode, Mode::Body(_) | Mode::Parked(Question::Message));
         self.finish(in_message.then_some(Outcome::Aborted), None, Some(reason));
     }

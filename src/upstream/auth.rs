@@ -113,3 +113,20 @@ pub fn is_loopback(address: &str) -> bool {
         Err(_) => host.eq_ignore_ascii_case("localhost"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine() {
+        for near in ["127.0.0.1:25", "127.8.9.1:25", "[::1]:25", "[::ffff:127.0.0.1]:25", "localhost:25"] {
+            assert!(is_loopback(near), "{near}");
+        }
+        for far in
+            ["192.0.2.1:25", "[2001:db8::1]:25", "0.0.0.0:25", "localhost.example.org:25", "mail:25", ""]
+        {
+            assert!(!is_loopback(far), "{far}");
+        }
+    }
+}

@@ -102,6 +102,39 @@ fn answers_to_a_question_that_is_not_open_change_nothing() {
 }
 
 #[test]
+fn every_exchange_ends_once() {
+    let ends = |actions: &[Action]| -> Vec<&'static str> {
+        let ended = |action: &Action| match action {
+            Action::AuthEnded(_, outcome) => Some(outcome.name()),
+            _ => None,
+        };
+        actions.iter().filter_map(ended).collect()
+    };
+    let mut gone = session();
+    says(&mut gone, "AUTH PLAIN\r\n");
+    gone.auth_answered(Ok(reply(334)));
+    settle(&mut gone);
+    gone.hung_up();
+    assert_eq!(ends(&settle(&mut gone)), ["cancelled"]);
+
+    let mut late = session();
+    says(&mut late, "AUTH PLAIN\r\n");
+    late.auth_answered(Ok(reply(334)));
+    settle(&mut late);
+    late.timed_out(Instant::now());
+    assert_eq!(ends(&settle(&mut late)), ["cancelled"]);
+
+    for (answer, outcome) in [(235, "ok"), (535, "refused"), (454, "deferred")] {
+        let mut talk = session();
+        says(&mut talk, &format!("AUTH PLAIN {SECRET}\r\n"));
+        talk.auth_answered(Ok(reply(answer)));
+        assert_eq!(ends(&settle(&mut talk)), [outcome]);
+        talk.hung_up();
+        assert_eq!(ends(&settle(&mut talk)), [""; 0]);
+    }
+}
+
+#[test]
 fn what_is_wiped_has_to_belong_to_nobody_else() {
     let shared = Bytes::from(SECRET.as_bytes().to_vec());
     wipe(shared.clone());
