@@ -304,6 +304,13 @@ impl Session {
     }
 }
 
+/// What was received and never looked at may be a password too.
+impl Drop for Session {
+    fn drop(&mut self) {
+        wipe(std::mem::take(&mut self.pending));
+    }
+}
+
 /// Overwrites `bytes`, unless somebody else still looks at them.
 pub(super) fn wipe(bytes: Bytes) {
     if let Ok(mut bytes) = bytes.try_into_mut() {
