@@ -36,7 +36,8 @@
 //!    message. The client hears the upstream's reply.
 //!
 //! **What happens at RCPT** is one method, `Session::rcpt` in `session/commands.rs`: it checks, asks policy, and
-//! proceeds to the upstream. Every other command has its method in the same file, in the order of the RFC.
+//! proceeds to the upstream. Every other command has its method in the same file, in the order of the RFC; AUTH, which is a
+//! dialogue of its own, has `session/auth.rs`.
 //!
 //! # The floors
 //!
@@ -88,7 +89,7 @@
 //!
 //! # Deliberately absent
 //!
-//! A queue, mailboxes, MX delivery, POP and IMAP, content scoring. AUTH, BDAT and the other extensions are refused with 502
+//! A queue, mailboxes, MX delivery, POP and IMAP, content scoring. BDAT and the other extensions are refused with 502
 //! until they are carried faithfully.
 
 pub mod admin;

@@ -16,6 +16,7 @@ use gatepost::diagnostic::Diagnostic;
 use gatepost::log;
 use gatepost::policy::judgement::Mode;
 use gatepost::policy::sources::{Budget, ListSource, OnError, Selection, Setting};
+use gatepost::session::AuthTerms;
 use gatepost::upstream::{Identity, Kind, TlsMode};
 use proptest::prelude::*;
 
@@ -98,6 +99,9 @@ fn every_key_of_a_listener_arrives() {
     assert_eq!(manners.xclient, ["10.2.0.1/32".parse().unwrap()]);
     assert_eq!((manners.greet_delay, manners.exempt.len()), (Duration::from_secs(6), 2));
     assert!(plain.manners.proxy_protocol.is_empty() && plain.manners.greet_delay.is_zero());
+    let auth = |relay, without_tls, required| AuthTerms { relay, without_tls, required };
+    assert_eq!((mx.terms.auth, limits.auth_failures), (auth(true, false, true), 2));
+    assert_eq!((plain.terms.auth, plain.terms.limits.auth_failures), (auth(false, false, false), 5));
     let timeouts = &mx.terms.timeouts;
     assert_eq!([timeouts.command, timeouts.data, timeouts.session].map(|time| time.as_secs()), [60, 30, 600]);
     assert!(matches!(smtps.tls, ListenerTls::Implicit(_)) && matches!(plain.tls, ListenerTls::Off));
@@ -255,6 +259,30 @@ fn installed(shipped: &str, name: &str, policies: &str) -> (tempfile::TempDir, P
     (root, file)
 }
 
+/// The certificate that an example expects beside it.
+fn certificates(file: &Path) {
+    let folder = file.parent().unwrap().join("tls");
+    fs::create_dir_all(&folder).unwrap();
+    for name in ["mx.pem", "mx.key"] {
+        fs::copy(Path::new("tests/config/tls").join(name), folder.join(name)).unwrap();
+    }
+}
+
+#[test]
+fn the_submission_example_wants_tls_and_a_login() {
+    let (_root, file) =
+        installed("config/examples/submission.yaml", "etc/gatepost/gatepost.yaml", "etc/gatepost/policies");
+    certificates(&file);
+    let settings = load(&file).unwrap().settings;
+    let [submission, submissions] = settings.listeners.as_slice() else { panic!("587 and 465") };
+    assert!(submission.terms.tls_required && matches!(submission.tls, ListenerTls::StartTls(_)));
+    assert!(matches!(submissions.tls, ListenerTls::Implicit(_)));
+    for listener in [submission, submissions] {
+        assert_eq!(listener.terms.auth, AuthTerms { relay: true, without_tls: false, required: true });
+    }
+    assert!(settings.trusted_networks.is_empty());
+}
+
 #[test]
 fn what_is_shipped_loads_without_a_warning() {
     let cases = [
@@ -262,9 +290,11 @@ fn what_is_shipped_loads_without_a_warning() {
         ("config/examples/postfix.yaml", "etc/gatepost/gatepost.yaml", "etc/gatepost/policies"),
         ("config/examples/exim.yaml", "etc/gatepost/gatepost.yaml", "etc/gatepost/policies"),
         ("config/examples/exchange.yaml", "etc/gatepost/gatepost.yaml", "etc/gatepost/policies"),
+        ("config/examples/submission.yaml", "etc/gatepost/gatepost.yaml", "etc/gatepost/policies"),
     ];
     for (shipped, name, policies) in cases {
         let (_root, file) = installed(shipped, name, policies);
+        certificates(&file);
         let loaded = load(&file).unwrap_or_else(|found| panic!("{}", render(&found)));
         assert_eq!(loaded.warnings, [], "{shipped}");
     }

@@ -76,6 +76,9 @@ impl House {
         let upstream = self.upstreams.get(&wanted.upstream).context("the upstream is not there")?;
         let metrics = self.metrics.listener(&wanted.name);
         metrics.sessions_limit(wanted.bounds.sessions as u64);
+        if wanted.terms.auth.relay {
+            metrics.offers_auth();
+        }
         let starttls = matches!(wanted.tls, ListenerTls::StartTls(_));
         let listener = Listener {
             name: wanted.name.as_str().into(),

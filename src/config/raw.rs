@@ -73,6 +73,9 @@ pub(super) struct Listener {
     pub proxy_protocol: Option<Vec<Placed<IpNet>>>,
     pub xclient: Option<Vec<Placed<IpNet>>>,
     pub greet_delay: Option<Placed<Duration>>,
+    pub auth: Option<Placed<Auth>>,
+    pub auth_without_tls: Option<Placed<bool>>,
+    pub auth_required: Option<Placed<bool>>,
     pub policies: Option<Placed<Selection>>,
     pub limits: Option<Limits>,
     pub timeouts: Option<Timeouts>,
@@ -85,10 +88,24 @@ section!(Listener {
     proxy_protocol: optional,
     xclient: optional,
     greet_delay: optional,
+    auth: optional,
+    auth_without_tls: optional,
+    auth_required: optional,
     policies: optional,
     limits: optional,
     timeouts: optional,
 });
+
+/// `auth` of a listener.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Auth {
+    Off,
+    Relay,
+}
+
+impl Choice for Auth {
+    const WORDS: &'static [(&'static str, Self)] = &[("off", Self::Off), ("relay", Self::Relay)];
+}
 
 /// `tls` of a listener.
 #[derive(Debug)]
@@ -144,6 +161,7 @@ pub(super) struct Limits {
     pub message_size: Option<Placed<Size>>,
     pub recipients: Option<Placed<u32>>,
     pub errors: Option<Placed<u32>>,
+    pub auth_failures: Option<Placed<u32>>,
     pub header_size: Option<Placed<Size>>,
 }
 
@@ -154,6 +172,7 @@ section!(Limits {
     message_size: optional,
     recipients: optional,
     errors: optional,
+    auth_failures: optional,
     header_size: optional,
 });
 

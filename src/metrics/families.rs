@@ -26,6 +26,8 @@ families! {
             "Time from accept to close of a session.";
         limits_total: Counter [listener, limit],
             "Times that a client ran into a configured limit.";
+        auth_total: Counter [listener, mechanism, result],
+            "Exchanges of AUTH that the upstream heard of, by mechanism and how they ended.";
         messages_total: Counter [listener, outcome],
             "Messages by final outcome, each counted once.";
         recipients_total: Counter [listener, outcome],

@@ -15,7 +15,7 @@ const COMMANDS: [&str; 16] = [
 ];
 
 /// The limits of a listener, by the rule names under which they refuse.
-const LIMITS: [&str; 12] = [
+const LIMITS: [&str; 15] = [
     "sessions",
     "sessions_per_ip",
     "message_size",
@@ -25,10 +25,34 @@ const LIMITS: [&str; 12] = [
     "errors",
     "junk_commands",
     "tls_required",
+    "auth_required",
+    "auth_failures",
+    "auth_challenges",
     "command_timeout",
     "data_timeout",
     "session_timeout",
 ];
+
+/// The mechanisms of AUTH that have a name in the metrics.
+const MECHANISMS: [&str; 13] = [
+    "plain",
+    "login",
+    "cram-md5",
+    "digest-md5",
+    "ntlm",
+    "gssapi",
+    "external",
+    "xoauth2",
+    "oauthbearer",
+    "scram-sha-1",
+    "scram-sha-256",
+    "scram-sha-512",
+    OTHER,
+];
+const OTHER: &str = "other";
+
+/// How an exchange of AUTH ends.
+const AUTH_RESULTS: [&str; 6] = ["ok", "refused", "deferred", "policy", "cancelled", "broken"];
 
 words! {
     /// What became of a message (each counts once), or of one recipient.
@@ -181,6 +205,19 @@ impl ListenerMetrics {
             Some(counter) => counter.inc(),
             None => self.0.families.limits_total.with([&self.0.listener, limit]).inc(),
         }
+    }
+
+    /// The listener relays AUTH: its counters exist from now on.
+    pub fn offers_auth(&self) {
+        for (mechanism, result) in MECHANISMS.iter().flat_map(|m| AUTH_RESULTS.iter().map(move |r| (m, r))) {
+            self.0.families.auth_total.with([&self.0.listener, mechanism, result]);
+        }
+    }
+
+    /// An exchange of AUTH ended; `mechanism` in any case.
+    pub fn auth(&self, mechanism: &str, result: &'static str) {
+        let known = MECHANISMS.into_iter().find(|known| known.eq_ignore_ascii_case(mechanism));
+        self.0.families.auth_total.with([&self.0.listener, known.unwrap_or(OTHER), result]).inc();
     }
 
     /// A message met its end; called once for each, whatever the outcome.

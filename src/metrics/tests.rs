@@ -19,6 +19,7 @@ async fn every_family_is_exposed_with_help_and_a_name_of_its_kind() {
     let (listener, upstream, policy) = (metrics.listener("mx"), metrics.upstream("main"), metrics.policy());
     let (_checks, _dns) = (metrics.checks(), metrics.dns());
     listener.sessions_limit(2);
+    listener.offers_auth();
     upstream.up(true);
     policy.expect_policy("helo", "helo");
     policy.expect_rule(rule("mx", "helo.bare-ip", "enforce"), Some(550));
@@ -43,7 +44,7 @@ async fn every_family_is_exposed_with_help_and_a_name_of_its_kind() {
 #[test]
 fn known_series_exist_with_zero() {
     let metrics = Metrics::new();
-    metrics.listener("mx");
+    metrics.listener("mx").offers_auth();
     metrics.upstream("main");
     metrics.checks();
     metrics.policy().expect_rule(rule("mx", "helo.bare-ip", "enforce"), Some(550));
@@ -53,6 +54,7 @@ fn known_series_exist_with_zero() {
         r#"gatepost_messages_total{listener="mx",outcome="quarantined"} 0"#,
         r#"gatepost_replies_total{class="5",listener="mx"} 0"#,
         r#"gatepost_upstream_replies_total{class="2",command="end_of_data",upstream="main"} 0"#,
+        r#"gatepost_auth_total{listener="mx",mechanism="scram-sha-256",result="refused"} 0"#,
         r#"gatepost_upstream_ambiguous_total{upstream="main"} 0"#,
         r#"gatepost_spf_results_total{identity="helo",result="softfail"} 0"#,
         r#"gatepost_dmarc_results_total{disposition="reject",policy="reject",result="fail"} 0"#,
@@ -73,6 +75,8 @@ fn a_session_moves_its_listener() {
     mx.session_started();
     mx.command("ehlo");
     mx.command("xclient");
+    mx.auth("PLAIN", "ok");
+    mx.auth("X-WHAT-A-CLIENT-SAYS", "refused");
     mx.reply(250);
     mx.rejection("rcpt", "upstream", "upstream", 550);
     mx.reply(550);
@@ -90,6 +94,8 @@ fn a_session_moves_its_listener() {
     assert_eq!(moved("sessions_limit", &[("listener", "mx")]), 2000.0);
     assert_eq!(moved("sessions_active", &[]), 1.0);
     assert_eq!(moved("commands_total", &[("command", "xclient")]), 1.0);
+    assert_eq!(moved("auth_total", &[("mechanism", "plain"), ("result", "ok")]), 1.0);
+    assert_eq!(moved("auth_total", &[("mechanism", "other"), ("result", "refused")]), 1.0);
     assert_eq!(moved("replies_total", &[("class", "5")]), moved("rejections_total", &[]));
     assert_eq!(moved("rejections_total", &[("rule", "upstream"), ("code", "550"), ("stage", "rcpt")]), 1.0);
     assert_eq!(moved("recipients_total", &[("outcome", "rejected")]), 1.0);

@@ -11,12 +11,13 @@ use super::tls::{self, Side};
 const CONNECT_OUTCOMES: [&str; 7] = ["ok", "refused", "timeout", "tls", "greeting", "identity", "reused"];
 
 /// What Gatepost says to an upstream; `connect` is the banner.
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "connect",
     "ehlo",
     "starttls",
     "xclient",
     "xforward",
+    "auth",
     "mail",
     "rcpt",
     "data",

@@ -99,7 +99,7 @@ pub struct SessionScene {
 impl SessionScene {
     /// Whether the client is one of ours: from a trusted network, or authenticated.
     pub fn is_inside(&self) -> bool {
-        self.trusted || !self.auth.user.is_empty()
+        self.trusted || !self.auth.mechanism.is_empty()
     }
 }
 
@@ -117,9 +117,9 @@ pub struct ClientScene {
 /// `session.auth`.
 #[derive(Clone, Debug, Default)]
 pub struct AuthScene {
-    /// The login; empty before AUTH.
+    /// The login as it was said; empty before AUTH, and where the mechanism does not show it.
     pub user: String,
-    /// The SASL mechanism, in lower case.
+    /// The SASL mechanism, in lower case; empty before AUTH.
     pub mechanism: String,
 }
 

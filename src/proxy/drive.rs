@@ -1,5 +1,7 @@
 //! The loop that drives a session.
 
+mod auth;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,8 @@ use crate::policy::judgement::Effects;
 use crate::policy::scene::Moment;
 use crate::session::stage::{Reason, Refusal, Source, Stage, Verdict};
 use crate::session::{Action, Finished, Offers, Outcome, Question, Session};
+use crate::smtp::auth::Mechanism;
+use crate::smtp::extensions::Extensions;
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::Reply;
 use crate::smtp::xclient::XClient;
@@ -169,7 +173,8 @@ impl<C: Client> Driver<C> {
         }
         let in_message = matches!(self.message, Message::Arriving(_));
         let deadline = self.session.deadline().map(Instant::from_std);
-        let upstream_waits = self.upstream.as_ref().is_some_and(|upstream| upstream.in_transaction());
+        let waits = |upstream: &upstream::Session| upstream.in_transaction() || upstream.holds_login();
+        let upstream_waits = self.upstream.as_ref().is_some_and(waits);
         let keep_alive = upstream_waits.then(|| self.asked_upstream + KEEP_ALIVE);
         tokio::select! {
             read = wire.read(in_message) => return self.take(read?),
@@ -211,14 +216,20 @@ impl<C: Client> Driver<C> {
             }
             Action::AskUpstream => {
                 let answer = self.ask_upstream().await;
-                self.session.rcpt_answered(answer);
+                self.session.rcpt_answered(self.with_login(answer));
             }
+            Action::Authenticate(line) => {
+                let answer = self.authenticate(&line).await;
+                self.session.auth_answered(answer);
+            }
+            Action::AuthEnded(login, outcome) => self.authenticated(&login, outcome),
+            Action::LeaveUpstream => self.leave_upstream().await,
             Action::BeginMessage => self.begin_message(),
             Action::Store(piece) => self.store(&piece),
             Action::Deliver => {
                 self.flush().await?;
                 let answer = self.deliver().await;
-                self.session.delivered(answer);
+                self.session.delivered(answer.map_err(|refusal| self.unless_login_is_lost(refusal)));
             }
             Action::Finish(finished) => self.finish(*finished).await,
             Action::SpeakFor(said) => self.speak_for(&said).await,
@@ -307,10 +318,11 @@ impl<C: Client> Driver<C> {
         self.patience = Instant::now() + budget;
         match self.session.question() {
             Some(Question::Helo(hello)) => {
+                let hello = hello.clone();
                 self.judge.renew();
-                self.judge.begin_helo(Some(scene::helo_name(hello)));
+                self.judge.begin_helo(Some(scene::helo_name(&hello)));
                 self.session.offer(offers(&self.listener));
-                self.leave_upstream().await;
+                self.rename(&hello).await;
             }
             Some(Question::Mail(mail)) => {
                 self.judge.renew();
@@ -322,7 +334,7 @@ impl<C: Client> Driver<C> {
         }
     }
 
-    /// Takes leave of the upstream, which was told the client's last name and not the one it has now.
+    /// Takes leave of the upstream; whoever needs it again connects again.
     async fn leave_upstream(&mut self) {
         if let Some(upstream) = self.upstream.take() {
             wire::in_company(&mut self.wire, upstream.quit()).await;
@@ -331,22 +343,30 @@ impl<C: Client> Driver<C> {
 
     // === the upstream ===
 
+    /// Makes sure that there is an upstream's half of the session; it hears nothing yet.
+    async fn meet_upstream(&mut self) {
+        if self.upstream.is_none() {
+            let name = self.client_name().await;
+            let client = scene::identity(&self.connection, self.session.hello(), name);
+            self.upstream = Some(self.listener.upstream.session(client));
+        }
+    }
+
+    /// The client's name, where the upstream is told it.
+    async fn client_name(&mut self) -> ClientName {
+        if self.listener.upstream.tells_name() {
+            wire::in_company(&mut self.wire, self.judge.reverse().name()).await
+        } else {
+            ClientName::Unknown
+        }
+    }
+
     async fn ask_upstream(&mut self) -> Result<Reply, Refusal> {
-        let (Some(Question::Rcpt(rcpt)), Some(transaction)) =
-            (self.session.question(), self.session.transaction())
+        self.meet_upstream().await;
+        let (Some(Question::Rcpt(rcpt)), Some(transaction), Some(upstream)) =
+            (self.session.question(), self.session.transaction(), &mut self.upstream)
         else {
             return Err(trouble::out_of_time());
-        };
-        let upstream = match &mut self.upstream {
-            Some(upstream) => upstream,
-            absent => {
-                let name = match self.listener.upstream.tells_name() {
-                    true => wire::in_company(&mut self.wire, self.judge.reverse().name()).await,
-                    false => ClientName::Unknown,
-                };
-                let client = scene::identity(&self.connection, &self.session, name);
-                absent.insert(self.listener.upstream.session(client))
-            }
         };
         upstream.name_transaction(&self.connection.transaction);
         self.asked_upstream = Instant::now();
@@ -380,6 +400,7 @@ impl<C: Client> Driver<C> {
                 checked: self.judge.checked(),
                 additions: &additions,
                 client_name: self.judge.client_name(),
+                authenticated: self.session.login().is_some(),
             },
         );
         let since = Instant::now();
@@ -474,6 +495,8 @@ impl<C: Client> Driver<C> {
                 self.connection.tls = Some(info);
                 self.judge.begin_helo(None);
                 self.session.tls_established();
+                // Whatever it learnt in the clear, a login too, is forgotten (RFC 3207 4.2).
+                self.leave_upstream().await;
                 Ok(())
             }
             Err(error) => {
@@ -515,5 +538,13 @@ fn offers(listener: &Listener) -> Offers {
         starttls: listener.starttls,
         size: Some(room.map_or(limit, |room| limit.min(room).max(1))),
         eight_bit_mime: extensions.eight_bit_mime,
+        auth: mechanisms(listener, &extensions),
     }
+}
+
+/// The mechanisms of AUTH that the upstream offers and that mean anything behind a proxy.
+fn mechanisms(listener: &Listener, extensions: &Extensions) -> Vec<String> {
+    let relayed = |name: &&String| Mechanism::parse(name).is_some_and(|mechanism| mechanism.can_be_relayed());
+    let offered = extensions.auth.iter().filter(|_| listener.terms.auth.relay);
+    offered.filter(relayed).cloned().collect()
 }

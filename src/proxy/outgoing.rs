@@ -27,6 +27,8 @@ pub(super) struct Stamps<'a> {
     pub(super) additions: &'a Additions,
     /// The client's verified name.
     pub(super) client_name: Option<&'a str>,
+    /// Whether the client has logged in.
+    pub(super) authenticated: bool,
 }
 
 /// What policies add to a message.
@@ -57,10 +59,12 @@ pub(super) fn prepare(received: Received, stamps: &Stamps<'_>) -> Outgoing {
 impl Stamps<'_> {
     fn received(&self) -> NewField {
         let tls = self.connection.tls.as_ref();
-        let protocol = match (self.hello.extended, tls) {
-            (false, _) => Protocol::Smtp,
-            (true, None) => Protocol::Esmtp,
-            (true, Some(_)) => Protocol::Esmtps,
+        let protocol = match (self.hello.extended, tls, self.authenticated) {
+            (false, ..) => Protocol::Smtp,
+            (true, None, false) => Protocol::Esmtp,
+            (true, Some(_), false) => Protocol::Esmtps,
+            (true, None, true) => Protocol::Esmtpa,
+            (true, Some(_), true) => Protocol::Esmtpsa,
         };
         stamp::Received {
             helo: Some(&self.hello.greeting.text),

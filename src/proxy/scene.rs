@@ -12,6 +12,7 @@ use crate::policy::scene::{
     TlsScene,
 };
 use crate::session::{Hello, Question, Session, Transaction};
+use crate::smtp::auth::Login;
 use crate::smtp::command::MailCommand;
 use crate::smtp::params::Body;
 use crate::smtp::path::ForwardPath;
@@ -29,6 +30,7 @@ pub(super) fn of(
     let moment = match question {
         Question::Connect => Moment::Connect,
         Question::Helo(_) => Moment::Helo,
+        Question::Auth(_) => Moment::Auth,
         Question::Mail(mail) => Moment::Mail(Arc::new(mail_scene(connection, mail))),
         Question::Rcpt(rcpt) => {
             let rcpt = rcpt_scene(listener, &rcpt.path);
@@ -84,7 +86,7 @@ fn session_scene(
         helo: hello.map(helo_name).unwrap_or_default(),
         helo_verb: hello.map(|hello| if hello.extended { "EHLO" } else { "HELO" }).unwrap_or_default(),
         trusted: listener.trusts(connection.peer),
-        auth: auth_scene(connection),
+        auth: auth_scene(connection, session.login()),
         tls: connection.tls.as_ref().map(tls_scene),
         recipients_refused: counters.recipients_refused.into(),
         errors: counters.errors.into(),
@@ -92,9 +94,15 @@ fn session_scene(
     }
 }
 
-fn auth_scene(connection: &Connection) -> AuthScene {
-    let mechanism = if connection.login.is_empty() { "" } else { "xclient" };
-    AuthScene { user: connection.login.clone(), mechanism: mechanism.to_owned() }
+/// Who logged in: with us, or with the hop that spoke for the client.
+fn auth_scene(connection: &Connection, login: Option<&Login>) -> AuthScene {
+    match login {
+        Some(login) => {
+            AuthScene { user: login.user.clone(), mechanism: login.mechanism.name().to_lowercase() }
+        }
+        None if connection.login.is_empty() => AuthScene::default(),
+        None => AuthScene { user: connection.login.clone(), mechanism: "xclient".to_owned() },
+    }
 }
 
 /// The name that the client introduced itself with, in lower case.
@@ -149,8 +157,7 @@ pub(super) fn origin<'a>(connection: &'a Connection, listener: &'a Listener, jud
 
 /// Whom the upstream is told it talks to. A client that nobody named has no address there: the load balancer's own, which the
 /// connection has, may mean something to the upstream.
-pub(super) fn identity(connection: &Connection, session: &Session, name: ClientName) -> upstream::Client {
-    let hello = session.hello();
+pub(super) fn identity(connection: &Connection, hello: Option<&Hello>, name: ClientName) -> upstream::Client {
     upstream::Client {
         ip: if connection.peer.named { connection.peer.ip } else { Ipv4Addr::UNSPECIFIED.into() },
         port: connection.peer.port,

@@ -16,6 +16,36 @@ pub(super) fn out_of_time() -> Refusal {
     }
 }
 
+/// What is heard of a login that could not be brought before the upstream (RFC 4954 6).
+fn no_login(reason: Reason) -> Refusal {
+    let enhanced = EnhancedCode::new(4, 7, 0);
+    let text = "the login cannot be checked now: try again later";
+    Refusal { reply: Reply::new(Code::literal::<454>(), Some(enhanced), text), reason }
+}
+
+/// The upstream's answer to AUTH, or why there is none.
+pub(super) fn login(failure: Failure) -> Result<Reply, Refusal> {
+    match failure {
+        Failure::Refused(reply) => Ok(reply),
+        Failure::Fault(fault) => {
+            Err(no_login(Reason::new(Source::Internal, fault.kind.name()).with_detail(fault.detail)))
+        }
+    }
+}
+
+/// AUTH ran out of the time that the client has for it.
+pub(super) fn login_out_of_time() -> Refusal {
+    no_login(out_of_time().reason)
+}
+
+/// `refusal` as the end of the session. What the upstream said stays as it is but for the code.
+pub(super) fn closing(refusal: Refusal) -> Refusal {
+    let enhanced = refusal.reply.enhanced().filter(|enhanced| enhanced.class == 4);
+    let enhanced = enhanced.or(Some(EnhancedCode::new(4, 4, 2)));
+    let reply = Reply::new(Code::literal::<421>(), enhanced, &refusal.reply.lines().join("\n"));
+    Refusal { reply, ..refusal }
+}
+
 /// What the client hears when the upstream said no, or could not say anything.
 pub(super) fn refusal(failure: Failure) -> Refusal {
     let reply = failure.reply();

@@ -1,5 +1,6 @@
 //! The client's side of the wire: a stream, what was read from it, and replies on their way out.
 
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -41,7 +42,6 @@ const BATCH: Duration = Duration::from_millis(20);
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
 
 /// A client's stream with its buffers.
-#[derive(Debug)]
 pub(super) struct Wire<C> {
     stream: C,
     input: BytesMut,
@@ -75,9 +75,14 @@ impl<C: Client> Wire<C> {
 
     /// Reads a piece; empty at the end of the stream. Cancelling loses nothing.
     pub(super) async fn read(&mut self, in_message: bool) -> io::Result<Bytes> {
-        let size = if in_message { BODY_READ } else { COMMAND_READ };
-        self.input.reserve(size);
-        self.stream.read_buf(&mut (&mut self.input).limit(size)).await?;
+        if !in_message {
+            // In memory of its own, so that whoever uses it can overwrite it: it may be a password.
+            let mut input = BytesMut::with_capacity(COMMAND_READ);
+            self.stream.read_buf(&mut (&mut input).limit(COMMAND_READ)).await?;
+            return Ok(input.freeze());
+        }
+        self.input.reserve(BODY_READ);
+        self.stream.read_buf(&mut (&mut self.input).limit(BODY_READ)).await?;
         Ok(self.input.split().freeze())
     }
 
@@ -113,6 +118,17 @@ impl<C: Client> Wire<C> {
         };
         // The client may be gone already, or never go; nothing depends on it.
         let _ = timeout(FAREWELL, farewell).await;
+    }
+}
+
+/// Without what was read: it may be a password.
+impl<C: fmt::Debug> fmt::Debug for Wire<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire")
+            .field("stream", &self.stream)
+            .field("input", &self.input.len())
+            .field("output", &self.output.len())
+            .finish()
     }
 }
 
@@ -176,6 +192,16 @@ mod tests {
         client.read_to_string(&mut heard).await.unwrap();
         assert_eq!(heard, "550 no\r\n");
         closing.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn whoever_takes_a_command_can_overwrite_it_and_nothing_shows_it() {
+        let (mut client, stream) = tokio::io::duplex(64);
+        let mut wire = Wire::new(stream);
+        client.write_all(b"AUTH PLAIN AGEAYg==\r\n").await.unwrap();
+        let command = wire.read(false).await.unwrap();
+        assert!(command.is_unique(), "its memory is its own");
+        assert!(!format!("{wire:?}").contains("AGEAYg"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 
+use super::auth::{AuthOutcome, Exchange};
 use super::stage::{Reason, Stage, Violation};
 use super::terms::Hello;
 use super::transaction::Finished;
+use crate::smtp::auth::{AuthLine, Login};
 use crate::smtp::command::{MailCommand, RcptCommand, Verb};
 use crate::smtp::reply::Reply;
 use crate::smtp::xclient::XClient;
@@ -20,6 +22,12 @@ pub enum Action {
     Decide(Stage),
     /// Ask the upstream about the recipient in [`Session::question`](super::Session::question); the answer goes to [`Session::rcpt_answered`](super::Session::rcpt_answered).
     AskUpstream,
+    /// Say this line of AUTH to the upstream; the answer goes to [`Session::auth_answered`](super::Session::auth_answered).
+    Authenticate(AuthLine),
+    /// An exchange of AUTH ended so; for the books.
+    AuthEnded(Login, AuthOutcome),
+    /// Leave the upstream: it knows of a login that does not hold, or waits for one that does not come.
+    LeaveUpstream,
     /// A message begins: the 354 is written, bytes for [`Action::Store`] follow.
     BeginMessage,
     /// Keep these bytes of the message, dots unstuffed.
@@ -43,6 +51,8 @@ pub enum Question {
     Connect,
     /// HELO or EHLO.
     Helo(Hello),
+    /// AUTH: the upstream first, then policy.
+    Auth(Exchange),
     /// MAIL.
     Mail(MailCommand),
     /// One RCPT: policy first, then the upstream.
@@ -62,6 +72,7 @@ impl Question {
         match self {
             Self::Connect => Stage::Connect,
             Self::Helo(_) => Stage::Helo,
+            Self::Auth(_) => Stage::Auth,
             Self::Mail(_) => Stage::Mail,
             Self::Rcpt(_) => Stage::Rcpt,
             Self::Data => Stage::Data,

@@ -39,6 +39,7 @@ impl Session {
             Command::Noop => self.reply(replies::ok()),
             Command::Quit => self.quit(),
             Command::XClient(said) => self.xclient(said),
+            Command::Auth(command) => self.auth(command),
         }
     }
 
@@ -48,6 +49,8 @@ impl Session {
             Err(replies::NEED_HELO.refusal())
         } else if self.terms.tls_required && !self.secure && !facts.before_tls {
             Err(replies::TLS_REQUIRED.refusal())
+        } else if self.needs_auth(facts.verb) {
+            Err(replies::AUTH_REQUIRED.refusal())
         } else if facts.needs_transaction && self.transaction.is_none() {
             Err(replies::NEED_MAIL.refusal())
         } else {
@@ -118,6 +121,7 @@ impl Session {
         if self.offers.starttls && !self.secure {
             keywords.push("STARTTLS".to_owned());
         }
+        keywords.extend(self.auth_offered());
         keywords.push("ENHANCEDSTATUSCODES".to_owned());
         if self.offers.eight_bit_mime {
             keywords.push("8BITMIME".to_owned());

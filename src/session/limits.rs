@@ -11,6 +11,8 @@ pub struct Limits {
     pub recipients: usize,
     /// Commands with an error before the session ends with 421.
     pub errors: u32,
+    /// Logins that may fail before the session ends with 421.
+    pub auth_failures: u32,
     /// Commands that do no work (NOOP, RSET, VRFY, HELP, EHLO again) between two messages before the session ends with 421.
     pub junk_commands: u32,
     /// Transactions in one session, before 421.
@@ -19,7 +21,14 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { message_size: 50 << 20, recipients: 1000, errors: 10, junk_commands: 100, transactions: 1000 }
+        Self {
+            message_size: 50 << 20,
+            recipients: 1000,
+            errors: 10,
+            auth_failures: 5,
+            junk_commands: 100,
+            transactions: 1000,
+        }
     }
 }
 

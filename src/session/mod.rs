@@ -5,6 +5,7 @@
 
 mod action;
 mod arrival;
+mod auth;
 mod commands;
 mod limits;
 mod replies;
@@ -14,19 +15,24 @@ mod transaction;
 mod xclient;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
+use zeroize::Zeroizing;
 
 pub use self::action::{Action, Question};
 pub use self::arrival::Arrival;
 use self::arrival::Patience;
+pub use self::auth::{AuthOutcome, AuthTerms, Exchange};
 pub use self::limits::{Limits, Timeouts};
 use self::stage::{Reason, Refusal, Source, Stage, Verdict, Violation};
 pub use self::terms::{Counters, Hello, Offers, Terms};
 pub use self::transaction::{Finished, Outcome, Transaction};
+use crate::smtp::auth::Login;
+use crate::smtp::command::Verb;
 use crate::smtp::data::{DataDecoder, DataError, Event};
-use crate::smtp::line::{self, LineDecoder, LineError};
+use crate::smtp::line::{LineDecoder, LineError};
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::{Class, Reply};
 
@@ -37,14 +43,14 @@ use crate::smtp::reply::{Class, Reply};
 ///
 /// - what the client sent: [`receive`](Self::receive)
 /// - what policy answered: [`decided`](Self::decided)
-/// - what the upstream answered: [`rcpt_answered`](Self::rcpt_answered), [`delivered`](Self::delivered)
+/// - what the upstream answered: [`rcpt_answered`](Self::rcpt_answered), [`delivered`](Self::delivered),
+///   [`auth_answered`](Self::auth_answered)
 /// - that the handshake finished: [`tls_established`](Self::tls_established)
 /// - that time passed: [`timed_out`](Self::timed_out), due at [`deadline`](Self::deadline)
 /// - that the client went away: [`hung_up`](Self::hung_up)
 ///
 /// At most one question is open at a time. While one is, pipelined bytes are kept and not looked at, so replies leave in
 /// the order of the commands (RFC 2920 3.2).
-#[derive(Debug)]
 pub struct Session {
     terms: Terms,
     secure: bool,
@@ -52,6 +58,7 @@ pub struct Session {
     mode: Mode,
     hello: Option<Hello>,
     transaction: Option<Transaction>,
+    login: Option<Login>,
     counters: Counters,
     lines: LineDecoder,
     pending: Bytes,
@@ -79,6 +86,8 @@ enum Mode {
     Commands,
     /// A message.
     Body(Body),
+    /// The answer to a challenge of AUTH.
+    Auth(Exchange),
     /// Not to be looked at until the question is answered.
     Parked(Question),
     /// Of no interest any more.
@@ -107,19 +116,20 @@ impl Session {
     /// A session with a client that has just connected.
     pub fn new(terms: Terms, secure: bool, offers: Offers, now: Instant) -> Self {
         Self {
-            terms,
             secure,
             offers,
             mode: Mode::New,
             hello: None,
             transaction: None,
+            login: None,
             counters: Counters::default(),
-            lines: LineDecoder::new(line::FLOOD),
+            lines: LineDecoder::new(terms.auth.max_line()),
             pending: Bytes::new(),
             actions: VecDeque::new(),
             begun: now,
             progress: now,
             draining: false,
+            terms,
             arrival: Arrival::default(),
             greeted: false,
             patience: Patience::Kept,
@@ -139,7 +149,8 @@ impl Session {
         } else {
             let mut all = BytesMut::from(&self.pending[..]);
             all.extend_from_slice(&bytes);
-            self.pending = all.freeze();
+            auth::wipe(std::mem::replace(&mut self.pending, all.freeze()));
+            auth::wipe(bytes);
         }
     }
 
@@ -153,6 +164,7 @@ impl Session {
         match question {
             Question::Connect => self.connect(verdict),
             Question::Helo(hello) => self.helo(Step::Judged(hello, verdict)),
+            Question::Auth(exchange) => self.auth_judged(exchange, verdict),
             Question::Mail(mail) => self.mail(Step::Judged(mail, verdict)),
             Question::Rcpt(rcpt) => self.rcpt(Step::Judged(rcpt, verdict)),
             Question::Data => self.data(Step::Judged((), verdict)),
@@ -216,6 +228,7 @@ impl Session {
         }
         self.secure = true;
         self.hello = None;
+        self.login = None;
         self.pending = Bytes::new();
         self.lines.reset();
         self.mode = Mode::Commands;
@@ -257,7 +270,7 @@ impl Session {
     /// When [`timed_out`](Self::timed_out) is due: `None` while somebody else than the client is being waited for.
     pub fn deadline(&self) -> Option<Instant> {
         let patience = match self.mode {
-            Mode::Commands => self.terms.timeouts.command,
+            Mode::Commands | Mode::Auth(_) => self.terms.timeouts.command,
             Mode::Body(_) => self.terms.timeouts.data,
             Mode::Listening(until) => return Some(until),
             Mode::New | Mode::Parked(_) | Mode::Closed => return None,
@@ -280,6 +293,7 @@ impl Session {
                 Mode::Commands => self.next_command(),
                 Mode::Listening(_) => self.next_before_banner(),
                 Mode::Body(_) => self.next_piece(),
+                Mode::Auth(_) => self.next_response(),
                 Mode::New | Mode::Parked(_) | Mode::Closed => false,
             };
             if !went_on {
@@ -328,16 +342,29 @@ impl Session {
         if self.is_out_of_turn() {
             return true;
         }
-        let mut input: &[u8] = &self.pending;
-        let line = self.lines.decode(&mut input);
-        let left = input.len();
-        self.pending.advance(self.pending.len() - left);
-        match line {
+        match self.take_line() {
             None => return false,
             Some(Ok(line)) => self.command(&line),
             Some(Err(error)) => self.bad_line(error),
         }
         true
+    }
+
+    /// The next line, of which nothing stays behind in what was received: it may be a password.
+    fn take_line(&mut self) -> Option<Result<Zeroizing<Vec<u8>>, LineError>> {
+        let mut input: &[u8] = &self.pending;
+        let line = self.lines.decode(&mut input);
+        let left = input.len();
+        let secret = matches!(self.mode, Mode::Auth(_))
+            || line.as_ref().is_some_and(|line| line.as_ref().is_ok_and(|line| Verb::of(line) == Verb::Auth));
+        if left == 0 || secret {
+            // Behind a secret there is nothing, or a breach of the protocol that ends the session: no copy is made twice.
+            let rest = Bytes::copy_from_slice(input);
+            auth::wipe(std::mem::replace(&mut self.pending, rest));
+        } else {
+            self.pending.advance(self.pending.len() - left);
+        }
+        line.map(|line| line.map(Zeroizing::new))
     }
 
     fn bad_line(&mut self, error: LineError) {
@@ -403,10 +430,14 @@ impl Session {
         let is_error = refusal.reason.source == Source::Protocol;
         self.actions.push_back(Action::Reply(refusal.reply, Some((stage, refusal.reason))));
         if is_error {
-            self.counters.errors += 1;
-            if self.counters.errors >= self.terms.limits.errors {
-                self.breach(Violation::TooManyErrors, "");
-            }
+            self.count_error();
+        }
+    }
+
+    fn count_error(&mut self) {
+        self.counters.errors += 1;
+        if self.counters.errors >= self.terms.limits.errors {
+            self.breach(Violation::TooManyErrors, "");
         }
     }
 
@@ -425,6 +456,7 @@ impl Session {
 
     /// Ends the open transaction, if there is one, without an answer to its message.
     fn abort(&mut self, reason: Reason) {
+        self.auth_abandoned();
         let in_message = matches!(self.mode, Mode::Body(_) | Mode::Parked(Question::Message));
         self.finish(in_message.then_some(Outcome::Aborted), None, Some(reason));
     }
@@ -447,6 +479,21 @@ impl Session {
         self.counters.junk = 0;
         let finished = Finished { transaction, outcome, reply, reason };
         self.actions.push_back(Action::Finish(Box::new(finished)));
+    }
+}
+
+/// What the client has said and nobody has looked at yet may be a password.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("mode", &self.mode)
+            .field("hello", &self.hello)
+            .field("transaction", &self.transaction)
+            .field("login", &self.login)
+            .field("counters", &self.counters)
+            .field("pending", &self.pending.len())
+            .field("actions", &self.actions)
+            .finish_non_exhaustive()
     }
 }
 

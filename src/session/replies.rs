@@ -59,6 +59,39 @@ pub(super) const XCLIENT_IN_MAIL: Fixed =
 pub(super) const NO_BODY_TYPE: Fixed =
     Fixed::protocol(555, 4, "body-not-offered", "BODY=8BITMIME is not offered here");
 
+pub(super) const NO_AUTH: Fixed = Fixed::protocol(502, 1, "no-auth", "AUTH is not offered here");
+pub(super) const NO_AUTH_NOW: Fixed =
+    Fixed::protocol(503, 1, "no-auth-now", "the mail server behind this one offers no AUTH now");
+pub(super) const NEED_EHLO: Fixed = Fixed::protocol(503, 1, "need-ehlo", "say EHLO first");
+pub(super) const ALREADY_AUTH: Fixed = Fixed::protocol(503, 1, "already-auth", "you are logged in already");
+pub(super) const AUTH_IN_TRANSACTION: Fixed =
+    Fixed::protocol(503, 1, "auth-in-transaction", "a transaction is open: AUTH comes before MAIL");
+pub(super) const AUTH_NEEDS_TLS: Fixed = Fixed::new(
+    538,
+    (7, 11),
+    Source::Protocol,
+    "auth-needs-tls",
+    "a password must not cross the network in the clear: say STARTTLS first",
+);
+pub(super) const NO_MECHANISM: Fixed =
+    Fixed::protocol(504, 4, "no-mechanism", "that mechanism is not offered here");
+pub(super) const CHANNEL_BINDING: Fixed = Fixed::protocol(
+    504,
+    4,
+    "channel-binding",
+    "channel binding cannot pass a proxy: use the mechanism without -PLUS",
+);
+pub(super) const BAD_BASE64: Fixed =
+    Fixed::protocol(501, 2, "bad-base64", "cannot base64-decode the response");
+pub(super) const AUTH_LINE: Fixed =
+    Fixed::protocol(500, 6, "auth-line-too-long", "the line of the exchange is too long");
+pub(super) const AUTH_ENDLESS: Fixed =
+    Fixed::new(454, (7, 0), Source::Limit, "auth_challenges", "the exchange comes to no end");
+pub(super) const AUTH_FAILURES: Fixed =
+    Fixed::new(421, (7, 0), Source::Limit, "auth_failures", "too many failed logins: closing");
+pub(super) const AUTH_REQUIRED: Fixed =
+    Fixed::new(530, (7, 0), Source::Limit, "auth_required", "log in first: say AUTH");
+
 pub(super) const TLS_REQUIRED: Fixed =
     Fixed::new(530, (7, 0), Source::Limit, "tls_required", "say STARTTLS first");
 pub(super) const MESSAGE_SIZE: Fixed =

@@ -1,5 +1,6 @@
 //! What the caller gives a session to go by, and what the session tells of its client.
 
+use super::auth::AuthTerms;
 use super::limits::{Limits, Timeouts};
 use crate::smtp::command::Greeting;
 
@@ -14,6 +15,8 @@ pub struct Terms {
     pub timeouts: Timeouts,
     /// Whether mail may come without TLS.
     pub tls_required: bool,
+    /// What there is of AUTH.
+    pub auth: AuthTerms,
 }
 
 /// What EHLO offers beyond what the session does itself. The caller keeps it true to the upstream with
@@ -26,6 +29,8 @@ pub struct Offers {
     pub size: Option<u64>,
     /// BODY=8BITMIME (RFC 6152).
     pub eight_bit_mime: bool,
+    /// The mechanisms of AUTH that can be relayed, in upper case (RFC 4954).
+    pub auth: Vec<String>,
 }
 
 /// How the client introduced itself, accepted by policy.
@@ -42,6 +47,8 @@ pub struct Hello {
 pub struct Counters {
     /// Commands with an error.
     pub errors: u32,
+    /// Exchanges of AUTH that came to nothing.
+    pub auth_failures: u32,
     /// Commands without work since the last message.
     pub junk: u32,
     /// Transactions begun.

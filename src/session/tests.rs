@@ -30,18 +30,20 @@ impl Talk {
     /// A client that is received so, and has said this before anybody looked.
     fn arriving(arrival: Arrival, early: &'static [u8]) -> Self {
         let terms = Terms {
+            auth: AuthTerms::default(),
             hostname: "mx.example.org".to_owned(),
             limits: Limits {
                 message_size: 1000,
                 recipients: 3,
                 errors: 3,
+                auth_failures: 3,
                 junk_commands: 5,
                 transactions: 4,
             },
             timeouts: Timeouts::default(),
             tls_required: false,
         };
-        let offers = Offers { starttls: true, size: Some(1000), eight_bit_mime: true };
+        let offers = Offers { starttls: true, size: Some(1000), eight_bit_mime: true, auth: Vec::new() };
         let now = Instant::now();
         let mut talk = Self {
             session: Session::new(terms, false, offers, now),
@@ -101,6 +103,7 @@ impl Talk {
                 self.heard.push(finished.outcome.map_or("nothing", Outcome::name).to_owned());
             }
             Action::SpeakFor(_) => self.heard.push("another client".to_owned()),
+            Action::Authenticate(_) | Action::AuthEnded(..) | Action::LeaveUpstream => {}
             Action::StartTls => self.heard.push("tls".to_owned()),
             Action::Close => self.heard.push("close".to_owned()),
         }

@@ -12,6 +12,7 @@ impl Session {
             return self.refuse(Stage::Violation, replies::XCLIENT_IN_MAIL.refusal());
         }
         self.abort(Reason::new(Source::Protocol, "xclient"));
+        self.login = None;
         self.hello = None;
         self.counters.recipients_refused = 0;
         self.actions.push_back(Action::SpeakFor(Box::new(said)));

@@ -9,6 +9,7 @@ use std::fmt;
 
 use Argument::{Always, Maybe, Never};
 
+use super::auth::{self, AuthCommand};
 use super::params::{MailParams, RcptParams};
 use super::path::{Domain, ForwardPath, ReversePath};
 use super::xclient::XClient;
@@ -40,7 +41,7 @@ pub enum Verb {
     Noop,
     /// QUIT.
     Quit,
-    /// AUTH (RFC 4954): known, not carried yet.
+    /// AUTH (RFC 4954).
     Auth,
     /// BDAT (RFC 3030): known, not carried yet.
     Bdat,
@@ -91,6 +92,8 @@ const NO: bool = false;
 const ANY: usize = 512;
 /// SIZE adds 26 octets (RFC 1870 3), BODY adds 17 (RFC 6152 2).
 const MAIL: usize = ANY + 26 + 17;
+/// RFC 4954 4.
+const AUTH: usize = auth::MAX_LINE;
 
 /// The facts about every command, in the order of [`Verb`].
 #[rustfmt::skip] // A table is read by its columns.
@@ -112,7 +115,7 @@ pub const TABLE: [Facts; 16] = [
     row(Verb::Help,     "HELP",     "HELP [topic]",                              Maybe,  ANY,  [NO , NO , NO , NO , YES]),
     row(Verb::Noop,     "NOOP",     "NOOP",                                      Maybe,  ANY,  [NO , NO , YES, YES, YES]),
     row(Verb::Quit,     "QUIT",     "QUIT",                                      Never,  ANY,  [NO , NO , YES, YES, NO ]),
-    row(Verb::Auth,     "AUTH",     "AUTH mechanism",                            Maybe,  ANY,  [YES, NO , NO , YES, NO ]),
+    row(Verb::Auth,     "AUTH",     "AUTH mechanism [initial-response]",         Always, AUTH, [YES, NO , NO , YES, NO ]),
     row(Verb::Bdat,     "BDAT",     "BDAT size [LAST]",                          Maybe,  ANY,  [YES, YES, NO , NO , NO ]),
     row(Verb::XClient,  "XCLIENT",  "XCLIENT attribute=value...",                Always, ANY,  [NO , NO , NO , YES, YES]),
     UNKNOWN,
@@ -212,6 +215,8 @@ pub enum Command {
     Quit,
     /// `XCLIENT attribute=value...`.
     XClient(XClient),
+    /// `AUTH mechanism`, perhaps with an initial response (RFC 4954 4).
+    Auth(AuthCommand),
 }
 
 /// What the client calls itself.
@@ -265,11 +270,13 @@ impl Command {
             Self::Noop => Verb::Noop,
             Self::Quit => Verb::Quit,
             Self::XClient(_) => Verb::XClient,
+            Self::Auth(_) => Verb::Auth,
         }
     }
 }
 
 /// As it goes over the wire, without the CRLF. It is written from parsed parts only, so that nothing that was not understood goes upstream.
+/// AUTH is shown without its initial response, which is a secret: [`AuthLine`](auth::AuthLine) has the wire's form.
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -279,6 +286,7 @@ impl fmt::Display for Command {
             Self::Mail(mail) => mail.fmt(f),
             Self::Rcpt(rcpt) => rcpt.fmt(f),
             Self::Vrfy(text) => write!(f, "VRFY {text}"),
+            Self::Auth(AuthCommand { mechanism, .. }) => write!(f, "AUTH {}", mechanism.name()),
             // What XCLIENT says goes on in other words, see `upstream`.
             Self::StartTls
             | Self::Data

@@ -1,5 +1,6 @@
 //! What a server says it can do (RFC 5321 4.1.1.1, 4.2.2).
 
+use super::auth::Mechanism;
 use super::reply::Reply;
 
 /// How many extensions that Gatepost does not know are kept for the logs.
@@ -29,6 +30,8 @@ pub struct Extensions {
     pub dsn: bool,
     /// HELP (RFC 5321 4.1.1.8).
     pub help: bool,
+    /// The SASL mechanisms of AUTH (RFC 4954), in upper case; at most 64.
+    pub auth: Vec<String>,
     /// The attributes that XCLIENT takes, in upper case: Postfix' way to hear who the client is.
     pub xclient: Vec<String>,
     /// The attributes that XFORWARD takes, in upper case: Postfix' way to record who the client is.
@@ -62,6 +65,10 @@ impl Extensions {
             "SMTPUTF8" => self.smtputf8 = true,
             "DSN" => self.dsn = true,
             "HELP" => self.help = true,
+            "AUTH" => {
+                self.auth =
+                    words.filter_map(Mechanism::parse).take(MAX_UNKNOWN).map(Mechanism::into_name).collect()
+            }
             "XCLIENT" => self.xclient = words.map(str::to_ascii_uppercase).collect(),
             "XFORWARD" => self.xforward = words.map(str::to_ascii_uppercase).collect(),
             _ if self.unknown.len() < MAX_UNKNOWN => self.unknown.push(keyword),

@@ -1,5 +1,9 @@
 //! Lines: how the bytes of a client become commands (RFC 5321 2.3.8, 4.5.3.1.4).
 
+use std::fmt;
+
+use zeroize::Zeroizing;
+
 use super::reply::{Code, EnhancedCode, Reply};
 
 /// A line that reaches this many octets without an end is no command line of anybody's; see [`LineDecoder::is_flood`].
@@ -10,12 +14,13 @@ pub const FLOOD: usize = 2048;
 /// **Invariant: nothing but CRLF ends a line.** What stands behind a stray CR, LF or NUL belongs to the same bad line and is never
 /// taken for a command, whatever a peer's lenient parser would make of it. The same bytes give the same lines and errors however they
 /// were cut into segments.
-#[derive(Debug)]
+///
+/// A line may be a password (RFC 4954): what is kept of it is overwritten before its memory goes, and never shown.
 pub struct LineDecoder {
     max: usize,
     state: State,
     /// The octets of the line so far, without its CR; at most `max` of them.
-    kept: Vec<u8>,
+    kept: Zeroizing<Vec<u8>>,
     /// How many octets of the line have been taken, those that were skipped included.
     seen: usize,
     flood: bool,
@@ -53,8 +58,8 @@ pub enum LineError {
 impl LineDecoder {
     /// A decoder for lines of at most `max` octets, CRLF included. RFC 5321 4.5.3.1.4 has 512, extensions need more for some
     /// commands; the limit of each command is in [`TABLE`](super::command::TABLE), so that [`FLOOD`] is a good hard limit here.
-    pub const fn new(max: usize) -> Self {
-        Self { max, state: State::Reading, kept: Vec::new(), seen: 0, flood: false }
+    pub fn new(max: usize) -> Self {
+        Self { max, state: State::Reading, kept: Zeroizing::default(), seen: 0, flood: false }
     }
 
     /// Takes the next line, without its CRLF, from the front of `input`; `None` when all of it was taken and no line is complete.
@@ -105,7 +110,7 @@ impl LineDecoder {
         let window = input.get(..room).unwrap_or_default();
         let text = memchr::memchr3(b'\r', b'\n', 0, window).unwrap_or(room);
         let good = self.take(input, text);
-        self.kept.extend_from_slice(good);
+        keep(&mut self.kept, good);
         if text == room {
             return self.check_length().map(Err);
         }
@@ -150,7 +155,7 @@ impl LineDecoder {
 
     fn fail(&mut self, error: LineError) -> LineError {
         self.state = State::Skipping;
-        self.kept = Vec::new();
+        self.kept = Zeroizing::default();
         error
     }
 
@@ -158,7 +163,7 @@ impl LineDecoder {
         self.take(input, 1);
         self.state = State::Reading;
         self.seen = 0;
-        std::mem::take(&mut self.kept)
+        std::mem::take(&mut *self.kept)
     }
 
     fn take<'a>(&mut self, input: &mut &'a [u8], count: usize) -> &'a [u8] {
@@ -166,6 +171,31 @@ impl LineDecoder {
         self.seen = self.seen.saturating_add(taken.len());
         taken
     }
+}
+
+/// What is kept is not for anybody's eyes.
+impl fmt::Debug for LineDecoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { max, state, seen, flood, .. } = self;
+        f.debug_struct("LineDecoder")
+            .field("max", max)
+            .field("state", state)
+            .field("seen", seen)
+            .field("flood", flood)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Appends `more` to `kept`. A vector that grows by itself would leave a copy of what it held behind.
+fn keep(kept: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
+    let needed = kept.len().saturating_add(more.len());
+    if needed > kept.capacity() {
+        let room = needed.max(kept.capacity().saturating_mul(2));
+        let mut larger = Zeroizing::new(Vec::with_capacity(room));
+        larger.extend_from_slice(kept);
+        *kept = larger;
+    }
+    kept.extend_from_slice(more);
 }
 
 impl LineError {

@@ -18,7 +18,7 @@ const IN_FLIGHT: usize = 64 << 10;
 /// How long the client waits for a reply: longer than any time that Gatepost may take (9 minutes for a message).
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// The longest line that is taken for a reply line.
-const LONGEST: usize = 4096;
+const LONGEST: usize = 16 << 10;
 /// The pieces of what was heard that wait to be looked at.
 const HEARD: usize = 4096;
 

@@ -13,6 +13,7 @@ use super::zone::DnsChange;
 use crate::policy::judgement::Mode;
 use crate::policy::sources::{Selection, Setting};
 use crate::proxy::Manners;
+use crate::session::AuthTerms;
 use crate::upstream::Timeouts;
 
 /// Everything that holds before the first word of a dialogue.
@@ -29,6 +30,7 @@ pub(super) struct Setup {
     pub(super) trusted: Option<Vec<IpNet>>,
     pub(super) tls: TlsOffer,
     pub(super) manners: Manners,
+    pub(super) auth: AuthTerms,
     pub(super) policies_dir: Option<PathBuf>,
     pub(super) selection: Selection,
     /// Policies that stand in the transcript itself.
@@ -56,6 +58,7 @@ impl Default for Setup {
             trusted: None,
             tls: TlsOffer::Off,
             manners: Manners::default(),
+            auth: AuthTerms::default(),
             policies_dir: None,
             selection: Selection::All,
             own_policies: Vec::new(),
@@ -114,6 +117,8 @@ pub(super) enum Limit {
     HeaderSize(usize),
     Recipients(usize),
     Errors(u32),
+    /// Failed logins.
+    AuthFailures(u32),
     /// RSET, NOOP and the like without a message between them.
     Junk(u32),
     Command(Duration),
@@ -150,7 +155,7 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 20] = [
+pub(super) const DIRECTIVES: [&str; 21] = [
     "client",
     "local",
     "hostname",
@@ -161,6 +166,7 @@ pub(super) const DIRECTIVES: [&str; 20] = [
     "exempt",
     "greet_delay",
     "tls",
+    "auth",
     "policies",
     "setting",
     "mode",
@@ -192,6 +198,7 @@ impl Setup {
             "exempt" => self.manners.exempt = networks(&words.list())?,
             "greet_delay" => self.manners.greet_delay = words.expect("a time")?.duration()?,
             "tls" => self.tls = TlsOffer::read(words)?,
+            "auth" => self.auth = auth(words)?,
             "policies" => self.read_policies(words, folder)?,
             "setting" => self.settings.push(setting(words)?),
             "mode" => self.modes.push(mode(words)?),
@@ -219,6 +226,20 @@ impl Setup {
         }
         Ok(())
     }
+}
+
+/// `auth off` or `auth relay`, the latter perhaps with `required` and `without-tls` behind it.
+fn auth(words: &mut Words<'_>) -> Result<AuthTerms, Mistake> {
+    let relay = words.expect("`off` or `relay`")?.choose("AUTH mode", &[("off", false), ("relay", true)])?;
+    let mut terms = AuthTerms { relay, ..AuthTerms::default() };
+    while let Some(word) = words.next() {
+        match word.text {
+            "required" => terms.required = true,
+            "without-tls" => terms.without_tls = true,
+            _ => return Err(Mistake::unknown("condition of AUTH", word, ["required", "without-tls"])),
+        }
+    }
+    Ok(terms)
 }
 
 fn texts(words: &[Word<'_>]) -> Vec<String> {
@@ -275,13 +296,14 @@ fn mode(words: &mut Words<'_>) -> Result<(String, Mode), Mistake> {
 
 fn limit(words: &mut Words<'_>) -> Result<Limit, Mistake> {
     type Value = fn(Word<'_>) -> Result<Limit, Mistake>;
-    const LIMITS: [(&str, Value); 11] = [
+    const LIMITS: [(&str, Value); 12] = [
         ("message_size", |word| word.bytes().map(Limit::MessageSize)),
         ("header_size", |word| {
             word.bytes().map(|octets| Limit::HeaderSize(octets.try_into().unwrap_or(usize::MAX)))
         }),
         ("recipients", |word| word.parse("a number").map(Limit::Recipients)),
         ("errors", |word| word.parse("a number").map(Limit::Errors)),
+        ("auth_failures", |word| word.parse("a number").map(Limit::AuthFailures)),
         ("junk", |word| word.parse("a number").map(Limit::Junk)),
         ("command", |word| word.duration().map(Limit::Command)),
         ("data", |word| word.duration().map(Limit::Data)),
@@ -380,6 +402,8 @@ mod tests {
             "client nobody",
             "client 192.0.2.1 x",
             "tls maybe",
+            "auth maybe",
+            "auth relay always",
             "trusted 10.0.0.0/33",
             "policies",
             "setting max_size 1",

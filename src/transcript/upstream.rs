@@ -8,6 +8,8 @@ use crate::upstream::{Identity, ProxyVersion};
 /// The server behind Gatepost.
 #[derive(Clone, Debug)]
 pub(super) struct UpstreamSetup {
+    /// `host:port`, where it seems to be.
+    pub(super) address: String,
     /// The EHLO keywords, with their arguments.
     pub(super) offers: Vec<String>,
     pub(super) tls: TlsOffer,
@@ -23,6 +25,7 @@ impl Default for UpstreamSetup {
     fn default() -> Self {
         let offers = ["PIPELINING", "SIZE 52428800", "8BITMIME", "ENHANCEDSTATUSCODES"];
         Self {
+            address: "127.0.0.1:10025".to_owned(),
             offers: offers.map(str::to_owned).to_vec(),
             tls: TlsOffer::Off,
             identity: Identity::None,
@@ -54,6 +57,10 @@ impl UpstreamSetup {
             "offers" => {
                 words.next();
                 self.offers = offers(words.rest().text);
+            }
+            "at" => {
+                words.next();
+                self.address = words.expect("the upstream's host and port")?.text.to_owned();
             }
             "tls" => {
                 words.next();

@@ -33,8 +33,6 @@ use crate::{checks, dns, upstream};
 
 /// The listener's and the upstream's name in policies and metrics.
 pub(super) const NAME: &str = "transcript";
-/// Where the simulated upstream seems to be.
-const UPSTREAM: &str = "upstream.example:25";
 /// For one look-up, in real time: a name that never answers should not hold up the run.
 const DNS_TIMEOUT: Duration = Duration::from_secs(2);
 /// The memory for the messages of one dialogue; there is no folder for more.
@@ -131,6 +129,7 @@ fn terms(setup: &Setup, hostname: &str) -> Terms {
             Limit::MessageSize(octets) => limits.message_size = octets,
             Limit::Recipients(number) => limits.recipients = number,
             Limit::Errors(number) => limits.errors = number,
+            Limit::AuthFailures(number) => limits.auth_failures = number,
             Limit::Junk(number) => limits.junk_commands = number,
             Limit::Command(time) => timeouts.command = time,
             Limit::Data(time) => timeouts.data = time,
@@ -138,7 +137,8 @@ fn terms(setup: &Setup, hostname: &str) -> Terms {
             Limit::HeaderSize(_) | Limit::Upstream(..) => {}
         }
     }
-    Terms { hostname: hostname.to_owned(), limits, timeouts, tls_required: setup.tls == TlsOffer::Required }
+    let tls_required = setup.tls == TlsOffer::Required;
+    Terms { hostname: hostname.to_owned(), limits, timeouts, tls_required, auth: setup.auth }
 }
 
 fn header_limit(setup: &Setup) -> usize {
@@ -278,5 +278,5 @@ fn remote(setup: &Setup) -> Result<Remote, WorldError> {
         TlsOffer::Required => TlsMode::Required(ClientTls::new(&Verify::Nothing)?),
     };
     let identity = setup.upstream.identity;
-    Ok(Remote { addresses: vec![UPSTREAM.to_owned()], identity, tls, timeouts })
+    Ok(Remote { addresses: vec![setup.upstream.address.clone()], identity, tls, timeouts })
 }

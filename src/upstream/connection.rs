@@ -20,6 +20,7 @@ pub(super) enum Exchange {
     StartTls,
     XClient,
     XForward,
+    Auth,
     Mail,
     Rcpt,
     Data,
@@ -38,6 +39,7 @@ impl Exchange {
             Self::StartTls => "starttls",
             Self::XClient => "xclient",
             Self::XForward => "xforward",
+            Self::Auth => "auth",
             Self::Mail => "mail",
             Self::Rcpt => "rcpt",
             Self::Data => "data",
@@ -52,9 +54,14 @@ impl Exchange {
     fn is_answered_by(self, code: Code) -> bool {
         match code.class() {
             Class::Transient | Class::Permanent => true,
-            Class::Intermediate => self == Self::Data && code.get() == 354,
+            Class::Intermediate => match self {
+                Self::Data => code.get() == 354,
+                Self::Auth => code.get() == 334,
+                _ => false,
+            },
             Class::Completed => match self {
                 Self::Data => false,
+                Self::Auth => code.get() == 235,
                 Self::Banner | Self::StartTls => code.get() == 220,
                 _ => true,
             },
@@ -72,12 +79,18 @@ pub(super) struct Connection {
     pub(super) timeouts: Timeouts,
     pub(super) metrics: UpstreamMetrics,
     extensions: Arc<Extensions>,
+    confidential: bool,
 }
 
 impl Connection {
-    /// The connection on `wire`, on which nothing was said yet.
-    pub(super) fn new(wire: Wire, timeouts: Timeouts, metrics: UpstreamMetrics) -> Self {
-        Self { wire, timeouts, extensions: Arc::default(), metrics }
+    /// The connection on `wire`, on which nothing was said yet; `confidential` if nobody can listen there.
+    pub(super) fn new(wire: Wire, timeouts: Timeouts, metrics: UpstreamMetrics, confidential: bool) -> Self {
+        Self { wire, timeouts, extensions: Arc::default(), metrics, confidential }
+    }
+
+    /// Whether it is a place for passwords: under TLS, or within this machine.
+    pub(super) const fn is_confidential(&self) -> bool {
+        self.confidential
     }
 
     /// What the last EHLO offered.
@@ -110,7 +123,11 @@ impl Connection {
         if !reply.is_completed() {
             return Err(Failure::Refused(reply));
         }
-        self.extensions = Arc::new(Extensions::from_ehlo(&reply));
+        let mut extensions = Extensions::from_ehlo(&reply);
+        if !self.confidential {
+            extensions.auth.clear();
+        }
+        self.extensions = Arc::new(extensions);
         Ok(())
     }
 
@@ -157,7 +174,7 @@ impl Connection {
     /// Puts TLS under the connection; what was offered in plaintext is forgotten (RFC 3207 4.2).
     pub(super) async fn into_tls(self, tls: &ClientTls, host: &str) -> Result<Self, Fault> {
         let wire = self.wire.into_tls(tls, host, &self.metrics).await?;
-        Ok(Self { wire, extensions: Arc::default(), ..self })
+        Ok(Self { wire, extensions: Arc::default(), confidential: true, ..self })
     }
 
     async fn banner(&mut self) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::auth::Login;
 use super::connection::{Connection, Exchange};
 use super::delivery;
 use super::fault::{Failure, Fault, FaultKind, one_line};
@@ -25,14 +26,15 @@ pub const ADDED_FIELDS_ROOM: u64 = 16 * 1024;
 /// that is cut short by its caller (a deadline, a client that left) drops the connection with a question open on it.
 #[derive(Debug)]
 pub(super) struct Dialogue {
-    server: Arc<MailServer>,
-    client: Client,
-    connection: Option<Connection>,
+    pub(super) server: Arc<MailServer>,
+    pub(super) client: Client,
+    pub(super) connection: Option<Connection>,
     transaction: Option<Transaction>,
     /// What our log calls the transaction at hand.
     id: String,
     /// Whether nothing was said on the connection since a RSET that was answered well.
     clean: bool,
+    pub(super) login: Login,
 }
 
 /// What was said upstream since MAIL, to be said again after a reconnect.
@@ -50,7 +52,15 @@ struct Transaction {
 impl Dialogue {
     /// A dialogue on behalf of `client`; the server hears nothing yet.
     pub(super) const fn new(server: Arc<MailServer>, client: Client) -> Self {
-        Self { server, client, connection: None, transaction: None, id: String::new(), clean: false }
+        Self {
+            server,
+            client,
+            connection: None,
+            transaction: None,
+            id: String::new(),
+            clean: false,
+            login: Login::None,
+        }
     }
 
     pub(super) fn name_transaction(&mut self, id: &str) {
@@ -107,8 +117,9 @@ impl Dialogue {
     }
 
     pub(super) async fn quit(self) {
-        let Some(connection) = self.connection else { return };
-        if !self.server.shares_connections() {
+        // A server that waits for a response would take QUIT for one.
+        let Some(connection) = self.connection.filter(|_| self.login != Login::Asked) else { return };
+        if self.login != Login::None || !self.server.shares_connections() {
             connection.quit().await;
             return;
         }
@@ -144,6 +155,11 @@ impl Dialogue {
     /// Says MAIL on the connection there is, or on an idle one, or else on a fresh one.
     async fn mail(&mut self, mail: &MailCommand) -> Result<(), Failure> {
         self.clean = false;
+        if self.login == Login::Done {
+            let mut known = self.connection.take().ok_or_else(stranger)?;
+            let reply = self.begin_on(&mut known, mail).await?;
+            return self.mail_answered(known, reply);
+        }
         let used = self.connection.take().or_else(|| self.server.reuse());
         if let Some(mut used) = used {
             match self.begin_on(&mut used, mail).await {
@@ -195,6 +211,9 @@ impl Dialogue {
 
     /// A fresh connection on which the open transaction stands as it stood on the lost one. Once per transaction.
     async fn reconnect(&mut self) -> Result<Connection, Failure> {
+        if self.login == Login::Done {
+            return Err(stranger().into());
+        }
         let transaction = self.transaction.as_mut().ok_or_else(gone)?;
         if std::mem::replace(&mut transaction.reconnected, true) {
             return Err(gone().into());
@@ -269,6 +288,10 @@ fn is_lost(failure: &Failure) -> bool {
 
 fn gone() -> Fault {
     Fault::new(FaultKind::Lost, "lost again, and one reconnect is all that a transaction gets")
+}
+
+fn stranger() -> Fault {
+    Fault::new(FaultKind::Lost, "the connection with the login is gone, and another would have none")
 }
 
 fn not_again(reply: &Reply) -> Failure {

@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
+use super::auth;
 use super::connection::Connection;
 use super::dial::{Dial, Stream};
 use super::fault::{Failure, Fault, FaultKind};
@@ -40,6 +41,16 @@ impl MailServer {
     ) -> Self {
         let (extensions, pool) = (ArcSwapOption::empty(), Arc::default());
         Self { metrics, name, hostname, remote, dial, extensions, pool }
+    }
+
+    /// What we call ourselves.
+    pub(super) fn hostname(&self) -> &str {
+        &self.hostname
+    }
+
+    /// How it learns who the client is.
+    pub(super) const fn identity(&self) -> Identity {
+        self.remote.identity
     }
 
     /// What the last complete greeting offered.
@@ -129,7 +140,8 @@ impl MailServer {
         if let TlsMode::Implicit(tls) = tls {
             wire = wire.into_tls(tls, host, &self.metrics).await?;
         }
-        let connection = Connection::new(wire, *timeouts, self.metrics.clone());
+        let confidential = matches!(tls, TlsMode::Implicit(_)) || auth::is_loopback(address);
+        let connection = Connection::new(wire, *timeouts, self.metrics.clone(), confidential);
         let name = identity::first_greeting(*identity, client, &self.hostname);
         let greeted = connection.greet(name, tls, host).await;
         let mut connection = greeted.map_err(|failure| identity::before_mail(*identity, client, failure))?;
@@ -171,7 +183,7 @@ impl MailServer {
 }
 
 /// The host of `host:port`, without the brackets of an IPv6 address.
-fn host(address: &str) -> &str {
+pub(super) fn host(address: &str) -> &str {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }

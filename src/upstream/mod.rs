@@ -25,6 +25,7 @@
 //! be a second way to say what [`Session::rcpt`] and [`Session::deliver`] collect; the wire reads replies one by one
 //! already.
 
+mod auth;
 mod connection;
 mod delivery;
 mod dial;
@@ -42,6 +43,7 @@ mod wire;
 
 use std::sync::Arc;
 
+pub use self::auth::is_loopback;
 pub use self::dial::{BoxFuture, Dial, Stream, TcpDial, may_be_transparent};
 pub use self::dialogue::ADDED_FIELDS_ROOM;
 use self::dialogue::Dialogue;
@@ -52,6 +54,7 @@ use self::maildir::{Delivery, Maildir};
 pub use self::target::{Identity, Kind, Remote, Target, Timeouts, TlsMode};
 use crate::message::spool::Outgoing;
 use crate::metrics::UpstreamMetrics;
+use crate::smtp::auth::AuthLine;
 use crate::smtp::command::{MailCommand, RcptCommand};
 use crate::smtp::extensions::Extensions;
 use crate::smtp::receipt::Receipt;
@@ -184,6 +187,34 @@ impl Session {
         match &mut self.0 {
             Half::Server(dialogue) => dialogue.reset().await,
             Half::Maildir(delivery) => delivery.reset(),
+        }
+    }
+
+    /// Says a line of the client's AUTH, and gives the answer: 334, 235, or a refusal (RFC 4954). The first opens the connection, by
+    /// which the login then stands and falls: it is neither shared nor replaced.
+    ///
+    /// # Errors
+    /// A 421 as a 451 with its text; a fault, also where the mechanism is not offered or the connection is no place for a
+    /// password.
+    pub async fn auth(&mut self, line: &AuthLine) -> Result<Reply, Failure> {
+        match &mut self.0 {
+            Half::Server(dialogue) => dialogue.auth(line).await,
+            Half::Maildir(_) => Err(Fault::new(FaultKind::Capability, "a Maildir knows no logins").into()),
+        }
+    }
+
+    /// Whether the upstream knows who the client is, on a connection that was not lost as far as we know.
+    pub fn holds_login(&self) -> bool {
+        match &self.0 {
+            Half::Server(dialogue) => dialogue.holds_login(),
+            Half::Maildir(_) => false,
+        }
+    }
+
+    /// The same client has another name now.
+    pub async fn rename(&mut self, client: Client) {
+        if let Half::Server(dialogue) = &mut self.0 {
+            dialogue.rename(client).await;
         }
     }
 

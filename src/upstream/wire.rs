@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::dial::Stream;
 use super::fault::{Fault, FaultKind, one_line};
@@ -43,7 +44,8 @@ impl Wire {
     /// Says `line` (without its CRLF) and reads the reply, both within `within`.
     pub(super) async fn ask(&mut self, line: &str, within: Duration) -> Result<Reply, Fault> {
         self.quiet()?;
-        let mut bytes = Vec::with_capacity(line.len().saturating_add(2));
+        // The line may be a password.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(line.len().saturating_add(2)));
         bytes.extend_from_slice(line.as_bytes());
         bytes.extend_from_slice(b"\r\n");
         let turn = async {

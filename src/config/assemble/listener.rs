@@ -15,7 +15,7 @@ use super::super::read::{Named, Placed, suggestion, within};
 use super::super::ready::{Identity, Listener, ListenerTls};
 use super::super::report::Report;
 use super::super::tree::Key;
-use super::{count, duration, size, whole};
+use super::{auth, count, duration, size, whole};
 
 /// Every listener; `None` when there is none, or one is broken.
 pub(super) fn all(
@@ -89,13 +89,14 @@ fn listener(
     let header_limit =
         size(raw_limits.header_size.clone(), DEFAULT_HEADER_LIMIT as u64, 1 << 10, 16 << 20, report);
     let timeouts = raw.timeouts.as_ref().map_or_else(Timeouts::default, |raw| timeouts_of(raw, report));
+    let auth = auth::terms(raw, upstreams, report);
     Some(Listener {
         name: key.name.clone(),
         addresses: addresses?,
         upstream: upstream?,
         tls: tls?,
         manners,
-        terms: Terms { hostname: hostname.to_owned(), limits, timeouts, tls_required },
+        terms: Terms { hostname: hostname.to_owned(), limits, timeouts, tls_required, auth },
         bounds,
         header_limit: whole(header_limit),
     })
@@ -127,6 +128,11 @@ fn limits_of(raw: &raw::Limits, report: &mut Report) -> Limits {
             .as_ref()
             .and_then(|errors| within(errors, 1, 10_000, |n| n, report))
             .unwrap_or(default.errors),
+        auth_failures: raw
+            .auth_failures
+            .as_ref()
+            .and_then(|failures| within(failures, 1, 10_000, |n| n, report))
+            .unwrap_or(default.auth_failures),
         ..default
     }
 }
@@ -151,13 +157,15 @@ fn timeouts_of(raw: &raw::Timeouts, report: &mut Report) -> Timeouts {
     }
 }
 
+/// What is written, or what follows from there being certificates.
+pub(super) fn mode_of(raw: &raw::ListenerTls) -> TlsMode {
+    let default = if raw.certificates.is_some() { TlsMode::Opportunistic } else { TlsMode::Off };
+    raw.mode.unwrap_or(default)
+}
+
 fn tls_of(raw: &Placed<raw::ListenerTls>, report: &mut Report) -> Option<ListenerTls> {
     let certificates = raw.value.certificates.as_deref();
-    let mode = raw.value.mode.unwrap_or(match certificates {
-        None => TlsMode::Off,
-        Some(_) => TlsMode::Opportunistic,
-    });
-    let wrap = match mode {
+    let wrap = match mode_of(&raw.value) {
         TlsMode::Off => return Some(ListenerTls::Off),
         TlsMode::Opportunistic | TlsMode::Required => ListenerTls::StartTls,
         TlsMode::Implicit => ListenerTls::Implicit,

@@ -1,6 +1,7 @@
 //! From what the file says to what the program needs: names are matched, files are read, defaults are filled in.
 
 mod arrival;
+mod auth;
 mod listener;
 mod name;
 mod policy;

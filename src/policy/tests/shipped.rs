@@ -44,9 +44,9 @@ fn relay() {
     rig.session.trusted = true;
     assert_eq!(told(&rig.rcpt("x@far.test")), "pass");
     rig.session.trusted = false;
-    rig.session.auth.user = "joe".to_owned();
+    rig.session.auth.mechanism = "plain".to_owned();
     assert_eq!(told(&rig.rcpt("x@far.test")), "pass");
-    rig.session.auth.user = String::new();
+    rig.session.auth.mechanism = String::new();
     rig.session.client.ip = IpAddr::from([127, 0, 0, 1]);
     assert_eq!(
         told(&rig.rcpt("x@far.test")),

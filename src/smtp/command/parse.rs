@@ -2,6 +2,7 @@
 
 use super::syntax::Problem;
 use super::{Argument, Command, Greeting, MailCommand, RcptCommand, Verb};
+use crate::smtp::auth::{AuthCommand, Mechanism, Secret};
 use crate::smtp::params::{MailParams, RcptParams};
 use crate::smtp::path::{Domain, ForwardPath, ReversePath};
 use crate::smtp::xclient::XClient;
@@ -41,7 +42,8 @@ pub(super) fn command(verb: Verb, line: &[u8], smtputf8: bool) -> Result<Command
         Verb::Noop => Command::Noop,
         Verb::Quit => Command::Quit,
         Verb::XClient => Command::XClient(XClient::parse(argument).ok_or(Problem::BadXClient)?),
-        Verb::Expn | Verb::Auth | Verb::Bdat => return Err(Problem::NotCarried),
+        Verb::Auth => Command::Auth(auth(argument)?),
+        Verb::Expn | Verb::Bdat => return Err(Problem::NotCarried),
         Verb::Unknown => return Err(unknown(text)),
     })
 }
@@ -72,6 +74,16 @@ fn mail(argument: &str) -> Result<MailCommand, Problem> {
 fn rcpt(argument: &str) -> Result<RcptCommand, Problem> {
     let (path, rest) = ForwardPath::take(behind_keyword(argument, "TO:")?)?;
     Ok(RcptCommand { path, params: RcptParams::parse(separate(rest)?)? })
+}
+
+/// RFC 4954 4: one space before the initial response; more of them are as harmless here as elsewhere.
+fn auth(argument: &str) -> Result<AuthCommand, Problem> {
+    let (mechanism, initial) = match argument.split_once(' ') {
+        Some((mechanism, initial)) => (mechanism, Some(initial.trim_start_matches(' '))),
+        None => (argument, None),
+    };
+    let mechanism = Mechanism::parse(mechanism).ok_or(Problem::BadMechanism)?;
+    Ok(AuthCommand { mechanism, initial: initial.map(Secret::parse_initial).transpose()? })
 }
 
 /// What stands behind `FROM:` or `TO:`. Spaces there are against the grammar (RFC 5321 3.3), but many clients send one.

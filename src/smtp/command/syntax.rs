@@ -1,6 +1,7 @@
 //! What is wrong with a line, and what the client hears of it.
 
 use super::Verb;
+use crate::smtp::auth::NotBase64;
 use crate::smtp::params::ParamError;
 use crate::smtp::path::PathError;
 use crate::smtp::reply::{Code, EnhancedCode, Reply};
@@ -51,6 +52,12 @@ pub enum Problem {
     /// XCLIENT with an attribute that does not exist, stands twice or has a bad value.
     #[error("bad attribute")]
     BadXClient,
+    /// What stands behind AUTH is no name of a mechanism.
+    #[error("bad mechanism name")]
+    BadMechanism,
+    /// The initial response of AUTH is none (RFC 4954 4).
+    #[error(transparent)]
+    Base64(#[from] NotBase64),
     /// A bad path.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -70,6 +77,11 @@ impl SyntaxError {
         const BAD_COMMAND: EnhancedCode = EnhancedCode::new(5, 5, 2);
         const BAD_ARGUMENT: EnhancedCode = EnhancedCode::new(5, 5, 4);
         match self.problem {
+            // RFC 4954 6: a line of an exchange has a limit, and a code, of its own.
+            Problem::LineTooLong if self.verb == Verb::Auth => {
+                (Code::literal::<500>(), EnhancedCode::new(5, 5, 6))
+            }
+            Problem::Base64(_) => (Code::literal::<501>(), BAD_COMMAND),
             Problem::Unknown | Problem::Foreign | Problem::LineTooLong => {
                 (Code::literal::<500>(), BAD_COMMAND)
             }
@@ -79,6 +91,7 @@ impl SyntaxError {
             Problem::UnwantedArgument
             | Problem::MissingArgument
             | Problem::BadGreeting
+            | Problem::BadMechanism
             | Problem::MissingKeyword
             | Problem::BadXClient
             | Problem::JunkBehindPath => (Code::literal::<501>(), BAD_ARGUMENT),
@@ -103,6 +116,7 @@ impl SyntaxError {
             Problem::UnwantedArgument
             | Problem::MissingArgument
             | Problem::BadGreeting
+            | Problem::BadMechanism
             | Problem::MissingKeyword
             | Problem::BadXClient
             | Problem::JunkBehindPath => format!("{}; syntax: {}", self.problem, self.verb.facts().syntax),
@@ -123,6 +137,8 @@ impl Problem {
             Self::UnwantedArgument | Self::MissingArgument | Self::MissingKeyword => "bad-argument",
             Self::BadGreeting => "bad-greeting",
             Self::BadXClient => "bad-xclient",
+            Self::BadMechanism => "bad-mechanism",
+            Self::Base64(_) => "bad-base64",
             Self::Path(_) | Self::JunkBehindPath => "bad-path",
             Self::Param(_) => "bad-parameter",
         }

@@ -14,7 +14,7 @@ fn ehlo(lines: &str) -> Reply {
 #[test]
 fn reads_what_postfix_offers() {
     let reply = ehlo(
-        "mx.example.org\nPIPELINING\nSIZE 10240000\nVRFY\nETRN\nSTARTTLS\nXCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\n\
+        "mx.example.org\nPIPELINING\nSIZE 10240000\nVRFY\nETRN\nSTARTTLS\nAUTH PLAIN login\nXCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\n\
          xforward NAME ADDR PROTO HELO SOURCE PORT IDENT\nENHANCEDSTATUSCODES\n8BITMIME\nDSN\nSMTPUTF8\nCHUNKING",
     );
     let expected = Extensions {
@@ -27,6 +27,7 @@ fn reads_what_postfix_offers() {
         smtputf8: true,
         dsn: true,
         help: false,
+        auth: ["PLAIN", "LOGIN"].map(String::from).into(),
         xclient: ["NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT"]
             .map(String::from)
             .into(),

@@ -4,6 +4,10 @@ use super::{Code, EnhancedCode, Reply};
 
 /// Octets of one line, CRLF included: four times what RFC 5321 4.5.3.1.5 allows.
 const MAX_LINE: usize = 2048;
+/// The same for a challenge of AUTH (RFC 4954 4), which is relayed whole.
+const MAX_CHALLENGE: usize = super::super::auth::MAX_LINE;
+/// With what a challenge begins.
+const CHALLENGE: &[u8] = b"334";
 /// Lines of one reply.
 const MAX_LINES: usize = 128;
 /// What is kept of a line's text, so that it makes a line of 512 octets again when it is relayed (RFC 5321 4.5.3.1.5).
@@ -15,7 +19,7 @@ const MAX_TEXT: usize = 512 - "250 \r\n".len();
 /// that is not printable ASCII becomes `?`. The same bytes give the same replies however they were cut into segments.
 #[derive(Debug, Default)]
 pub struct ReplyDecoder {
-    /// The line so far; at most [`MAX_LINE`] octets.
+    /// The line so far; at most [`MAX_LINE`] octets, or [`MAX_CHALLENGE`].
     kept: Vec<u8>,
     /// The lines before it, of one code.
     lines: Vec<String>,
@@ -26,8 +30,8 @@ pub struct ReplyDecoder {
 /// Why bytes are no reply: the server's fault, always. The connection cannot be used any more.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ReplyError {
-    /// A line of more than 2048 octets.
-    #[error("reply line longer than {MAX_LINE} octets")]
+    /// A line of more than 2048 octets, or a challenge of more than 12288.
+    #[error("reply line too long")]
     LineTooLong,
     /// More than 128 lines.
     #[error("reply of more than {MAX_LINES} lines")]
@@ -72,7 +76,8 @@ impl ReplyDecoder {
                 return Err(ReplyError::TooManyLines);
             }
             self.code = Some(line.code);
-            self.lines.push(printable(line.text));
+            self.lines
+                .push(printable(line.text, if line.code.get() == 334 { MAX_CHALLENGE } else { MAX_TEXT }));
             let (code, last) = (line.code, line.last);
             self.kept.clear();
             if last {
@@ -88,7 +93,9 @@ impl ReplyDecoder {
         let end = memchr::memchr(b'\n', input).map(|at| at.saturating_add(1));
         let line = input.split_off(..end.unwrap_or(input.len())).unwrap_or_default();
         let length = self.kept.len().saturating_add(line.len());
-        if length > MAX_LINE {
+        // The code may come octet by octet; no line is anywhere near the limit by then.
+        let challenge = self.kept.iter().chain(line).take(CHALLENGE.len()).eq(CHALLENGE);
+        if length > if challenge { MAX_CHALLENGE } else { MAX_LINE } {
             return Err(ReplyError::LineTooLong);
         }
         self.kept.extend_from_slice(line);
@@ -140,11 +147,8 @@ fn leading_enhanced(code: Code, line: &str) -> Option<EnhancedCode> {
     EnhancedCode::parse(word).filter(|enhanced| u16::from(enhanced.class) == code.get() / 100)
 }
 
-fn printable(text: &[u8]) -> String {
-    text.iter()
-        .take(MAX_TEXT)
-        .map(|&b| if (b' '..=b'~').contains(&b) { char::from(b) } else { '?' })
-        .collect()
+fn printable(text: &[u8], most: usize) -> String {
+    text.iter().take(most).map(|&b| if (b' '..=b'~').contains(&b) { char::from(b) } else { '?' }).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! writes down both what was said and which messages it took. There is no socket: [`Upstream`] is a [`Dial`], and
 //! its time is tokio's, so that a stopped clock works.
 
+mod sasl;
 mod script;
 mod serve;
 

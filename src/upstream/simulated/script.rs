@@ -18,6 +18,10 @@ pub enum Cue {
     XClient,
     /// XFORWARD.
     XForward,
+    /// AUTH.
+    Auth,
+    /// The client's next line in an exchange of AUTH.
+    Response,
     /// MAIL.
     Mail,
     /// RCPT.
@@ -40,12 +44,14 @@ pub enum Cue {
 
 impl Cue {
     /// Every cue.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Connect,
         Self::Ehlo,
         Self::StartTls,
         Self::XClient,
         Self::XForward,
+        Self::Auth,
+        Self::Response,
         Self::Mail,
         Self::Rcpt,
         Self::Data,
@@ -65,6 +71,8 @@ impl Cue {
             Self::StartTls => "STARTTLS",
             Self::XClient => "XCLIENT",
             Self::XForward => "XFORWARD",
+            Self::Auth => "AUTH",
+            Self::Response => "RESPONSE",
             Self::Mail => "MAIL",
             Self::Rcpt => "RCPT",
             Self::Data => "DATA",

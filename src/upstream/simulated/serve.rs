@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::sasl::Exchange;
 use super::{Act, Answer, Cue, Message, Stage};
 use crate::upstream::dial::Stream;
 use crate::upstream::identity;
@@ -27,6 +28,9 @@ pub(super) struct Peer {
     /// What EHLO, XCLIENT and TLS said, and the envelope so far.
     known: Message,
     phase: Phase,
+    /// Of AUTH, while the client's response is due.
+    exchange: Option<Exchange>,
+    authenticated: bool,
 }
 
 /// Where the dialogue is.
@@ -43,7 +47,8 @@ enum Phase {
 impl Peer {
     pub(super) fn new(stage: Arc<Stage>, stream: Box<dyn Stream>, broken: Arc<AtomicBool>) -> Self {
         let (inbox, known) = (BytesMut::new(), Message::default());
-        Self { stage, stream, broken, inbox, known, phase: Phase::Greeted }
+        let phase = Phase::Greeted;
+        Self { stage, stream, broken, inbox, known, phase, exchange: None, authenticated: false }
     }
 
     /// Serves until either side has had enough.
@@ -61,24 +66,47 @@ impl Peer {
             let line = self.line().await?;
             self.stage.record().line('G', &line);
             let line = String::from_utf8_lossy(&line).into_owned();
-            let (cue, argument) = read(&line);
+            let (cue, argument) = if self.exchange.is_some() { (Cue::Response, "") } else { read(&line) };
+            self.hear_auth(cue, argument);
             let answer = self.answer(cue, &line);
             self.perform(&answer).await?;
+            self.answered_auth(&answer.said());
             if answer.said().starts_with(if cue == Cue::Data { b"3" } else { b"2" }) {
                 self.agreed(cue, argument).await?;
             }
         }
     }
 
+    /// Keeps count of an exchange of AUTH.
+    fn hear_auth(&mut self, cue: Cue, argument: &str) {
+        match cue {
+            Cue::Auth => self.exchange = Some(Exchange::begin(argument)),
+            Cue::Response => self.exchange = self.exchange.take().map(Exchange::heard),
+            _ => {}
+        }
+    }
+
+    /// An exchange goes on behind a challenge, and nowhere else.
+    fn answered_auth(&mut self, said: &[u8]) {
+        self.authenticated |= self.exchange.is_some() && said.starts_with(b"235");
+        self.exchange = self.exchange.take().filter(|_| said.starts_with(b"334"));
+    }
+
     /// What the script says, or else what is usual.
     fn answer(&self, cue: Cue, line: &str) -> Answer {
         let scripted = self.stage.script().answer(cue, line);
-        scripted.unwrap_or_else(|| Act::Usual.into()).with_usual(&self.usual(cue))
+        scripted.unwrap_or_else(|| Act::Usual.into()).with_usual(&self.usual(cue, line))
     }
 
     /// What a mail server answers that has no objections but to commands out of order.
-    fn usual(&self, cue: Cue) -> Answer {
+    fn usual(&self, cue: Cue, line: &str) -> Answer {
         let text = match (cue, self.phase) {
+            (Cue::Response, _) if line == "*" => "501 5.0.0 Authentication cancelled",
+            (Cue::Auth, _) if self.authenticated => "503 5.5.1 Already authenticated",
+            (Cue::Auth | Cue::Response, Phase::Ready) => {
+                self.exchange.as_ref().map_or("503 5.5.1 No exchange", Exchange::usual)
+            }
+            (Cue::Auth | Cue::Response, _) => "503 5.5.1 Bad sequence of commands",
             (Cue::Ehlo, _) => return self.stage.script().ehlo(self.known.tls),
             (Cue::StartTls, _) if self.stage.script().tls.is_none() => "502 5.5.1 Not implemented",
             (Cue::StartTls, _) => "220 2.0.0 Ready to start TLS",
@@ -123,7 +151,14 @@ impl Peer {
             Cue::Rcpt => self.known.rcpts.push(argument.to_owned()),
             Cue::Data => self.message().await?,
             Cue::Rset => self.transaction_over(),
-            Cue::Connect | Cue::Body | Cue::Dot | Cue::Noop | Cue::Quit | Cue::Any => {}
+            Cue::Connect
+            | Cue::Auth
+            | Cue::Response
+            | Cue::Body
+            | Cue::Dot
+            | Cue::Noop
+            | Cue::Quit
+            | Cue::Any => {}
         }
         Ok(())
     }
@@ -276,7 +311,7 @@ fn read(line: &str) -> (Cue, &str) {
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
     let cue = match verb.to_ascii_uppercase().as_str() {
         "HELO" => Cue::Ehlo,
-        "CONNECT" | "BODY" | "DOT" => Cue::Any,
+        "CONNECT" | "RESPONSE" | "BODY" | "DOT" => Cue::Any,
         verb => Cue::parse(verb).unwrap_or(Cue::Any),
     };
     let behind = |prefix: &str| {

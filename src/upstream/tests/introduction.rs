@@ -7,7 +7,7 @@ use super::*;
 use crate::tls::{CertificateFiles, Certificates, ClientTls, ServerTls, Verify};
 
 /// A server with a certificate for `name`, and a client that trusts it alone.
-fn certified(name: &str) -> (Arc<ServerTls>, ClientTls) {
+pub(super) fn certified(name: &str) -> (Arc<ServerTls>, ClientTls) {
     let dir = tempfile::tempdir().unwrap();
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed([name.to_owned()]).unwrap();
     let files = CertificateFiles { cert: dir.path().join("cert.pem"), key: dir.path().join("key.pem") };
@@ -22,7 +22,7 @@ fn with_tls(tls: &Arc<ServerTls>) -> Script {
     Script { tls: Some(Arc::clone(tls)), ..Script::default() }
 }
 
-fn careless() -> ClientTls {
+pub(super) fn careless() -> ClientTls {
     ClientTls::new(&Verify::Nothing).unwrap()
 }
 

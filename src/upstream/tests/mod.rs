@@ -1,5 +1,6 @@
 //! The whole room against simulated upstreams, on a stopped clock.
 
+mod auth;
 mod connections;
 mod dialogue;
 mod faults;

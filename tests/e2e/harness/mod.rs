@@ -4,6 +4,7 @@
 
 mod client;
 mod dns;
+mod dovecot;
 mod exim;
 mod gatepost;
 mod haproxy;
@@ -27,6 +28,7 @@ use tempfile::TempDir;
 
 pub(crate) use client::{Client, Reply, stuffed};
 pub(crate) use dns::Dns;
+pub(crate) use dovecot::Dovecot;
 pub(crate) use exim::Exim;
 pub(crate) use gatepost::{Gatepost, command};
 pub(crate) use haproxy::HaProxy;

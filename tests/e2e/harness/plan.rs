@@ -16,6 +16,7 @@ pub(crate) struct Plan {
     copied_policies: bool,
     more_policies: Vec<(String, String)>,
     files: Vec<(String, String)>,
+    log_level: &'static str,
 }
 
 impl Plan {
@@ -44,6 +45,7 @@ impl Plan {
             copied_policies: false,
             more_policies: Vec::new(),
             files: Vec::new(),
+            log_level: "info",
         }
     }
 
@@ -83,6 +85,12 @@ impl Plan {
         self
     }
 
+    /// How much it logs.
+    pub(crate) const fn log_level(mut self, level: &'static str) -> Self {
+        self.log_level = level;
+        self
+    }
+
     /// Starts it.
     #[track_caller]
     pub(crate) fn start(&self) -> Gatepost {
@@ -115,12 +123,13 @@ domains: [example.org]
 spool: {{ dir: \"{}\" }}
 dns: {{ servers: [\"{}\"], timeout: 2s }}
 admin: {{ listen: \"127.0.0.1:{}\" }}
-log: {{ format: json, level: info }}
+log: {{ format: json, level: {} }}
 ",
             self.upstream,
             folder.display(),
             dns.address(),
-            ports.admin
+            ports.admin,
+            self.log_level
         )
         .unwrap();
         if !self.top.iter().any(|section| section.starts_with("policies:")) {

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use super::programs::missing;
-use super::{Authority, Program, SOON, folder, free_port, tail, until};
+use super::{Authority, Dovecot, Program, SOON, folder, free_port, tail, until};
 
 const MASTER: &str = "/usr/lib/postfix/sbin/master";
 const NOBODY: u32 = 65534;
@@ -46,6 +46,17 @@ impl Postfix {
             "smtpd_tls_security_level = encrypt\nsmtpd_tls_cert_file = {certificate}\nsmtpd_tls_key_file = {key}\n"
         );
         Self::start(Afterwards::Delivered, &tls)
+    }
+
+    /// One that delivers into Maildirs, takes whoever Dovecot knows at his word, and keeps his mail to others in its queue.
+    pub(crate) fn authenticating(dovecot: &Dovecot) -> Self {
+        let sasl = format!(
+            "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = {}\n\
+             smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination\n\
+             defer_transports = smtp\nsmtpd_error_sleep_time = 0\n",
+            dovecot.socket().display()
+        );
+        Self::start(Afterwards::Delivered, &sasl)
     }
 
     /// One that keeps what it accepts in its queue.

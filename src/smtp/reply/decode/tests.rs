@@ -150,6 +150,20 @@ fn errors_stay() {
 }
 
 #[test]
+fn a_challenge_may_be_as_long_as_a_response() {
+    let longest = format!("334 {}\r\n", "A".repeat(12_288 - 6));
+    for segment in [1, 7, 12_288] {
+        let found = decode(longest.as_bytes().chunks(segment)).0;
+        let reply = found[0].as_ref().unwrap();
+        let mut wire = Vec::new();
+        reply.encode(&mut wire);
+        assert_eq!(wire, longest.as_bytes(), "{segment}");
+        let longer = format!("334 {}\r\n", "A".repeat(12_288 - 5));
+        assert_eq!(decode(longer.as_bytes().chunks(segment)).0, [Err(ReplyError::LineTooLong)]);
+    }
+}
+
+#[test]
 fn lines_and_replies_are_bounded() {
     let longest = format!("250 {}\r\n", "x".repeat(2048 - 6));
     assert!(matches!(decode([longest.as_bytes()]).0.as_slice(), [Ok(_)]));
