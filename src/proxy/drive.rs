@@ -475,6 +475,6 @@ fn offers(listener: &Listener) -> Offers {
     Offers {
         starttls: listener.starttls,
         size: Some(room.map_or(limit, |room| limit.min(room).max(1))),
-        eight_bit_mime: extensions.eight_bit_mime,
+        ..Offers::carried(&extensions)
     }
 }

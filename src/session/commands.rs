@@ -103,23 +103,6 @@ impl Session {
         self.reply(replies::hello(&lines));
     }
 
-    /// What EHLO lists: what the session does itself, and what the upstream can carry.
-    fn offered(&self) -> Vec<String> {
-        let mut keywords = vec!["PIPELINING".to_owned()];
-        if let Some(size) = self.offers.size {
-            keywords.push(format!("SIZE {size}"));
-        }
-        if self.offers.starttls && !self.secure {
-            keywords.push("STARTTLS".to_owned());
-        }
-        keywords.push("ENHANCEDSTATUSCODES".to_owned());
-        if self.offers.eight_bit_mime {
-            keywords.push("8BITMIME".to_owned());
-        }
-        keywords.push("HELP".to_owned());
-        keywords
-    }
-
     /// STARTTLS (RFC 3207): what came in the clear behind it is thrown away, not executed.
     fn starttls(&mut self) {
         if self.secure {

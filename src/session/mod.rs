@@ -6,6 +6,7 @@
 mod action;
 mod commands;
 mod limits;
+mod offers;
 mod replies;
 pub mod stage;
 mod terms;
@@ -18,8 +19,9 @@ use bytes::{Buf, Bytes, BytesMut};
 
 pub use self::action::{Action, Question};
 pub use self::limits::{Limits, Timeouts};
+pub use self::offers::Offers;
 use self::stage::{Reason, Refusal, Source, Stage, Verdict, Violation};
-pub use self::terms::{Counters, Hello, Offers, Terms};
+pub use self::terms::{Counters, Hello, Terms};
 pub use self::transaction::{Finished, Outcome, Transaction};
 use crate::smtp::data::{DataDecoder, DataError, Event};
 use crate::smtp::line::{self, LineDecoder, LineError};

@@ -16,18 +16,6 @@ pub struct Terms {
     pub tls_required: bool,
 }
 
-/// What EHLO offers beyond what the session does itself. The caller keeps it true to the upstream with
-/// [`Session::offer`](super::Session::offer).
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Offers {
-    /// STARTTLS, while there is no TLS yet.
-    pub starttls: bool,
-    /// The largest message in octets that both sides take (RFC 1870).
-    pub size: Option<u64>,
-    /// BODY=8BITMIME (RFC 6152).
-    pub eight_bit_mime: bool,
-}
-
 /// How the client introduced itself, accepted by policy.
 #[derive(Clone, Debug)]
 pub struct Hello {

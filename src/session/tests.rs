@@ -36,7 +36,7 @@ impl Talk {
             timeouts: Timeouts::default(),
             tls_required: false,
         };
-        let offers = Offers { starttls: true, size: Some(1000), eight_bit_mime: true };
+        let offers = Offers { starttls: true, size: Some(1000), eight_bit_mime: true, ..Offers::default() };
         let now = Instant::now();
         let mut talk = Self {
             session: Session::new(terms, false, offers, now),
