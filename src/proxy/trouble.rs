@@ -21,6 +21,9 @@ pub(super) fn refusal(failure: Failure) -> Refusal {
     let reply = failure.reply();
     let reason = match failure {
         Failure::Refused(_) => Reason::new(Source::Upstream, "end-of-data"),
+        Failure::Withdrawn(need) => {
+            Reason::new(Source::Internal, need.rule()).with_detail("the upstream offered it before")
+        }
         Failure::Fault(fault) => Reason::new(Source::Internal, fault.kind.name()).with_detail(fault.detail),
     };
     Refusal { reply, reason }
@@ -30,6 +33,6 @@ pub(super) fn refusal(failure: Failure) -> Refusal {
 pub(super) fn relayed(failure: Failure) -> Result<Reply, Refusal> {
     match failure {
         Failure::Refused(reply) => Ok(reply),
-        fault @ Failure::Fault(_) => Err(refusal(fault)),
+        ours => Err(refusal(ours)),
     }
 }

@@ -5,6 +5,8 @@
 
 mod action;
 mod commands;
+mod enhanced;
+mod inquiries;
 mod limits;
 mod offers;
 mod replies;
@@ -18,6 +20,7 @@ use std::time::Instant;
 use bytes::{Buf, Bytes, BytesMut};
 
 pub use self::action::{Action, Question};
+pub use self::inquiries::{Inquiries, Inquiry};
 pub use self::limits::{Limits, Timeouts};
 pub use self::offers::Offers;
 use self::stage::{Reason, Refusal, Source, Stage, Verdict, Violation};
@@ -151,7 +154,10 @@ impl Session {
     /// Answers the open [`Action::AskUpstream`]: the upstream's own words, or why it could not be asked.
     pub fn rcpt_answered(&mut self, answer: Result<Reply, Refusal>) {
         match std::mem::replace(&mut self.mode, Mode::Commands) {
-            Mode::Parked(Question::Rcpt(rcpt)) => self.rcpt(Step::Answered(rcpt, answer)),
+            Mode::Parked(Question::Rcpt(rcpt)) => {
+                let answer = answer.map(|reply| enhanced::completed(reply, enhanced::To::Rcpt));
+                self.rcpt(Step::Answered(rcpt, answer));
+            }
             other => self.mode = other,
         }
     }
@@ -168,9 +174,13 @@ impl Session {
         match answer {
             Ok(receipt) => {
                 self.counters.messages += 1;
-                self.finish(Some(Outcome::Accepted), Some(receipt.into_reply()), None);
+                let reply = enhanced::completed(receipt.into_reply(), enhanced::To::Message);
+                self.finish(Some(Outcome::Accepted), Some(reply), None);
             }
-            Err(refusal) => self.finish_refused(refusal),
+            Err(Refusal { reply, reason }) => {
+                let reply = enhanced::completed(reply, enhanced::To::Message);
+                self.finish_refused(Refusal { reply, reason });
+            }
         }
     }
 

@@ -1,7 +1,9 @@
 //! What EHLO offers (RFC 5321 4.1.1.1): what the upstream can do and Gatepost can carry, and what Gatepost does itself.
 
 use super::Session;
+use super::stage::{Reason, Refusal, Source};
 use crate::smtp::extensions::{Extensions, FutureRelease, ServerLimits};
+use crate::smtp::needs::Need;
 
 /// What EHLO offers beyond what the session does itself, and thereby which parameters MAIL and RCPT take. The caller keeps it
 /// true to the upstream with [`Session::offer`](super::Session::offer). What is not offered is `false`, `None` or empty.
@@ -43,11 +45,61 @@ impl Offers {
     /// What an upstream with these extensions lets a client do, as far as Gatepost carries it as it is. SIZE and STARTTLS are for
     /// the caller to fill in, and so is what Gatepost has a part in itself: CHUNKING, BINARYMIME, AUTH, XCLIENT, XFORWARD.
     pub fn carried(upstream: &Extensions) -> Self {
-        Self { eight_bit_mime: upstream.eight_bit_mime, limits: upstream.limits, ..Self::default() }
+        Self {
+            eight_bit_mime: upstream.eight_bit_mime,
+            smtputf8: upstream.smtputf8 && upstream.eight_bit_mime,
+            dsn: upstream.dsn,
+            deliver_by: upstream.deliver_by,
+            mt_priority: upstream.mt_priority.clone(),
+            future_release: upstream.future_release.clone(),
+            require_tls: upstream.require_tls,
+            limits: upstream.limits,
+            ..Self::default()
+        }
+    }
+
+    /// # Errors
+    /// The refusal of a command that needs what is not offered: never is a parameter dropped in silence.
+    pub(super) fn meet(&self, need: Need) -> Result<(), Refusal> {
+        if self.has(need) {
+            return Ok(());
+        }
+        Err(Refusal { reply: need.reply(), reason: Reason::new(Source::Protocol, need.rule()) })
+    }
+
+    const fn has(&self, need: Need) -> bool {
+        match need {
+            Need::EightBitMime => self.eight_bit_mime,
+            Need::BinaryMime => self.chunking && self.binary_mime,
+            Need::SmtpUtf8 => self.smtputf8,
+            Need::Dsn => self.dsn,
+            Need::Auth => !self.auth.is_empty(),
+            Need::DeliverBy => self.deliver_by.is_some(),
+            Need::MtPriority => self.mt_priority.is_some(),
+            Need::FutureRelease => self.future_release.is_some(),
+            Need::RequireTls => self.require_tls,
+        }
     }
 }
 
 impl Session {
+    /// What `AUTH=` of MAIL is worth (RFC 4954 5): the word of a client that has authenticated itself. Anybody else's goes on as if it had
+    /// known nobody.
+    pub(super) fn submitter(&self, stated: Option<String>) -> Option<String> {
+        stated.map(|submitter| if self.is_authenticated() { submitter } else { "<>".to_owned() })
+    }
+
+    /// Whether the client has authenticated itself. AUTH is not carried yet.
+    #[expect(clippy::unused_self, reason = "AUTH is not carried yet")]
+    const fn is_authenticated(&self) -> bool {
+        false
+    }
+
+    /// Whether the open transaction may use UTF-8 in its commands (RFC 6531 3.4: each RCPT may, once MAIL said so).
+    pub(super) fn speaks_utf8(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|transaction| transaction.mail.params.smtputf8)
+    }
+
     /// The lines of EHLO behind its first.
     pub(super) fn offered(&self) -> Vec<String> {
         let offers = &self.offers;

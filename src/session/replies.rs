@@ -52,8 +52,15 @@ pub(super) const NESTED_MAIL: Fixed =
     Fixed::protocol(503, 1, "nested-mail", "a transaction is open: say DATA or RSET first");
 pub(super) const ALREADY_TLS: Fixed = Fixed::protocol(503, 1, "already-tls", "TLS is active already");
 pub(super) const NO_TLS: Fixed = Fixed::protocol(502, 1, "no-tls", "STARTTLS is not offered here");
-pub(super) const NO_BODY_TYPE: Fixed =
-    Fixed::protocol(555, 4, "body-not-offered", "BODY=8BITMIME is not offered here");
+pub(super) const INQUIRY_OFF: Fixed =
+    Fixed::protocol(502, 1, "inquiry-off", "this question is not answered here");
+pub(super) const REQUIRETLS_IN_THE_CLEAR: Fixed = Fixed::new(
+    530,
+    (7, 10),
+    Source::Protocol,
+    "requiretls-in-the-clear",
+    "REQUIRETLS needs TLS: say STARTTLS first",
+);
 
 pub(super) const TLS_REQUIRED: Fixed =
     Fixed::new(530, (7, 0), Source::Limit, "tls_required", "say STARTTLS first");

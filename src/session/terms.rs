@@ -1,5 +1,6 @@
 //! What the caller gives a session to go by, and what the session tells of its client.
 
+use super::inquiries::Inquiries;
 use super::limits::{Limits, Timeouts};
 use crate::smtp::command::Greeting;
 
@@ -14,6 +15,8 @@ pub struct Terms {
     pub timeouts: Timeouts,
     /// Whether mail may come without TLS.
     pub tls_required: bool,
+    /// Who answers VRFY, EXPN and HELP.
+    pub inquiries: Inquiries,
 }
 
 /// How the client introduced itself, accepted by policy.

@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::policy::Policies;
 use crate::policy::question::{Answer, Question};
 use crate::proxy::{Border, DEFAULT_HEADER_LIMIT, Facts, Listener, Peer};
-use crate::session::{Limits, Terms, Timeouts};
+use crate::session::{Inquiries, Limits, Terms, Timeouts};
 use crate::tls::{ClientTls, Verify};
 use crate::upstream::simulated::{self, Script};
 use crate::upstream::{BoxFuture, Kind, Remote, Target, TlsMode, Upstream};
@@ -136,7 +136,13 @@ fn terms(setup: &Setup, hostname: &str) -> Terms {
             Limit::HeaderSize(_) | Limit::Upstream(..) => {}
         }
     }
-    Terms { hostname: hostname.to_owned(), limits, timeouts, tls_required: setup.tls == TlsOffer::Required }
+    Terms {
+        hostname: hostname.to_owned(),
+        limits,
+        timeouts,
+        tls_required: setup.tls == TlsOffer::Required,
+        inquiries: Inquiries::default(),
+    }
 }
 
 fn header_limit(setup: &Setup) -> usize {

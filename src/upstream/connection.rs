@@ -103,13 +103,21 @@ impl Connection {
         Ok(secured)
     }
 
+    /// Whether the text of replies may be in UTF-8 from here on: under SMTPUTF8 only (RFC 6531 3.7.4.1).
+    pub(super) const fn expect_utf8(&mut self, expected: bool) {
+        self.wire.expect_utf8(expected);
+    }
+
     /// Says EHLO and keeps what is offered; a refusal ends the connection.
     pub(super) async fn ehlo(&mut self, name: &str) -> Result<(), Failure> {
         let reply = self.ask(Exchange::Ehlo, &format!("EHLO {name}")).await?;
         if !reply.is_completed() {
             return Err(Failure::Refused(reply));
         }
-        self.extensions = Arc::new(Extensions::from_ehlo(&reply));
+        let mut offered = Extensions::from_ehlo(&reply);
+        // RFC 8689 4.2.1: it is worth what the certificate is worth.
+        offered.require_tls &= self.wire.is_verified();
+        self.extensions = Arc::new(offered);
         Ok(())
     }
 

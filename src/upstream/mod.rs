@@ -17,7 +17,8 @@
 //!   else. So is a reply of the wrong class.
 //! - **A connection with a fault is dropped.** It goes neither to another transaction nor to another session. At most
 //!   one reconnect per transaction, and none once DATA was answered.
-//! - **Whatever fails is 4yz.** Only what the upstream itself says about a client or its message is 5yz.
+//! - **Whatever fails is 4yz.** Only what the upstream itself says about a client or its message is 5yz: its replies, and in
+//!   its EHLO that it no longer has what a parameter of MAIL or RCPT needs.
 //! - **Everything has an end**: each step by [`Timeouts`], replies by the decoder's limits, idle connections by number
 //!   and age.
 //!
@@ -29,6 +30,7 @@ mod connection;
 mod delivery;
 mod dial;
 mod dialogue;
+mod envelope;
 mod fault;
 mod identity;
 mod mail_server;
@@ -43,8 +45,8 @@ mod wire;
 use std::sync::Arc;
 
 pub use self::dial::{BoxFuture, Dial, Stream, TcpDial};
-pub use self::dialogue::ADDED_FIELDS_ROOM;
 use self::dialogue::Dialogue;
+pub use self::envelope::ADDED_FIELDS_ROOM;
 pub use self::fault::{Failure, Fault, FaultKind};
 pub use self::identity::Client;
 use self::mail_server::MailServer;
@@ -137,7 +139,7 @@ impl Session {
     /// [`deliver`](Self::deliver) or [`reset`](Self::reset), or until another `mail` comes.
     ///
     /// # Errors
-    /// Only [`Failure::Fault`]. A fault before the transaction stands is given to all its recipients alike.
+    /// Never [`Failure::Refused`]. A fault before the transaction stands is given to all its recipients alike.
     pub async fn rcpt(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Reply, Failure> {
         match &mut self.0 {
             Half::Server(dialogue) => dialogue.rcpt(mail, rcpt).await,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::diagnostic::Position;
 use crate::proxy::DEFAULT_HEADER_LIMIT;
 use crate::server::Bounds;
-use crate::session::{Limits, Terms, Timeouts};
+use crate::session::{Inquiries, Limits, Terms, Timeouts};
 use crate::tls::{CertificateFiles, Certificates, TlsError};
 
 use super::super::raw::{self, TlsMode};
@@ -93,7 +93,13 @@ fn listener(
         addresses: addresses?,
         upstream: upstream?,
         tls: tls?,
-        terms: Terms { hostname: hostname.to_owned(), limits, timeouts, tls_required },
+        terms: Terms {
+            hostname: hostname.to_owned(),
+            limits,
+            timeouts,
+            tls_required,
+            inquiries: Inquiries::default(),
+        },
         bounds,
         header_limit: whole(header_limit),
     })

@@ -12,7 +12,7 @@ const MAX_TEXT: usize = 512 - "250 \r\n".len();
 /// Takes replies from a stream of bytes.
 ///
 /// It is strict about what decides (code, continuation, line ends) and forgiving about what is only read by people: each octet of the text
-/// that is not printable ASCII becomes `?`. The same bytes give the same replies however they were cut into segments.
+/// that is not printable ASCII becomes `?`, but for UTF-8 where it is expected. The same bytes give the same replies however they were cut into segments.
 #[derive(Debug, Default)]
 pub struct ReplyDecoder {
     /// The line so far; at most [`MAX_LINE`] octets.
@@ -21,6 +21,7 @@ pub struct ReplyDecoder {
     lines: Vec<String>,
     code: Option<Code>,
     failed: Option<ReplyError>,
+    utf8: bool,
 }
 
 /// Why bytes are no reply: the server's fault, always. The connection cannot be used any more.
@@ -44,6 +45,11 @@ pub enum ReplyError {
 }
 
 impl ReplyDecoder {
+    /// Whether text in UTF-8 is kept: only what answers a command of a transaction with SMTPUTF8 may have any (RFC 6531 3.7.4.1).
+    pub const fn expect_utf8(&mut self, expected: bool) {
+        self.utf8 = expected;
+    }
+
     /// Takes the next reply from the front of `input`, which keeps what stands behind it; `None` when all of it was taken and no reply is
     /// complete. An error is final: every further call gives it again.
     pub fn decode(&mut self, input: &mut &[u8]) -> Option<Result<Reply, ReplyError>> {
@@ -72,7 +78,7 @@ impl ReplyDecoder {
                 return Err(ReplyError::TooManyLines);
             }
             self.code = Some(line.code);
-            self.lines.push(printable(line.text));
+            self.lines.push(printable(line.text, self.utf8));
             let (code, last) = (line.code, line.last);
             self.kept.clear();
             if last {
@@ -135,16 +141,31 @@ fn reply(code: Code, lines: Vec<String>) -> Reply {
     Reply { code, enhanced, lines }
 }
 
-fn leading_enhanced(code: Code, line: &str) -> Option<EnhancedCode> {
+pub(super) fn leading_enhanced(code: Code, line: &str) -> Option<EnhancedCode> {
     let word = line.split(' ').next()?;
     EnhancedCode::parse(word).filter(|enhanced| u16::from(enhanced.class) == code.get() / 100)
 }
 
-fn printable(text: &[u8]) -> String {
-    text.iter()
-        .take(MAX_TEXT)
-        .map(|&b| if (b' '..=b'~').contains(&b) { char::from(b) } else { '?' })
-        .collect()
+fn printable(text: &[u8], utf8: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        let kept = |c: char| c == ' ' || c.is_ascii_graphic() || (utf8 && is_text_beyond_ascii(c));
+        for c in chunk.valid().chars() {
+            if kept(c) {
+                out.push(c);
+            } else {
+                out.extend(std::iter::repeat_n('?', c.len_utf8()));
+            }
+        }
+        out.extend(chunk.invalid().iter().map(|_| '?'));
+    }
+    let end = (0..=MAX_TEXT.min(out.len())).rev().find(|&end| out.is_char_boundary(end)).unwrap_or(0);
+    out.truncate(end);
+    out
+}
+
+fn is_text_beyond_ascii(c: char) -> bool {
+    !c.is_ascii() && !c.is_control() && !c.is_whitespace()
 }
 
 #[cfg(test)]
