@@ -21,6 +21,7 @@ use crate::policy::judgement::Effects;
 use crate::policy::scene::Moment;
 use crate::session::stage::{Reason, Refusal, Source, Stage, Verdict};
 use crate::session::{Action, Finished, Offers, Outcome, Question, Session};
+use crate::smtp::command::Command;
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::Reply;
 use crate::{log, tls, upstream};
@@ -311,6 +312,9 @@ impl<C: Client> Driver<C> {
     // === the upstream ===
 
     async fn ask_upstream(&mut self) -> Result<Reply, Refusal> {
+        if let Some(Question::Inquiry(command)) = self.session.question() {
+            return self.inquire(command.clone()).await;
+        }
         let (Some(Question::Rcpt(rcpt)), Some(transaction)) =
             (self.session.question(), self.session.transaction())
         else {
@@ -327,6 +331,19 @@ impl<C: Client> Driver<C> {
             Ok(answer) => answer.or_else(trouble::relayed),
             // The connection went with the question. The upstream's half stays: it knows which recipients were accepted, and
             // whoever delivers without them has lost their mail.
+            Err(_) => Err(trouble::out_of_time()),
+        }
+    }
+
+    /// VRFY or EXPN.
+    async fn inquire(&mut self, command: Command) -> Result<Reply, Refusal> {
+        self.patience = Instant::now() + COMMAND_BUDGET;
+        let identity = scene::identity(&self.connection, &self.session);
+        let upstream = self.upstream.get_or_insert_with(|| self.listener.upstream.session(identity));
+        self.asked_upstream = Instant::now();
+        let asking = timeout_at(self.patience, upstream.inquire(&command));
+        match wire::in_company(&mut self.wire, asking).await {
+            Ok(answer) => answer.or_else(trouble::relayed),
             Err(_) => Err(trouble::out_of_time()),
         }
     }

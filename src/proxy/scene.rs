@@ -40,7 +40,7 @@ pub(super) fn of(
             Moment::Message(Arc::new(mail), Arc::new(MessageScene { size, header }))
         }
         Question::Violation(event) => Moment::Violation(*event),
-        Question::Tls => return None,
+        Question::Inquiry(_) | Question::Tls => return None,
     };
     let hello = match question {
         Question::Helo(hello) => Some(hello),

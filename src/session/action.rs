@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::stage::{Reason, Stage, Violation};
 use super::terms::Hello;
 use super::transaction::Finished;
-use crate::smtp::command::{MailCommand, RcptCommand, Verb};
+use crate::smtp::command::{Command, MailCommand, RcptCommand, Verb};
 use crate::smtp::reply::Reply;
 
 /// What the session wants done, in the order in which it must be done.
@@ -17,7 +17,7 @@ pub enum Action {
     Reply(Reply, Option<(Stage, Reason)>),
     /// Ask policy about [`Session::question`](super::Session::question); the answer goes to [`Session::decided`](super::Session::decided).
     Decide(Stage),
-    /// Ask the upstream about the recipient in [`Session::question`](super::Session::question); the answer goes to [`Session::rcpt_answered`](super::Session::rcpt_answered).
+    /// Ask the upstream about the recipient, or what VRFY or EXPN asks, in [`Session::question`](super::Session::question); the answer goes to [`Session::rcpt_answered`](super::Session::rcpt_answered).
     AskUpstream,
     /// A message begins: the 354 is written, bytes for [`Action::Store`] follow.
     BeginMessage,
@@ -44,6 +44,8 @@ pub enum Question {
     Mail(MailCommand),
     /// One RCPT: policy first, then the upstream.
     Rcpt(RcptCommand),
+    /// VRFY or EXPN, for the upstream alone.
+    Inquiry(Command),
     /// DATA.
     Data,
     /// The whole message: policy first, then the upstream.
@@ -63,7 +65,7 @@ impl Question {
             Self::Rcpt(_) => Stage::Rcpt,
             Self::Data => Stage::Data,
             Self::Message => Stage::Message,
-            Self::Violation(_) | Self::Tls => Stage::Violation,
+            Self::Inquiry(_) | Self::Violation(_) | Self::Tls => Stage::Violation,
         }
     }
 }

@@ -29,7 +29,7 @@ impl Session {
             Command::Rcpt(rcpt) => self.rcpt(Step::Said(rcpt)),
             Command::Data => self.data(Step::Said(())),
             Command::Rset => self.rset(),
-            Command::Vrfy(_) | Command::Expn(_) | Command::Help => self.inquire(&command),
+            Command::Vrfy(_) | Command::Expn(_) | Command::Help => self.inquire(command),
             Command::Noop => self.reply(replies::ok()),
             Command::Quit => self.quit(),
         }

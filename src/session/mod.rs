@@ -147,7 +147,8 @@ impl Session {
             Question::Data => self.data(Step::Judged((), verdict)),
             Question::Message => self.message(verdict),
             Question::Violation(event) => self.violation(event, verdict),
-            Question::Tls => self.mode = Mode::Parked(Question::Tls),
+            // Policy is not asked about these.
+            question @ (Question::Inquiry(_) | Question::Tls) => self.mode = Mode::Parked(question),
         }
     }
 
@@ -157,6 +158,9 @@ impl Session {
             Mode::Parked(Question::Rcpt(rcpt)) => {
                 let answer = answer.map(|reply| enhanced::completed(reply, enhanced::To::Rcpt));
                 self.rcpt(Step::Answered(rcpt, answer));
+            }
+            Mode::Parked(Question::Inquiry(_)) => {
+                self.inquired(answer.map(|reply| enhanced::completed(reply, enhanced::To::Rcpt)));
             }
             other => self.mode = other,
         }

@@ -1,6 +1,7 @@
 //! What EHLO offers (RFC 5321 4.1.1.1): what the upstream can do and Gatepost can carry, and what Gatepost does itself.
 
 use super::Session;
+use super::inquiries::Inquiry;
 use super::stage::{Reason, Refusal, Source};
 use crate::smtp::extensions::{Extensions, FutureRelease, ServerLimits};
 use crate::smtp::needs::Need;
@@ -35,6 +36,10 @@ pub struct Offers {
     pub require_tls: bool,
     /// LIMITS (RFC 9422): the upstream's; the session adds its own.
     pub limits: ServerLimits,
+    /// VRFY and EXPN have an answer of the upstream's (RFC 5321 4.1.1.6, 4.1.1.7).
+    pub vrfy: bool,
+    /// See [`vrfy`](Self::vrfy).
+    pub expn: bool,
     /// The attributes of XCLIENT that this client may use.
     pub xclient: Vec<String>,
     /// The attributes of XFORWARD that this client may use.
@@ -54,6 +59,8 @@ impl Offers {
             future_release: upstream.future_release.clone(),
             require_tls: upstream.require_tls,
             limits: upstream.limits,
+            vrfy: upstream.vrfy,
+            expn: upstream.expn,
             ..Self::default()
         }
     }
@@ -129,7 +136,10 @@ impl Session {
         offer(true, &format!("LIMITS{}", self.limits()));
         offer(!offers.xclient.is_empty(), &format!("XCLIENT {}", listed(&offers.xclient)));
         offer(!offers.xforward.is_empty(), &format!("XFORWARD {}", listed(&offers.xforward)));
-        offer(true, "HELP");
+        let inquiries = self.terms.inquiries;
+        offer(offers.vrfy && inquiries.vrfy == Inquiry::Relay, "VRFY");
+        offer(offers.expn && inquiries.expn == Inquiry::Relay, "EXPN");
+        offer(inquiries.help != Inquiry::Off, "HELP");
         lines
     }
 

@@ -199,6 +199,7 @@ fn commands_are_printable(play: &Play) -> Result<(), Trouble> {
         if line.starts_with("MAIL") {
             utf8 = line.contains(" SMTPUTF8");
         }
+        let utf8 = utf8 || line.ends_with(" SMTPUTF8");
         let text = |c: char| utf8 && !c.is_ascii() && !c.is_control() && c != char::REPLACEMENT_CHARACTER;
         line.chars().all(|c| c == ' ' || c.is_ascii_graphic() || text(c))
     };

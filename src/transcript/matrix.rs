@@ -102,7 +102,7 @@ impl Talk {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         talk.client.handshake(Handshake::Good);
         let secure = talk.say("EHLO client.example.net").await;
-        talk.offered = [plain, secure].map(keywords);
+        talk.offered = [plain, secure].map(|reply| keywords(&reply));
         talk
     }
 
@@ -139,7 +139,7 @@ impl Talk {
 }
 
 /// The keywords of an answer to EHLO, its first line left out.
-fn keywords(reply: Vec<String>) -> Vec<String> {
+fn keywords(reply: &[String]) -> Vec<String> {
     reply.iter().skip(1).filter_map(|line| line.get(4..)).map(str::to_owned).collect()
 }
 

@@ -12,6 +12,7 @@ use super::words::{Mistake, Word, Words};
 use super::zone::DnsChange;
 use crate::policy::judgement::Mode;
 use crate::policy::sources::{Selection, Setting};
+use crate::session::{Inquiries, Inquiry};
 use crate::upstream::Timeouts;
 
 /// Everything that holds before the first word of a dialogue.
@@ -35,6 +36,8 @@ pub(super) struct Setup {
     pub(super) modes: Vec<(String, Mode)>,
     pub(super) lists: Vec<(String, Vec<String>)>,
     pub(super) limits: Vec<Limit>,
+    /// Who answers VRFY, EXPN and HELP.
+    pub(super) inquiries: Inquiries,
     pub(super) clock: Timestamp,
     pub(super) dns: Vec<DnsChange>,
     pub(super) upstream: UpstreamSetup,
@@ -57,6 +60,7 @@ impl Default for Setup {
             modes: Vec::new(),
             lists: Vec::new(),
             limits: Vec::new(),
+            inquiries: Inquiries::default(),
             clock: DEFAULT_CLOCK,
             dns: Vec::new(),
             upstream: UpstreamSetup::default(),
@@ -143,9 +147,9 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 15] = [
+pub(super) const DIRECTIVES: [&str; 16] = [
     "client", "hostname", "domains", "trusted", "tls", "policies", "setting", "mode", "list", "limit",
-    "clock", "dns", "upstream", "split", "bytewise",
+    "inquiry", "clock", "dns", "upstream", "split", "bytewise",
 ];
 
 impl Setup {
@@ -169,6 +173,7 @@ impl Setup {
                 self.lists.push((words.expect("the list's name")?.text.to_owned(), texts(&words.list())))
             }
             "limit" => self.limits.push(limit(words)?),
+            "inquiry" => inquiry(words, &mut self.inquiries)?,
             "clock" => self.clock = words.expect("a time")?.parse("a time as in RFC 3339")?,
             "dns" => self.dns.push(DnsChange::read(words)?),
             "upstream" => self.upstream.read(words)?,
@@ -262,6 +267,18 @@ fn limit(words: &mut Words<'_>) -> Result<Limit, Mistake> {
     ];
     let read = words.expect("the limit's name")?.choose("limit", &LIMITS)?;
     read(words.expect("the limit's value")?)
+}
+
+/// `inquiry VRFY relay`.
+fn inquiry(words: &mut Words<'_>, inquiries: &mut Inquiries) -> Result<(), Mistake> {
+    type Place = fn(&mut Inquiries) -> &mut Inquiry;
+    const COMMANDS: [(&str, Place); 3] =
+        [("VRFY", |all| &mut all.vrfy), ("EXPN", |all| &mut all.expn), ("HELP", |all| &mut all.help)];
+    const ANSWERS: [(&str, Inquiry); 3] =
+        [("answer", Inquiry::Answer), ("relay", Inquiry::Relay), ("off", Inquiry::Off)];
+    let place = words.expect("a command")?.choose("command", &COMMANDS)?;
+    *place(inquiries) = words.expect("who answers")?.choose("answer", &ANSWERS)?;
+    Ok(())
 }
 
 /// `split whole 1 7`: the dialogue once as it is, once in single octets, once in pieces of seven.
@@ -358,6 +375,8 @@ mod tests {
             "limit speed 3",
             "limit errors 3s",
             "limit command 5",
+            "inquiry NOOP off",
+            "inquiry VRFY maybe",
             "clock yesterday",
             "dns a.test",
             "dns a.test SRV x",

@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::policy::Policies;
 use crate::policy::question::{Answer, Question};
 use crate::proxy::{Border, DEFAULT_HEADER_LIMIT, Facts, Listener, Peer};
-use crate::session::{Inquiries, Limits, Terms, Timeouts};
+use crate::session::{Limits, Terms, Timeouts};
 use crate::tls::{ClientTls, Verify};
 use crate::upstream::simulated::{self, Script};
 use crate::upstream::{BoxFuture, Kind, Remote, Target, TlsMode, Upstream};
@@ -141,7 +141,7 @@ fn terms(setup: &Setup, hostname: &str) -> Terms {
         limits,
         timeouts,
         tls_required: setup.tls == TlsOffer::Required,
-        inquiries: Inquiries::default(),
+        inquiries: setup.inquiries,
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) enum Exchange {
     Data,
     EndOfData,
     Rset,
+    Vrfy,
+    Expn,
     Noop,
     Quit,
 }
@@ -41,6 +43,8 @@ impl Exchange {
             Self::Data => "data",
             Self::EndOfData => "end_of_data",
             Self::Rset => "rset",
+            Self::Vrfy => "vrfy",
+            Self::Expn => "expn",
             Self::Noop => "noop",
             Self::Quit => "quit",
         }
@@ -106,6 +110,11 @@ impl Connection {
     /// Whether the text of replies may be in UTF-8 from here on: under SMTPUTF8 only (RFC 6531 3.7.4.1).
     pub(super) const fn expect_utf8(&mut self, expected: bool) {
         self.wire.expect_utf8(expected);
+    }
+
+    /// What [`expect_utf8`](Self::expect_utf8) was told last.
+    pub(super) const fn expects_utf8(&self) -> bool {
+        self.wire.expects_utf8()
     }
 
     /// Says EHLO and keeps what is offered; a refusal ends the connection.

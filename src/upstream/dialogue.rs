@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::connection::{Connection, Exchange};
 use super::delivery;
-use super::envelope::{check_rcpt, say_mail};
+use super::envelope::{ask_around, check_rcpt, say_mail};
 use super::fault::{Failure, Fault, FaultKind, one_line};
 use super::identity::Client;
 use super::mail_server::MailServer;
 use crate::message::spool::Outgoing;
-use crate::smtp::command::{MailCommand, RcptCommand};
+use crate::smtp::command::{Command, MailCommand, RcptCommand};
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::{Class, Reply};
 
@@ -46,6 +46,23 @@ impl Dialogue {
 
     pub(super) async fn rcpt(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Reply, Failure> {
         match self.forward(mail, rcpt).await {
+            Err(Failure::Refused(reply)) => Ok(reply),
+            other => other,
+        }
+    }
+
+    /// VRFY and EXPN need no transaction, and leave the one there is alone.
+    pub(super) async fn inquire(&mut self, command: &Command) -> Result<Reply, Failure> {
+        let mut connection = match (self.connection.take(), &self.transaction) {
+            (Some(connection), _) => connection,
+            (None, Some(transaction)) if transaction.refused.is_none() => self.reconnect().await?,
+            (None, _) => self.server.connect(Some(&self.client)).await?,
+        };
+        let answer = ask_around(&mut connection, command).await;
+        if matches!(answer, Ok(_) | Err(Failure::Withdrawn(_))) {
+            self.connection = Some(connection);
+        }
+        match answer {
             Err(Failure::Refused(reply)) => Ok(reply),
             other => other,
         }

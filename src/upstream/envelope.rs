@@ -2,7 +2,7 @@
 
 use super::connection::{Connection, Exchange};
 use super::fault::Failure;
-use crate::smtp::command::{MailCommand, RcptCommand};
+use crate::smtp::command::{Command, MailCommand, RcptCommand};
 use crate::smtp::extensions::Extensions;
 use crate::smtp::needs::Need;
 use crate::smtp::params::Body;
@@ -39,6 +39,23 @@ fn forwarded(mail: &MailCommand, offered: &Extensions) -> Result<MailCommand, Fa
 }
 
 const NOBODY: &str = "<>";
+
+/// Says VRFY or EXPN. What it asks in UTF-8 may be answered so (RFC 6531 3.7.4.2).
+///
+/// # Errors
+/// [`Failure::Withdrawn`] when it is in UTF-8 and this connection does not offer SMTPUTF8.
+pub(super) async fn ask_around(connection: &mut Connection, command: &Command) -> Result<Reply, Failure> {
+    let line = command.to_string();
+    if !line.is_ascii() && !connection.extensions().smtputf8 {
+        return Err(Failure::Withdrawn(Need::SmtpUtf8));
+    }
+    let exchange = if matches!(command, Command::Expn(_)) { Exchange::Expn } else { Exchange::Vrfy };
+    let expected = connection.expects_utf8();
+    connection.expect_utf8(!line.is_ascii());
+    let answer = connection.ask(exchange, &line).await;
+    connection.expect_utf8(expected);
+    answer
+}
 
 /// # Errors
 /// [`Failure::Withdrawn`] when this connection does not offer what `rcpt` needs.

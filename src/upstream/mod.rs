@@ -54,7 +54,7 @@ use self::maildir::{Delivery, Maildir};
 pub use self::target::{Identity, Kind, Remote, Target, Timeouts, TlsMode};
 use crate::message::spool::Outgoing;
 use crate::metrics::UpstreamMetrics;
-use crate::smtp::command::{MailCommand, RcptCommand};
+use crate::smtp::command::{Command, MailCommand, RcptCommand};
 use crate::smtp::extensions::Extensions;
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::Reply;
@@ -144,6 +144,17 @@ impl Session {
         match &mut self.0 {
             Half::Server(dialogue) => dialogue.rcpt(mail, rcpt).await,
             Half::Maildir(delivery) => Ok(delivery.rcpt(mail)),
+        }
+    }
+
+    /// Asks the upstream what VRFY or EXPN asks, in a transaction or without one.
+    ///
+    /// # Errors
+    /// Only what is no answer.
+    pub async fn inquire(&mut self, command: &Command) -> Result<Reply, Failure> {
+        match &mut self.0 {
+            Half::Server(dialogue) => dialogue.inquire(command).await,
+            Half::Maildir(_) => Ok(maildir::no_answer(command)),
         }
     }
 

@@ -52,6 +52,11 @@ impl Wire {
         self.decoder.expect_utf8(expected);
     }
 
+    /// What [`expect_utf8`](Self::expect_utf8) was told last.
+    pub(super) const fn expects_utf8(&self) -> bool {
+        self.decoder.expects_utf8()
+    }
+
     /// Says `line` (without its CRLF) and reads the reply, both within `within`.
     pub(super) async fn ask(&mut self, line: &str, within: Duration) -> Result<Reply, Fault> {
         self.quiet()?;

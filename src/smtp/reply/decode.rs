@@ -50,6 +50,11 @@ impl ReplyDecoder {
         self.utf8 = expected;
     }
 
+    /// What [`expect_utf8`](Self::expect_utf8) was told last.
+    pub const fn expects_utf8(&self) -> bool {
+        self.utf8
+    }
+
     /// Takes the next reply from the front of `input`, which keeps what stands behind it; `None` when all of it was taken and no reply is
     /// complete. An error is final: every further call gives it again.
     pub fn decode(&mut self, input: &mut &[u8]) -> Option<Result<Reply, ReplyError>> {

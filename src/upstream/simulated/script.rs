@@ -28,6 +28,10 @@ pub enum Cue {
     Dot,
     /// RSET.
     Rset,
+    /// VRFY.
+    Vrfy,
+    /// EXPN.
+    Expn,
     /// NOOP.
     Noop,
     /// QUIT.
@@ -38,7 +42,7 @@ pub enum Cue {
 
 impl Cue {
     /// Every cue.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Connect,
         Self::Ehlo,
         Self::StartTls,
@@ -49,6 +53,8 @@ impl Cue {
         Self::Body,
         Self::Dot,
         Self::Rset,
+        Self::Vrfy,
+        Self::Expn,
         Self::Noop,
         Self::Quit,
         Self::Any,
@@ -67,6 +73,8 @@ impl Cue {
             Self::Body => "BODY",
             Self::Dot => "DOT",
             Self::Rset => "RSET",
+            Self::Vrfy => "VRFY",
+            Self::Expn => "EXPN",
             Self::Noop => "NOOP",
             Self::Quit => "QUIT",
             Self::Any => "*",

@@ -92,6 +92,8 @@ impl Peer {
             }
             (Cue::Quit, _) => return Answer::reply("221 2.0.0 Bye").then(Act::Close),
             (Cue::Rset | Cue::Noop, _) => "250 2.0.0 Ok",
+            (Cue::Vrfy, _) => "252 2.0.0 Will take it and try",
+            (Cue::Expn, _) => "502 5.5.1 Not implemented",
             (Cue::Connect | Cue::Body, _) => return Answer(Vec::new()),
             (Cue::Any, _) => "500 5.5.2 Command not recognised",
         };
@@ -118,7 +120,14 @@ impl Peer {
             Cue::Rcpt => self.known.rcpts.push(argument.to_owned()),
             Cue::Data => self.message().await?,
             Cue::Rset => self.transaction_over(),
-            Cue::Connect | Cue::Body | Cue::Dot | Cue::Noop | Cue::Quit | Cue::Any => {}
+            Cue::Connect
+            | Cue::Body
+            | Cue::Dot
+            | Cue::Vrfy
+            | Cue::Expn
+            | Cue::Noop
+            | Cue::Quit
+            | Cue::Any => {}
         }
         Ok(())
     }
