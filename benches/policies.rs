@@ -73,7 +73,11 @@ fn answer(question: &Question) -> Answer {
 
 /// An ordinary session's moments, in order.
 fn moments() -> [Moment; 6] {
-    let rcpt = Arc::new(RcptScene { address: Address::of_text("b@example.org"), is_ours: true });
+    let rcpt = Arc::new(RcptScene {
+        address: Address::of_text("b@example.org"),
+        is_ours: true,
+        ..RcptScene::default()
+    });
     let begun = Arc::new(mail(Vec::new()));
     let full = Arc::new(mail(vec![Arc::clone(&rcpt)]));
     let header = Header::of_message(HEADER, 1 << 20).unwrap();
@@ -94,6 +98,9 @@ fn mail(recipients: Vec<Arc<RcptScene>>) -> MailScene {
         size: 10_000,
         body: "8bitmime",
         smtputf8: false,
+        requiretls: false,
+        ret: "",
+        envid: String::new(),
         parameters: Vec::new(),
         recipients,
         discarded: Vec::new(),

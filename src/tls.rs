@@ -183,6 +183,7 @@ pub enum Verify {
 #[derive(Clone, Debug)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
+    verifies: bool,
 }
 
 impl ClientTls {
@@ -198,7 +199,12 @@ impl ClientTls {
             Verify::Platform => builder.with_platform_verifier()?.with_no_client_auth(),
             Verify::CaFile(path) => builder.with_root_certificates(roots(path)?).with_no_client_auth(),
         };
-        Ok(Self { config: Arc::new(config) })
+        Ok(Self { config: Arc::new(config), verifies: *verify != Verify::Nothing })
+    }
+
+    /// Whether a handshake that succeeds says who the server is.
+    pub const fn verifies(&self) -> bool {
+        self.verifies
     }
 
     /// Does the client's side of a handshake with the server called `host`, within [`HANDSHAKE_DEADLINE`].

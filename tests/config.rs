@@ -16,7 +16,7 @@ use gatepost::diagnostic::Diagnostic;
 use gatepost::log;
 use gatepost::policy::judgement::Mode;
 use gatepost::policy::sources::{Budget, ListSource, OnError, Selection, Setting};
-use gatepost::session::AuthTerms;
+use gatepost::session::{AuthTerms, Inquiry};
 use gatepost::upstream::{Identity, Kind, TlsMode};
 use proptest::prelude::*;
 
@@ -104,6 +104,11 @@ fn every_key_of_a_listener_arrives() {
     assert_eq!((plain.terms.auth, plain.terms.limits.auth_failures), (auth(false, false, false), 5));
     let timeouts = &mx.terms.timeouts;
     assert_eq!([timeouts.command, timeouts.data, timeouts.session].map(|time| time.as_secs()), [60, 30, 600]);
+    let inquiries = mx.terms.inquiries;
+    assert_eq!(
+        [inquiries.vrfy, inquiries.expn, inquiries.help],
+        [Inquiry::Relay, Inquiry::Relay, Inquiry::Off]
+    );
     assert!(matches!(smtps.tls, ListenerTls::Implicit(_)) && matches!(plain.tls, ListenerTls::Off));
     assert_eq!(
         (plain.bounds.sessions, plain.bounds.sessions_per_ip, plain.header_limit),

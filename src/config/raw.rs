@@ -13,6 +13,7 @@ use super::read::{Choice, Keys, Named, OneOrMore, Placed, Read, Size, choice, pa
 use crate::log;
 use crate::policy::judgement::Mode;
 use crate::policy::sources::{OnError, Setting};
+use crate::session::Inquiry;
 use crate::upstream::{Identity, ProxyVersion};
 
 use super::report::Report;
@@ -79,6 +80,7 @@ pub(super) struct Listener {
     pub policies: Option<Placed<Selection>>,
     pub limits: Option<Limits>,
     pub timeouts: Option<Timeouts>,
+    pub inquiries: Option<Inquiries>,
 }
 
 section!(Listener {
@@ -94,6 +96,7 @@ section!(Listener {
     policies: optional,
     limits: optional,
     timeouts: optional,
+    inquiries: optional,
 });
 
 /// `auth` of a listener.
@@ -105,6 +108,21 @@ pub(super) enum Auth {
 
 impl Choice for Auth {
     const WORDS: &'static [(&'static str, Self)] = &[("off", Self::Off), ("relay", Self::Relay)];
+}
+
+/// `inquiries` of a listener: who answers.
+#[derive(Debug, Default)]
+pub(super) struct Inquiries {
+    pub vrfy: Option<Inquiry>,
+    pub expn: Option<Placed<Inquiry>>,
+    pub help: Option<Placed<Inquiry>>,
+}
+
+section!(Inquiries { vrfy: optional, expn: optional, help: optional });
+
+impl Choice for Inquiry {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("answer", Self::Answer), ("relay", Self::Relay), ("off", Self::Off)];
 }
 
 /// `tls` of a listener.

@@ -45,7 +45,7 @@ pub struct Tls<'a> {
     pub cipher: &'a str,
 }
 
-/// The registered names of what a message came with (RFC 3848).
+/// The registered names of what a message came with (RFC 3848, RFC 6531 4.3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Protocol {
     /// HELO.
@@ -58,6 +58,14 @@ pub enum Protocol {
     Esmtpa,
     /// EHLO and AUTH under TLS.
     Esmtpsa,
+    /// SMTPUTF8.
+    Utf8Smtp,
+    /// SMTPUTF8 under TLS.
+    Utf8Smtps,
+    /// SMTPUTF8 and AUTH.
+    Utf8Smtpa,
+    /// SMTPUTF8 and AUTH under TLS.
+    Utf8Smtpsa,
 }
 
 impl Protocol {
@@ -69,6 +77,21 @@ impl Protocol {
             Self::Esmtps => "ESMTPS",
             Self::Esmtpa => "ESMTPA",
             Self::Esmtpsa => "ESMTPSA",
+            Self::Utf8Smtp => "UTF8SMTP",
+            Self::Utf8Smtps => "UTF8SMTPS",
+            Self::Utf8Smtpa => "UTF8SMTPA",
+            Self::Utf8Smtpsa => "UTF8SMTPSA",
+        }
+    }
+
+    /// The same for a message that came with the parameter SMTPUTF8.
+    #[must_use]
+    pub const fn under_smtputf8(self) -> Self {
+        match self {
+            Self::Smtp | Self::Esmtp | Self::Utf8Smtp => Self::Utf8Smtp,
+            Self::Esmtps | Self::Utf8Smtps => Self::Utf8Smtps,
+            Self::Esmtpa | Self::Utf8Smtpa => Self::Utf8Smtpa,
+            Self::Esmtpsa | Self::Utf8Smtpsa => Self::Utf8Smtpsa,
         }
     }
 }

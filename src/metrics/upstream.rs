@@ -11,7 +11,7 @@ use super::tls::{self, Side};
 const CONNECT_OUTCOMES: [&str; 7] = ["ok", "refused", "timeout", "tls", "greeting", "identity", "reused"];
 
 /// What Gatepost says to an upstream; `connect` is the banner.
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "connect",
     "ehlo",
     "starttls",
@@ -23,6 +23,8 @@ const COMMANDS: [&str; 13] = [
     "data",
     "end_of_data",
     "rset",
+    "vrfy",
+    "expn",
     "noop",
     "quit",
 ];
@@ -107,8 +109,8 @@ impl UpstreamMetrics {
         }
     }
 
-    /// One complete reply; `command`: `connect`, `ehlo`, `starttls`, `xclient`, `xforward`, `mail`, `rcpt`,
-    /// `data`, `end_of_data`, `rset`, `noop`, `quit`; `class` 2 to 5, anything else for none.
+    /// One complete reply; `command`: `connect`, `ehlo`, `starttls`, `xclient`, `xforward`, `auth`, `mail`, `rcpt`, `data`,
+    /// `end_of_data`, `rset`, `vrfy`, `expn`, `noop`, `quit`; `class` 2 to 5, anything else for none.
     pub fn reply(&self, command: &'static str, class: u8, elapsed: Duration) {
         let class = match class {
             2 => "2",

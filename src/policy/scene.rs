@@ -147,10 +147,16 @@ pub struct MailScene {
     pub sender: Address,
     /// SIZE as declared (RFC 1870), 0 when it was not; at `message` the true size.
     pub size: u64,
-    /// `7bit` or `8bitmime`.
+    /// `7bit`, `8bitmime` or `binarymime`.
     pub body: &'static str,
     /// Whether SMTPUTF8 was declared.
     pub smtputf8: bool,
+    /// Whether REQUIRETLS was declared (RFC 8689).
+    pub requiretls: bool,
+    /// RET (RFC 3461): `full`, `hdrs` or empty.
+    pub ret: &'static str,
+    /// ENVID (RFC 3461) as it was written, in xtext.
+    pub envid: String,
     /// The parameters of MAIL.
     pub parameters: Vec<Param>,
     /// The recipients accepted so far, by the upstream too.
@@ -160,12 +166,16 @@ pub struct MailScene {
 }
 
 /// `rcpt`: one recipient.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RcptScene {
     /// Its address.
     pub address: Address,
     /// Whether its domain is one of ours; `<postmaster>` without a domain is.
     pub is_ours: bool,
+    /// NOTIFY (RFC 3461) in lower case: `never`, or of `success,failure,delay` those that were named.
+    pub notify: String,
+    /// ORCPT (RFC 3461) as it was written, in xtext.
+    pub orcpt: String,
 }
 
 /// `message`.

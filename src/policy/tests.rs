@@ -104,8 +104,11 @@ impl Rig {
 
     /// A recipient that is ours; accepted, it joins the mail's.
     fn rcpt(&mut self, address: &str) -> Judgement {
-        let rcpt =
-            Arc::new(RcptScene { address: recipient(address), is_ours: !address.ends_with("@far.test") });
+        let rcpt = Arc::new(RcptScene {
+            address: recipient(address),
+            is_ours: !address.ends_with("@far.test"),
+            ..RcptScene::default()
+        });
         let judgement = self.judge(Moment::Rcpt(Arc::new(self.mail.clone()), Arc::clone(&rcpt)));
         if judgement.verdict == Verdict::Pass {
             self.mail.recipients.push(rcpt);
@@ -192,6 +195,9 @@ fn mail(sender: &str) -> MailScene {
         size: 0,
         body: "7bit",
         smtputf8: false,
+        requiretls: false,
+        ret: "",
+        envid: String::new(),
         parameters: Vec::new(),
         recipients: Vec::new(),
         discarded: Vec::new(),

@@ -23,6 +23,7 @@ use crate::policy::scene::Moment;
 use crate::session::stage::{Reason, Refusal, Source, Stage, Verdict};
 use crate::session::{Action, Finished, Offers, Outcome, Question, Session};
 use crate::smtp::auth::Mechanism;
+use crate::smtp::command::Command;
 use crate::smtp::extensions::Extensions;
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::Reply;
@@ -362,6 +363,9 @@ impl<C: Client> Driver<C> {
     }
 
     async fn ask_upstream(&mut self) -> Result<Reply, Refusal> {
+        if let Some(Question::Inquiry(command)) = self.session.question() {
+            return self.inquire(command.clone()).await;
+        }
         self.meet_upstream().await;
         let (Some(Question::Rcpt(rcpt)), Some(transaction), Some(upstream)) =
             (self.session.question(), self.session.transaction(), &mut self.upstream)
@@ -375,6 +379,19 @@ impl<C: Client> Driver<C> {
             Ok(answer) => answer.or_else(trouble::relayed),
             // The connection went with the question. The upstream's half stays: it knows which recipients were accepted, and
             // whoever delivers without them has lost their mail.
+            Err(_) => Err(trouble::out_of_time()),
+        }
+    }
+
+    /// VRFY or EXPN.
+    async fn inquire(&mut self, command: Command) -> Result<Reply, Refusal> {
+        self.patience = Instant::now() + COMMAND_BUDGET;
+        self.meet_upstream().await;
+        let Some(upstream) = &mut self.upstream else { return Err(trouble::out_of_time()) };
+        self.asked_upstream = Instant::now();
+        let asking = timeout_at(self.patience, upstream.inquire(&command));
+        match wire::in_company(&mut self.wire, asking).await {
+            Ok(answer) => answer.or_else(trouble::relayed),
             Err(_) => Err(trouble::out_of_time()),
         }
     }
@@ -537,8 +554,8 @@ fn offers(listener: &Listener) -> Offers {
     Offers {
         starttls: listener.starttls,
         size: Some(room.map_or(limit, |room| limit.min(room).max(1))),
-        eight_bit_mime: extensions.eight_bit_mime,
         auth: mechanisms(listener, &extensions),
+        ..Offers::carried(&extensions)
     }
 }
 

@@ -66,12 +66,13 @@ impl Stamps<'_> {
             (true, None, true) => Protocol::Esmtpa,
             (true, Some(_), true) => Protocol::Esmtpsa,
         };
+        let utf8 = self.transaction.mail.params.smtputf8;
         stamp::Received {
             helo: Some(&self.hello.greeting.text),
             client_ip: self.connection.peer.ip,
             client_name: self.client_name,
             by: &self.listener.terms.hostname,
-            protocol,
+            protocol: if utf8 { protocol.under_smtputf8() } else { protocol },
             id: &self.connection.transaction,
             recipient: self.only_recipient().map(|rcpt| &rcpt.path),
             tls: tls.map(|info| Tls { version: info.version, cipher: &info.cipher }),

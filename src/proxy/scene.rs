@@ -14,7 +14,7 @@ use crate::policy::scene::{
 use crate::session::{Hello, Question, Session, Transaction};
 use crate::smtp::auth::Login;
 use crate::smtp::command::MailCommand;
-use crate::smtp::params::Body;
+use crate::smtp::params::{Body, RcptParams, Ret};
 use crate::smtp::path::ForwardPath;
 use crate::upstream::ClientName;
 use crate::{tls, upstream};
@@ -33,7 +33,7 @@ pub(super) fn of(
         Question::Auth(_) => Moment::Auth,
         Question::Mail(mail) => Moment::Mail(Arc::new(mail_scene(connection, mail))),
         Question::Rcpt(rcpt) => {
-            let rcpt = rcpt_scene(listener, &rcpt.path);
+            let rcpt = rcpt_scene(listener, &rcpt.path, &rcpt.params);
             Moment::Rcpt(Arc::new(open_mail(session.transaction()?, listener, connection)), rcpt)
         }
         Question::Data => Moment::Data(Arc::new(open_mail(session.transaction()?, listener, connection))),
@@ -44,7 +44,7 @@ pub(super) fn of(
             Moment::Message(Arc::new(mail), Arc::new(MessageScene { size, header }))
         }
         Question::Violation(event) => Moment::Violation(*event),
-        Question::Tls => return None,
+        Question::Inquiry(_) | Question::Tls => return None,
     };
     let hello = match question {
         Question::Helo(hello) => Some(hello),
@@ -126,9 +126,17 @@ fn mail_scene(connection: &Connection, mail: &MailCommand) -> MailScene {
         size: mail.params.size.unwrap_or_default(),
         body: match mail.params.body {
             Some(Body::EightBitMime) => "8bitmime",
+            Some(Body::BinaryMime) => "binarymime",
             Some(Body::SevenBit) | None => "7bit",
         },
-        smtputf8: false,
+        smtputf8: mail.params.smtputf8,
+        requiretls: mail.params.require_tls,
+        ret: match mail.params.ret {
+            Some(Ret::Full) => "full",
+            Some(Ret::Headers) => "hdrs",
+            None => "",
+        },
+        envid: mail.params.env_id.clone().unwrap_or_default(),
         parameters: mail.params.as_written(),
         recipients: Vec::new(),
         discarded: Vec::new(),
@@ -137,13 +145,20 @@ fn mail_scene(connection: &Connection, mail: &MailCommand) -> MailScene {
 
 fn open_mail(transaction: &Transaction, listener: &Listener, connection: &Connection) -> MailScene {
     let mut mail = mail_scene(connection, &transaction.mail);
-    mail.recipients = transaction.recipients.iter().map(|rcpt| rcpt_scene(listener, &rcpt.path)).collect();
-    mail.discarded = transaction.discarded.iter().map(|path| rcpt_scene(listener, path)).collect();
+    let recipients = transaction.recipients.iter();
+    mail.recipients = recipients.map(|rcpt| rcpt_scene(listener, &rcpt.path, &rcpt.params)).collect();
+    let discarded = transaction.discarded.iter();
+    mail.discarded = discarded.map(|path| rcpt_scene(listener, path, &RcptParams::default())).collect();
     mail
 }
 
-fn rcpt_scene(listener: &Listener, path: &ForwardPath) -> Arc<RcptScene> {
-    Arc::new(RcptScene { address: Address::from(path), is_ours: listener.border.is_ours(path) })
+fn rcpt_scene(listener: &Listener, path: &ForwardPath, params: &RcptParams) -> Arc<RcptScene> {
+    Arc::new(RcptScene {
+        address: Address::from(path),
+        is_ours: listener.border.is_ours(path),
+        notify: params.notify.as_deref().unwrap_or_default().to_lowercase(),
+        orcpt: params.orcpt.clone().unwrap_or_default(),
+    })
 }
 
 pub(super) fn origin<'a>(connection: &'a Connection, listener: &'a Listener, judge: &'a Judge) -> Origin<'a> {

@@ -27,9 +27,7 @@ fn no_login(reason: Reason) -> Refusal {
 pub(super) fn login(failure: Failure) -> Result<Reply, Refusal> {
     match failure {
         Failure::Refused(reply) => Ok(reply),
-        Failure::Fault(fault) => {
-            Err(no_login(Reason::new(Source::Internal, fault.kind.name()).with_detail(fault.detail)))
-        }
+        ours => Err(no_login(refusal(ours).reason)),
     }
 }
 
@@ -51,6 +49,9 @@ pub(super) fn refusal(failure: Failure) -> Refusal {
     let reply = failure.reply();
     let reason = match failure {
         Failure::Refused(_) => Reason::new(Source::Upstream, "end-of-data"),
+        Failure::Withdrawn(need) => {
+            Reason::new(Source::Internal, need.rule()).with_detail("the upstream offered it before")
+        }
         Failure::Fault(fault) => Reason::new(Source::Internal, fault.kind.name()).with_detail(fault.detail),
     };
     Refusal { reply, reason }
@@ -60,6 +61,6 @@ pub(super) fn refusal(failure: Failure) -> Refusal {
 pub(super) fn relayed(failure: Failure) -> Result<Reply, Refusal> {
     match failure {
         Failure::Refused(reply) => Ok(reply),
-        fault @ Failure::Fault(_) => Err(refusal(fault)),
+        ours => Err(refusal(ours)),
     }
 }

@@ -7,7 +7,7 @@ use super::stage::{Reason, Stage, Violation};
 use super::terms::Hello;
 use super::transaction::Finished;
 use crate::smtp::auth::{AuthLine, Login};
-use crate::smtp::command::{MailCommand, RcptCommand, Verb};
+use crate::smtp::command::{Command, MailCommand, RcptCommand, Verb};
 use crate::smtp::reply::Reply;
 use crate::smtp::xclient::XClient;
 
@@ -20,7 +20,7 @@ pub enum Action {
     Reply(Reply, Option<(Stage, Reason)>),
     /// Ask policy about [`Session::question`](super::Session::question); the answer goes to [`Session::decided`](super::Session::decided).
     Decide(Stage),
-    /// Ask the upstream about the recipient in [`Session::question`](super::Session::question); the answer goes to [`Session::rcpt_answered`](super::Session::rcpt_answered).
+    /// Ask the upstream about the recipient, or what VRFY or EXPN asks, in [`Session::question`](super::Session::question); the answer goes to [`Session::rcpt_answered`](super::Session::rcpt_answered).
     AskUpstream,
     /// Say this line of AUTH to the upstream; the answer goes to [`Session::auth_answered`](super::Session::auth_answered).
     Authenticate(AuthLine),
@@ -57,6 +57,8 @@ pub enum Question {
     Mail(MailCommand),
     /// One RCPT: policy first, then the upstream.
     Rcpt(RcptCommand),
+    /// VRFY or EXPN, for the upstream alone.
+    Inquiry(Command),
     /// DATA.
     Data,
     /// The whole message: policy first, then the upstream.
@@ -77,7 +79,7 @@ impl Question {
             Self::Rcpt(_) => Stage::Rcpt,
             Self::Data => Stage::Data,
             Self::Message => Stage::Message,
-            Self::Violation(_) | Self::Tls => Stage::Violation,
+            Self::Inquiry(_) | Self::Violation(_) | Self::Tls => Stage::Violation,
         }
     }
 }

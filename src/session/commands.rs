@@ -4,7 +4,7 @@ use super::stage::{Reason, Refusal, Source, Stage, Verdict, Violation};
 use super::{Action, Body, Hello, Mode, Outcome, Question, Session, Step, Transaction, replies};
 use crate::smtp::command::{Command, Facts, MailCommand, Problem, RcptCommand, SyntaxError, Verb};
 use crate::smtp::data::DataDecoder;
-use crate::smtp::{params, xclient};
+use crate::smtp::needs::Need;
 
 impl Session {
     /// A complete command line.
@@ -14,7 +14,7 @@ impl Session {
         if verb == Verb::XClient && !self.arrival.xclient {
             return self.refuse(Stage::Violation, replies::NO_XCLIENT.refusal());
         }
-        let command = match Command::parse(line, false) {
+        let command = match Command::parse(line, self.speaks_utf8()) {
             Ok(command) => command,
             Err(error) => return self.bad_syntax(&error),
         };
@@ -34,8 +34,7 @@ impl Session {
             Command::Rcpt(rcpt) => self.rcpt(Step::Said(rcpt)),
             Command::Data => self.data(Step::Said(())),
             Command::Rset => self.rset(),
-            Command::Vrfy(_) => self.reply(replies::cannot_verify()),
-            Command::Help => self.reply(replies::help()),
+            Command::Vrfy(_) | Command::Expn(_) | Command::Help => self.inquire(command),
             Command::Noop => self.reply(replies::ok()),
             Command::Quit => self.quit(),
             Command::XClient(said) => self.xclient(said),
@@ -112,27 +111,6 @@ impl Session {
         self.reply(replies::hello(&lines));
     }
 
-    /// What EHLO lists: what the session does itself, and what the upstream can carry.
-    fn offered(&self) -> Vec<String> {
-        let mut keywords = vec!["PIPELINING".to_owned()];
-        if let Some(size) = self.offers.size {
-            keywords.push(format!("SIZE {size}"));
-        }
-        if self.offers.starttls && !self.secure {
-            keywords.push("STARTTLS".to_owned());
-        }
-        keywords.extend(self.auth_offered());
-        keywords.push("ENHANCEDSTATUSCODES".to_owned());
-        if self.offers.eight_bit_mime {
-            keywords.push("8BITMIME".to_owned());
-        }
-        if self.arrival.xclient && (self.secure || !self.terms.tls_required) {
-            keywords.push(xclient::OFFER.to_owned());
-        }
-        keywords.push("HELP".to_owned());
-        keywords
-    }
-
     /// STARTTLS (RFC 3207): what came in the clear behind it is thrown away, not executed.
     fn starttls(&mut self) {
         if self.secure {
@@ -173,16 +151,17 @@ impl Session {
             &replies::TRANSACTIONS
         } else if mail.params.size.is_some_and(too_large) {
             &replies::MESSAGE_SIZE
-        } else if mail.params.body == Some(params::Body::EightBitMime) && !self.offers.eight_bit_mime {
-            &replies::NO_BODY_TYPE
+        } else if mail.params.require_tls && !self.secure {
+            &replies::REQUIRETLS_IN_THE_CLEAR
         } else {
-            return Ok(());
+            return Need::of_mail(&mail.params).try_for_each(|need| self.offers.meet(need));
         };
         Err(refused.refusal())
     }
 
-    fn open(&mut self, mail: MailCommand, discard: Option<Reason>) {
+    fn open(&mut self, mut mail: MailCommand, discard: Option<Reason>) {
         self.counters.transactions += 1;
+        mail.params.auth = self.submitter(mail.params.auth);
         self.transaction = Some(Transaction::new(mail, discard));
         self.reply(replies::sender_ok());
     }
@@ -190,7 +169,7 @@ impl Session {
     /// RCPT (4.1.1.3): checked here, judged by policy, answered by the upstream in its own words.
     pub(super) fn rcpt(&mut self, step: Step<RcptCommand>) {
         match step {
-            Step::Said(rcpt) => match self.check_rcpt() {
+            Step::Said(rcpt) => match self.check_rcpt(&rcpt) {
                 Ok(()) => self.ask(Question::Rcpt(rcpt)),
                 Err(refusal) => self.refuse_rcpt(refusal),
             },
@@ -211,12 +190,12 @@ impl Session {
         }
     }
 
-    fn check_rcpt(&self) -> Result<(), Refusal> {
+    fn check_rcpt(&self, rcpt: &RcptCommand) -> Result<(), Refusal> {
         match &self.transaction {
             Some(transaction) if transaction.recipient_count() >= self.terms.limits.recipients => {
                 Err(replies::RECIPIENTS.refusal())
             }
-            _ => Ok(()),
+            _ => Need::of_rcpt(&rcpt.params).map_or(Ok(()), |need| self.offers.meet(need)),
         }
     }
 

@@ -7,7 +7,10 @@ mod action;
 mod arrival;
 mod auth;
 mod commands;
+mod enhanced;
+mod inquiries;
 mod limits;
+mod offers;
 mod replies;
 pub mod stage;
 mod terms;
@@ -25,9 +28,11 @@ pub use self::action::{Action, Question};
 pub use self::arrival::Arrival;
 use self::arrival::Patience;
 pub use self::auth::{AuthOutcome, AuthTerms, Exchange};
+pub use self::inquiries::{Inquiries, Inquiry};
 pub use self::limits::{Limits, Timeouts};
+pub use self::offers::Offers;
 use self::stage::{Reason, Refusal, Source, Stage, Verdict, Violation};
-pub use self::terms::{Counters, Hello, Offers, Terms};
+pub use self::terms::{Counters, Hello, Terms};
 pub use self::transaction::{Finished, Outcome, Transaction};
 use crate::smtp::auth::Login;
 use crate::smtp::command::Verb;
@@ -170,14 +175,21 @@ impl Session {
             Question::Data => self.data(Step::Judged((), verdict)),
             Question::Message => self.message(verdict),
             Question::Violation(event) => self.violation(event, verdict),
-            Question::Tls => self.mode = Mode::Parked(Question::Tls),
+            // Policy is not asked about these.
+            question @ (Question::Inquiry(_) | Question::Tls) => self.mode = Mode::Parked(question),
         }
     }
 
     /// Answers the open [`Action::AskUpstream`]: the upstream's own words, or why it could not be asked.
     pub fn rcpt_answered(&mut self, answer: Result<Reply, Refusal>) {
         match std::mem::replace(&mut self.mode, Mode::Commands) {
-            Mode::Parked(Question::Rcpt(rcpt)) => self.rcpt(Step::Answered(rcpt, answer)),
+            Mode::Parked(Question::Rcpt(rcpt)) => {
+                let answer = answer.map(|reply| enhanced::completed(reply, enhanced::To::Rcpt));
+                self.rcpt(Step::Answered(rcpt, answer));
+            }
+            Mode::Parked(Question::Inquiry(_)) => {
+                self.inquired(answer.map(|reply| enhanced::completed(reply, enhanced::To::Rcpt)));
+            }
             other => self.mode = other,
         }
     }
@@ -194,9 +206,13 @@ impl Session {
         match answer {
             Ok(receipt) => {
                 self.counters.messages += 1;
-                self.finish(Some(Outcome::Accepted), Some(receipt.into_reply()), None);
+                let reply = enhanced::completed(receipt.into_reply(), enhanced::To::Message);
+                self.finish(Some(Outcome::Accepted), Some(reply), None);
             }
-            Err(refusal) => self.finish_refused(refusal),
+            Err(Refusal { reply, reason }) => {
+                let reply = enhanced::completed(reply, enhanced::To::Message);
+                self.finish_refused(Refusal { reply, reason });
+            }
         }
     }
 

@@ -56,8 +56,15 @@ pub(super) const NO_XCLIENT: Fixed =
     Fixed::new(550, (7, 0), Source::Protocol, "no-xclient", "XCLIENT is not for you");
 pub(super) const XCLIENT_IN_MAIL: Fixed =
     Fixed::protocol(503, 1, "xclient-in-transaction", "a transaction is open: say RSET first");
-pub(super) const NO_BODY_TYPE: Fixed =
-    Fixed::protocol(555, 4, "body-not-offered", "BODY=8BITMIME is not offered here");
+pub(super) const INQUIRY_OFF: Fixed =
+    Fixed::protocol(502, 1, "inquiry-off", "this question is not answered here");
+pub(super) const REQUIRETLS_IN_THE_CLEAR: Fixed = Fixed::new(
+    530,
+    (7, 10),
+    Source::Protocol,
+    "requiretls-in-the-clear",
+    "REQUIRETLS needs TLS: say STARTTLS first",
+);
 
 pub(super) const NO_AUTH: Fixed = Fixed::protocol(502, 1, "no-auth", "AUTH is not offered here");
 pub(super) const NO_AUTH_NOW: Fixed =

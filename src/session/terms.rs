@@ -1,6 +1,7 @@
 //! What the caller gives a session to go by, and what the session tells of its client.
 
 use super::auth::AuthTerms;
+use super::inquiries::Inquiries;
 use super::limits::{Limits, Timeouts};
 use crate::smtp::command::Greeting;
 
@@ -17,20 +18,8 @@ pub struct Terms {
     pub tls_required: bool,
     /// What there is of AUTH.
     pub auth: AuthTerms,
-}
-
-/// What EHLO offers beyond what the session does itself. The caller keeps it true to the upstream with
-/// [`Session::offer`](super::Session::offer).
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Offers {
-    /// STARTTLS, while there is no TLS yet.
-    pub starttls: bool,
-    /// The largest message in octets that both sides take (RFC 1870).
-    pub size: Option<u64>,
-    /// BODY=8BITMIME (RFC 6152).
-    pub eight_bit_mime: bool,
-    /// The mechanisms of AUTH that can be relayed, in upper case (RFC 4954).
-    pub auth: Vec<String>,
+    /// Who answers VRFY, EXPN and HELP.
+    pub inquiries: Inquiries,
 }
 
 /// How the client introduced itself, accepted by policy.

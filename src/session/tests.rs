@@ -42,8 +42,9 @@ impl Talk {
             },
             timeouts: Timeouts::default(),
             tls_required: false,
+            inquiries: Inquiries::default(),
         };
-        let offers = Offers { starttls: true, size: Some(1000), eight_bit_mime: true, auth: Vec::new() };
+        let offers = Offers { starttls: true, size: Some(1000), eight_bit_mime: true, ..Offers::default() };
         let now = Instant::now();
         let mut talk = Self {
             session: Session::new(terms, false, offers, now),
@@ -141,9 +142,13 @@ fn a_message_goes_through() {
     assert_eq!(talk.heard, ["220"]);
     assert_eq!(talk.says(b"EHLO a.example\r\n"), ["250"]);
     assert_eq!(talk.says(b"MAIL FROM:<a@a.example>\r\n"), ["250 2.1.0"]);
-    assert_eq!(talk.says(b"RCPT TO:<b@example.org>\r\n"), ["250"], "the upstream's own words");
+    assert_eq!(
+        talk.says(b"RCPT TO:<b@example.org>\r\n"),
+        ["250 2.1.5"],
+        "the upstream's own words, with a code"
+    );
     assert_eq!(talk.says(b"DATA\r\n"), ["354"]);
-    assert_eq!(talk.says(b"Subject: x\r\n\r\n..\r\n.\r\n"), ["250", "accepted"]);
+    assert_eq!(talk.says(b"Subject: x\r\n\r\n..\r\n.\r\n"), ["250 2.0.0", "accepted"]);
     assert_eq!(talk.stored, b"Subject: x\r\n\r\n.\r\n");
     assert_eq!(talk.says(b"QUIT\r\n"), ["221 2.0.0", "close"]);
 }
@@ -234,13 +239,13 @@ fn the_upstream_has_its_say() {
     talk.upstream = reply(550);
     assert_eq!(
         talk.says(b"EHLO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\n"),
-        ["250", "250 2.1.0", "550"]
+        ["250", "250 2.1.0", "550 5.0.0"]
     );
     assert_eq!(talk.says(b"DATA\r\n"), ["554 5.5.1"], "every recipient was refused");
 
     let mut talk = at_data();
     talk.upstream = reply(452);
-    assert_eq!(talk.says(b"x\r\n.\r\n"), ["452", "deferred"]);
+    assert_eq!(talk.says(b"x\r\n.\r\n"), ["452 4.3.1", "deferred"]);
 }
 
 #[test]
@@ -308,7 +313,7 @@ fn recipients_have_a_limit() {
     let mut talk = Talk::new();
     talk.says(b"EHLO a.example\r\nMAIL FROM:<>\r\n");
     let heard = talk.says(&b"RCPT TO:<b@example.org>\r\n".repeat(4));
-    assert_eq!(heard, ["250", "250", "250", "452 4.5.3"]);
+    assert_eq!(heard, ["250 2.1.5", "250 2.1.5", "250 2.1.5", "452 4.5.3"]);
 }
 
 #[test]
@@ -365,7 +370,7 @@ fn draining_waits_for_the_transaction() {
     let mut talk = at_data();
     talk.session.drain();
     talk.settle();
-    assert_eq!(talk.says(b"x\r\n.\r\n"), ["250", "accepted", "421 4.3.2", "close"]);
+    assert_eq!(talk.says(b"x\r\n.\r\n"), ["250 2.0.0", "accepted", "421 4.3.2", "close"]);
 
     let mut talk = Talk::new();
     talk.session.drain();

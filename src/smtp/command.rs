@@ -90,8 +90,12 @@ pub struct Facts {
 const YES: bool = true;
 const NO: bool = false;
 const ANY: usize = 512;
-/// SIZE adds 26 octets (RFC 1870 3), BODY adds 17 (RFC 6152 2).
-const MAIL: usize = ANY + 26 + 17;
+/// What the extensions add: SIZE 26 octets (RFC 1870 3), BODY 17 (RFC 6152 2; two more for BINARYMIME), SMTPUTF8 10 (RFC 6531 3.4), RET and
+/// ENVID 9 and 107 (RFC 3461 4), AUTH 500 (RFC 4954 3), BY 17 (RFC 2852 3), MT-PRIORITY 15 (RFC 6710 4), HOLDFOR or HOLDUNTIL 34
+/// (RFC 4865 3), REQUIRETLS 11 (RFC 8689 2). They count whether offered or not: what is not offered is refused by its name, not by its length.
+const MAIL: usize = ANY + 26 + 19 + 10 + 9 + 107 + 500 + 17 + 15 + 34 + 11;
+/// NOTIFY adds 29 octets and ORCPT 507 (RFC 3461 4).
+const RCPT: usize = ANY + 29 + 507;
 /// RFC 4954 4.
 const AUTH: usize = auth::MAX_LINE;
 
@@ -106,12 +110,12 @@ pub const TABLE: [Facts; 16] = [
     row(Verb::Helo,     "HELO",     "HELO hostname",                             Always, ANY,  [NO , NO , NO , YES, YES]),
     row(Verb::Ehlo,     "EHLO",     "EHLO hostname",                             Always, ANY,  [NO , NO , YES, YES, YES]),
     row(Verb::StartTls, "STARTTLS", "STARTTLS",                                  Never,  ANY,  [NO , NO , YES, YES, NO ]),
-    row(Verb::Mail,     "MAIL",     "MAIL FROM:<address> [SIZE=n] [BODY=type]",  Always, MAIL, [YES, NO , NO , NO , NO ]),
-    row(Verb::Rcpt,     "RCPT",     "RCPT TO:<address>",                         Always, ANY,  [YES, YES, NO , NO , NO ]),
+    row(Verb::Mail,     "MAIL",     "MAIL FROM:<address> [parameters]",          Always, MAIL, [YES, NO , NO , NO , NO ]),
+    row(Verb::Rcpt,     "RCPT",     "RCPT TO:<address> [parameters]",            Always, RCPT, [YES, YES, NO , NO , NO ]),
     row(Verb::Data,     "DATA",     "DATA",                                      Never,  ANY,  [YES, YES, NO , YES, NO ]),
     row(Verb::Rset,     "RSET",     "RSET",                                      Never,  ANY,  [NO , NO , NO , NO , YES]),
     row(Verb::Vrfy,     "VRFY",     "VRFY address",                              Always, ANY,  [NO , NO , NO , YES, YES]),
-    row(Verb::Expn,     "EXPN",     "EXPN list",                                 Maybe,  ANY,  [NO , NO , NO , YES, YES]),
+    row(Verb::Expn,     "EXPN",     "EXPN list",                                 Always,  ANY,  [NO , NO , NO , YES, YES]),
     row(Verb::Help,     "HELP",     "HELP [topic]",                              Maybe,  ANY,  [NO , NO , NO , NO , YES]),
     row(Verb::Noop,     "NOOP",     "NOOP",                                      Maybe,  ANY,  [NO , NO , YES, YES, YES]),
     row(Verb::Quit,     "QUIT",     "QUIT",                                      Never,  ANY,  [NO , NO , YES, YES, NO ]),
@@ -207,6 +211,8 @@ pub enum Command {
     Rset,
     /// `VRFY text`.
     Vrfy(String),
+    /// `EXPN list`.
+    Expn(String),
     /// `HELP`, perhaps with a topic.
     Help,
     /// `NOOP`, perhaps with a text.
@@ -248,8 +254,8 @@ pub struct RcptCommand {
 }
 
 impl Command {
-    /// Reads a line that came without its CRLF. Octets beyond ASCII are only taken with `smtputf8` (RFC 6531), and then in addresses
-    /// only.
+    /// Reads a line that came without its CRLF. Octets beyond ASCII are only taken under SMTPUTF8 (RFC 6531 3.1), and then in addresses
+    /// only: MAIL, VRFY and EXPN say so themselves, for RCPT it is `smtputf8`, what the MAIL of the open transaction said.
     pub fn parse(line: &[u8], smtputf8: bool) -> Result<Self, SyntaxError> {
         let verb = Verb::of(line);
         parse::command(verb, line, smtputf8).map_err(|problem| SyntaxError { verb, problem })
@@ -266,6 +272,7 @@ impl Command {
             Self::Data => Verb::Data,
             Self::Rset => Verb::Rset,
             Self::Vrfy(_) => Verb::Vrfy,
+            Self::Expn(_) => Verb::Expn,
             Self::Help => Verb::Help,
             Self::Noop => Verb::Noop,
             Self::Quit => Verb::Quit,
@@ -287,6 +294,7 @@ impl fmt::Display for Command {
             Self::Rcpt(rcpt) => rcpt.fmt(f),
             Self::Vrfy(text) => write!(f, "VRFY {text}"),
             Self::Auth(AuthCommand { mechanism, .. }) => write!(f, "AUTH {}", mechanism.name()),
+            Self::Expn(text) => write!(f, "EXPN {text}"),
             // What XCLIENT says goes on in other words, see `upstream`.
             Self::StartTls
             | Self::Data
@@ -309,8 +317,7 @@ impl fmt::Display for MailCommand {
 /// As it goes over the wire, without the CRLF.
 impl fmt::Display for RcptCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RcptParams {} = self.params;
-        write!(f, "RCPT TO:{}", self.path)
+        write!(f, "RCPT TO:{}{}", self.path, self.params)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod command;
 pub mod data;
 pub mod extensions;
 pub mod line;
+pub mod needs;
 pub mod params;
 pub mod path;
 pub mod receipt;

@@ -43,7 +43,7 @@ pub struct Mailbox {
     pub(super) domain: Domain,
 }
 
-/// The part before the `@`, at most 64 octets.
+/// The part before the `@`, as long as its path lets it be.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LocalPart {
     pub(super) original: String,

@@ -138,6 +138,34 @@ impl Reply {
         self.code.class() == Class::Completed
     }
 
+    /// The same words with another code.
+    #[must_use]
+    pub const fn with_code(mut self, code: Code) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The same reply with an enhanced code on each line (RFC 2034 4): its own where it has one, else `enhanced`. Lines that have codes of
+    /// their own keep them, and those that have none get the first of these.
+    #[must_use]
+    pub fn with_enhanced(mut self, enhanced: EnhancedCode) -> Self {
+        if self.enhanced.is_some() {
+            return self;
+        }
+        match self.lines.iter().find_map(|line| decode::leading_enhanced(self.code, line)) {
+            None => self.enhanced = Some(enhanced),
+            Some(first) => {
+                let code = self.code;
+                let without = |line: &&mut String| decode::leading_enhanced(code, line).is_none();
+                self.lines
+                    .iter_mut()
+                    .filter(without)
+                    .for_each(|line| line.insert_str(0, &format!("{first} ")));
+            }
+        }
+        self
+    }
+
     /// The same reply with `suffix` behind a space at the end of its last line.
     #[must_use]
     pub fn with_suffix(mut self, suffix: &str) -> Self {

@@ -191,10 +191,18 @@ fn nothing_acknowledged_is_lost(play: &Play) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// What goes upstream as a command is printable ASCII.
+/// What goes upstream as a command is printable ASCII; in a transaction with SMTPUTF8, UTF-8 without controls.
 fn commands_are_printable(play: &Play) -> Result<(), Trouble> {
     let heard = play.world.upstream.transcript();
-    let printable = |line: &&str| line.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let mut utf8 = false;
+    let mut printable = |line: &&str| {
+        if line.starts_with("MAIL") {
+            utf8 = line.contains(" SMTPUTF8");
+        }
+        let utf8 = utf8 || line.ends_with(" SMTPUTF8");
+        let text = |c: char| utf8 && !c.is_ascii() && !c.is_control() && c != char::REPLACEMENT_CHARACTER;
+        line.chars().all(|c| c == ' ' || c.is_ascii_graphic() || text(c))
+    };
     match heard.iter().filter_map(|line| line.strip_prefix("G: ")).find(|line| !printable(line)) {
         Some(line) => Err(Trouble::new(format!("the upstream heard {line:?}"))),
         None => Ok(()),

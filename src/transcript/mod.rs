@@ -14,6 +14,8 @@ mod bridge;
 mod client;
 mod expect;
 mod format;
+#[cfg(test)]
+mod matrix;
 mod pattern;
 mod play;
 mod report;

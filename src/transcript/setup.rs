@@ -13,7 +13,7 @@ use super::zone::DnsChange;
 use crate::policy::judgement::Mode;
 use crate::policy::sources::{Selection, Setting};
 use crate::proxy::Manners;
-use crate::session::AuthTerms;
+use crate::session::{AuthTerms, Inquiries, Inquiry};
 use crate::upstream::Timeouts;
 
 /// Everything that holds before the first word of a dialogue.
@@ -41,6 +41,8 @@ pub(super) struct Setup {
     pub(super) modes: Vec<(String, Mode)>,
     pub(super) lists: Vec<(String, Vec<String>)>,
     pub(super) limits: Vec<Limit>,
+    /// Who answers VRFY, EXPN and HELP.
+    pub(super) inquiries: Inquiries,
     pub(super) clock: Timestamp,
     pub(super) dns: Vec<DnsChange>,
     pub(super) upstream: UpstreamSetup,
@@ -66,6 +68,7 @@ impl Default for Setup {
             modes: Vec::new(),
             lists: Vec::new(),
             limits: Vec::new(),
+            inquiries: Inquiries::default(),
             clock: DEFAULT_CLOCK,
             dns: Vec::new(),
             upstream: UpstreamSetup::default(),
@@ -155,7 +158,7 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 21] = [
+pub(super) const DIRECTIVES: [&str; 22] = [
     "client",
     "local",
     "hostname",
@@ -167,6 +170,7 @@ pub(super) const DIRECTIVES: [&str; 21] = [
     "greet_delay",
     "tls",
     "auth",
+    "inquiry",
     "policies",
     "setting",
     "mode",
@@ -206,6 +210,7 @@ impl Setup {
                 self.lists.push((words.expect("the list's name")?.text.to_owned(), texts(&words.list())))
             }
             "limit" => self.limits.push(limit(words)?),
+            "inquiry" => inquiry(words, &mut self.inquiries)?,
             "clock" => self.clock = words.expect("a time")?.parse("a time as in RFC 3339")?,
             "dns" => self.dns.push(DnsChange::read(words)?),
             "upstream" => self.upstream.read(words)?,
@@ -316,6 +321,18 @@ fn limit(words: &mut Words<'_>) -> Result<Limit, Mistake> {
     read(words.expect("the limit's value")?)
 }
 
+/// `inquiry VRFY relay`.
+fn inquiry(words: &mut Words<'_>, inquiries: &mut Inquiries) -> Result<(), Mistake> {
+    type Place = fn(&mut Inquiries) -> &mut Inquiry;
+    const COMMANDS: [(&str, Place); 3] =
+        [("VRFY", |all| &mut all.vrfy), ("EXPN", |all| &mut all.expn), ("HELP", |all| &mut all.help)];
+    const ANSWERS: [(&str, Inquiry); 3] =
+        [("answer", Inquiry::Answer), ("relay", Inquiry::Relay), ("off", Inquiry::Off)];
+    let place = words.expect("a command")?.choose("command", &COMMANDS)?;
+    *place(inquiries) = words.expect("who answers")?.choose("answer", &ANSWERS)?;
+    Ok(())
+}
+
 /// `split whole 1 7`: the dialogue once as it is, once in single octets, once in pieces of seven.
 fn splits(words: &mut Words<'_>) -> Result<Vec<Split>, Mistake> {
     let one = |word: &Word<'_>| match word.text {
@@ -412,6 +429,8 @@ mod tests {
             "limit speed 3",
             "limit errors 3s",
             "limit command 5",
+            "inquiry NOOP off",
+            "inquiry VRFY maybe",
             "clock yesterday",
             "dns a.test",
             "dns a.test SRV x",

@@ -137,8 +137,14 @@ fn terms(setup: &Setup, hostname: &str) -> Terms {
             Limit::HeaderSize(_) | Limit::Upstream(..) => {}
         }
     }
-    let tls_required = setup.tls == TlsOffer::Required;
-    Terms { hostname: hostname.to_owned(), limits, timeouts, tls_required, auth: setup.auth }
+    Terms {
+        hostname: hostname.to_owned(),
+        limits,
+        timeouts,
+        tls_required: setup.tls == TlsOffer::Required,
+        auth: setup.auth,
+        inquiries: setup.inquiries,
+    }
 }
 
 fn header_limit(setup: &Setup) -> usize {

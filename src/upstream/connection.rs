@@ -26,6 +26,8 @@ pub(super) enum Exchange {
     Data,
     EndOfData,
     Rset,
+    Vrfy,
+    Expn,
     Noop,
     Quit,
 }
@@ -45,6 +47,8 @@ impl Exchange {
             Self::Data => "data",
             Self::EndOfData => "end_of_data",
             Self::Rset => "rset",
+            Self::Vrfy => "vrfy",
+            Self::Expn => "expn",
             Self::Noop => "noop",
             Self::Quit => "quit",
         }
@@ -117,17 +121,29 @@ impl Connection {
         Ok(secured)
     }
 
+    /// Whether the text of replies may be in UTF-8 from here on: under SMTPUTF8 only (RFC 6531 3.7.4.1).
+    pub(super) const fn expect_utf8(&mut self, expected: bool) {
+        self.wire.expect_utf8(expected);
+    }
+
+    /// What [`expect_utf8`](Self::expect_utf8) was told last.
+    pub(super) const fn expects_utf8(&self) -> bool {
+        self.wire.expects_utf8()
+    }
+
     /// Says EHLO and keeps what is offered; a refusal ends the connection.
     pub(super) async fn ehlo(&mut self, name: &str) -> Result<(), Failure> {
         let reply = self.ask(Exchange::Ehlo, &format!("EHLO {name}")).await?;
         if !reply.is_completed() {
             return Err(Failure::Refused(reply));
         }
-        let mut extensions = Extensions::from_ehlo(&reply);
+        let mut offered = Extensions::from_ehlo(&reply);
         if !self.confidential {
-            extensions.auth.clear();
+            offered.auth.clear();
         }
-        self.extensions = Arc::new(extensions);
+        // RFC 8689 4.2.1: it is worth what the certificate is worth.
+        offered.require_tls &= self.wire.is_verified();
+        self.extensions = Arc::new(offered);
         Ok(())
     }
 

@@ -34,9 +34,9 @@ where
     let reply = match connection.heard(Exchange::EndOfData, begun, outcome) {
         Ok(reply) => reply,
         Err(Failure::Fault(fault)) => return Err(fault.after_the_dot().into()),
-        Err(refused @ Failure::Refused(_)) => {
+        Err(answer @ (Failure::Refused(_) | Failure::Withdrawn(_))) => {
             doubt.resolved();
-            return Err(refused);
+            return Err(answer);
         }
     };
     match connection.wire.quiet() {

@@ -6,19 +6,14 @@ use std::sync::Arc;
 use super::auth::Login;
 use super::connection::{Connection, Exchange};
 use super::delivery;
+use super::envelope::{ask_around, check_rcpt, say_mail};
 use super::fault::{Failure, Fault, FaultKind, one_line};
 use super::identity::Client;
 use super::mail_server::MailServer;
 use crate::message::spool::Outgoing;
-use crate::smtp::command::{MailCommand, RcptCommand};
-use crate::smtp::extensions::Extensions;
-use crate::smtp::params::Body;
+use crate::smtp::command::{Command, MailCommand, RcptCommand};
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::{Class, Reply};
-
-/// Octets that Gatepost may add to a message: counted in the SIZE that goes upstream, and taken off the one that is
-/// offered to clients.
-pub const ADDED_FIELDS_ROOM: u64 = 16 * 1024;
 
 /// One session's side of the talk with a mail server. See [`super::Session`] for what its methods promise.
 ///
@@ -69,6 +64,23 @@ impl Dialogue {
 
     pub(super) async fn rcpt(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Reply, Failure> {
         match self.forward(mail, rcpt).await {
+            Err(Failure::Refused(reply)) => Ok(reply),
+            other => other,
+        }
+    }
+
+    /// VRFY and EXPN need no transaction, and leave the one there is alone.
+    pub(super) async fn inquire(&mut self, command: &Command) -> Result<Reply, Failure> {
+        let mut connection = match (self.connection.take(), &self.transaction) {
+            (Some(connection), _) => connection,
+            (None, Some(transaction)) if transaction.refused.is_none() => self.reconnect().await?,
+            (None, _) => self.server.connect(Some(&self.client)).await?,
+        };
+        let answer = ask_around(&mut connection, command).await;
+        if matches!(answer, Ok(_) | Err(Failure::Withdrawn(_))) {
+            self.connection = Some(connection);
+        }
+        match answer {
             Err(Failure::Refused(reply)) => Ok(reply),
             other => other,
         }
@@ -131,7 +143,7 @@ impl Dialogue {
 
     async fn forward(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Reply, Failure> {
         self.begin(mail).await?;
-        let reply = self.say(Exchange::Rcpt, &rcpt.to_string()).await?;
+        let reply = self.say_rcpt(rcpt).await?;
         if let Some(transaction) = self.transaction.as_mut().filter(|_| reply.is_completed()) {
             transaction.accepted.push(rcpt.clone());
         }
@@ -174,6 +186,10 @@ impl Dialogue {
                 self.connection = Some(self.reconnect().await?);
                 Ok(())
             }
+            Err(withdrawn @ Failure::Withdrawn(_)) => {
+                self.connection = Some(fresh);
+                Err(withdrawn)
+            }
             Err(failure) => Err(failure),
         }
     }
@@ -187,6 +203,15 @@ impl Dialogue {
     fn mail_answered(&mut self, connection: Connection, reply: Reply) -> Result<(), Failure> {
         self.connection = Some(connection);
         if reply.is_completed() { Ok(()) } else { Err(Failure::Refused(reply)) }
+    }
+
+    /// Says RCPT, unless this connection does not offer what it needs.
+    async fn say_rcpt(&mut self, rcpt: &RcptCommand) -> Result<Reply, Failure> {
+        if self.connection.is_none() {
+            self.connection = Some(self.reconnect().await?);
+        }
+        self.connection.as_ref().map_or(Ok(()), |connection| check_rcpt(connection, rcpt))?;
+        self.say(Exchange::Rcpt, &rcpt.to_string()).await
     }
 
     /// Says a command of the open transaction. A server that is lost before its reply is connected to once more.
@@ -232,13 +257,14 @@ impl Transaction {
 
     /// Says the envelope again. The client was told that its recipients are accepted, so all of them must be.
     async fn replay(&self, fresh: &mut Connection) -> Result<(), Failure> {
-        let reply = say_mail(fresh, &self.mail).await?;
+        let reply = say_mail(fresh, &self.mail).await.map_err(|failure| self.promised(failure))?;
         if !reply.is_completed() {
             // Nothing was promised yet: the answer is the one to MAIL, as if there had been no other connection.
             let first_word = self.accepted.is_empty();
             return Err(if first_word { Failure::Refused(reply) } else { not_again(&reply) });
         }
         for rcpt in &self.accepted {
+            check_rcpt(fresh, rcpt).map_err(|failure| self.promised(failure))?;
             let reply = fresh.ask(Exchange::Rcpt, &rcpt.to_string()).await?;
             if !reply.is_completed() {
                 return Err(not_again(&reply));
@@ -248,27 +274,17 @@ impl Transaction {
     }
 }
 
-async fn say_mail(connection: &mut Connection, mail: &MailCommand) -> Result<Reply, Failure> {
-    let forwarded = forwarded(mail, &connection.extensions())?;
-    connection.ask(Exchange::Mail, &forwarded.to_string()).await
-}
-
-/// `mail` as the server gets it: with the parameters that it offers. SIZE is a service and is left away without
-/// harm, and so is `BODY=7BIT`, which says nothing.
-///
-/// # Errors
-/// A parameter that the client was offered and that this connection does not: the next try will be told at MAIL.
-fn forwarded(mail: &MailCommand, offered: &Extensions) -> Result<MailCommand, Fault> {
-    let mut forwarded = mail.clone();
-    let size = mail.params.size.filter(|_| offered.size.is_some());
-    forwarded.params.size = size.map(|size| size.saturating_add(ADDED_FIELDS_ROOM));
-    if !offered.eight_bit_mime {
-        if mail.params.body == Some(Body::EightBitMime) {
-            return Err(Fault::new(FaultKind::Capability, "8BITMIME is no longer offered"));
+impl Transaction {
+    /// What was accepted before a reconnect cannot be refused for good because of it: the next try will be told at MAIL.
+    fn promised(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Withdrawn(need) if !self.accepted.is_empty() => {
+                let detail = format!("{need:?} was offered before the reconnect");
+                Fault::new(FaultKind::Capability, detail).into()
+            }
+            other => other,
         }
-        forwarded.params.body = None;
     }
-    Ok(forwarded)
 }
 
 /// The connection once it is free of any transaction, if RSET says so.

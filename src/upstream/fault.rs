@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::smtp::needs::Need;
 use crate::smtp::reply::{Code, EnhancedCode, Reply};
 
 /// Why an upstream did not do what it was asked to.
@@ -10,6 +11,9 @@ pub enum Failure {
     /// The upstream said no; its words go to the client as they are.
     #[error("refused: {}", one_line(.0))]
     Refused(Reply),
+    /// The upstream does not offer what the client was promised when it asked. Nothing was said, the connection is in order.
+    #[error("the upstream no longer offers what a parameter needs: {0:?}")]
+    Withdrawn(Need),
     /// The upstream failed, or we did: the client hears a 4yz of ours.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -20,6 +24,7 @@ impl Failure {
     pub fn reply(&self) -> Reply {
         match self {
             Self::Refused(reply) => reply.clone(),
+            Self::Withdrawn(need) => need.withdrawn(),
             Self::Fault(fault) => fault.reply(),
         }
     }
@@ -167,7 +172,7 @@ const FULL: Code = Code::literal::<452>();
 
 /// A 421 of the upstream as the client hears it: the upstream closes its own connection, the client's goes on.
 pub(super) fn softened(shutdown: &Reply) -> Reply {
-    Reply::new(LATER, shutdown.enhanced(), &shutdown.lines().join("\n"))
+    shutdown.clone().with_code(LATER)
 }
 
 /// A reply on one line, for a fault's detail.

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 use super::fault::{Failure, Fault, FaultKind};
 use crate::message::spool::Outgoing;
 use crate::metrics::UpstreamMetrics;
-use crate::smtp::command::MailCommand;
+use crate::smtp::command::{Command, MailCommand};
 use crate::smtp::extensions::Extensions;
 use crate::smtp::path::ReversePath;
 use crate::smtp::receipt::Receipt;
@@ -36,6 +36,18 @@ const PATIENCE: Duration = Duration::from_secs(8 * 60);
 /// What a Maildir can take: anything.
 pub(super) fn extensions() -> Arc<Extensions> {
     Arc::new(Extensions { size: Some(None), eight_bit_mime: true, ..Extensions::default() })
+}
+
+/// The answer to VRFY, and to EXPN (RFC 5321 3.5.3): anybody may have a box here, and there are no lists.
+pub(super) fn no_answer(command: &Command) -> Reply {
+    match command {
+        Command::Vrfy(_) => Reply::new(
+            Code::literal::<252>(),
+            Some(EnhancedCode::new(2, 1, 5)),
+            "cannot verify, but will take it",
+        ),
+        _ => Reply::new(Code::literal::<502>(), Some(EnhancedCode::new(5, 5, 1)), "there are no lists here"),
+    }
 }
 
 /// One session's way into a Maildir.

@@ -17,7 +17,8 @@
 //!   else. So is a reply of the wrong class.
 //! - **A connection with a fault is dropped.** It goes neither to another transaction nor to another session. At most
 //!   one reconnect per transaction, and none once DATA was answered.
-//! - **Whatever fails is 4yz.** Only what the upstream itself says about a client or its message is 5yz.
+//! - **Whatever fails is 4yz.** Only what the upstream itself says about a client or its message is 5yz: its replies, and in
+//!   its EHLO that it no longer has what a parameter of MAIL or RCPT needs.
 //! - **Everything has an end**: each step by [`Timeouts`], replies by the decoder's limits, idle connections by number
 //!   and age.
 //!
@@ -30,6 +31,7 @@ mod connection;
 mod delivery;
 mod dial;
 mod dialogue;
+mod envelope;
 mod fault;
 mod identity;
 mod mail_server;
@@ -45,8 +47,8 @@ use std::sync::Arc;
 
 pub use self::auth::is_loopback;
 pub use self::dial::{BoxFuture, Dial, Stream, TcpDial, may_be_transparent};
-pub use self::dialogue::ADDED_FIELDS_ROOM;
 use self::dialogue::Dialogue;
+pub use self::envelope::ADDED_FIELDS_ROOM;
 pub use self::fault::{Failure, Fault, FaultKind};
 pub use self::identity::{Client, ClientName, ProxyVersion};
 use self::mail_server::MailServer;
@@ -55,7 +57,7 @@ pub use self::target::{Identity, Kind, Remote, Target, Timeouts, TlsMode};
 use crate::message::spool::Outgoing;
 use crate::metrics::UpstreamMetrics;
 use crate::smtp::auth::AuthLine;
-use crate::smtp::command::{MailCommand, RcptCommand};
+use crate::smtp::command::{Command, MailCommand, RcptCommand};
 use crate::smtp::extensions::Extensions;
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::Reply;
@@ -162,11 +164,22 @@ impl Session {
     /// [`deliver`](Self::deliver) or [`reset`](Self::reset), or until another `mail` comes.
     ///
     /// # Errors
-    /// Only [`Failure::Fault`]. A fault before the transaction stands is given to all its recipients alike.
+    /// Never [`Failure::Refused`]. A fault before the transaction stands is given to all its recipients alike.
     pub async fn rcpt(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Reply, Failure> {
         match &mut self.0 {
             Half::Server(dialogue) => dialogue.rcpt(mail, rcpt).await,
             Half::Maildir(delivery) => Ok(delivery.rcpt(mail)),
+        }
+    }
+
+    /// Asks the upstream what VRFY or EXPN asks, in a transaction or without one.
+    ///
+    /// # Errors
+    /// Only what is no answer.
+    pub async fn inquire(&mut self, command: &Command) -> Result<Reply, Failure> {
+        match &mut self.0 {
+            Half::Server(dialogue) => dialogue.inquire(command).await,
+            Half::Maildir(_) => Ok(maildir::no_answer(command)),
         }
     }
 

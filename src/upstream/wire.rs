@@ -27,6 +27,8 @@ pub(super) struct Wire {
     stream: Box<dyn Stream>,
     inbox: Vec<u8>,
     decoder: ReplyDecoder,
+    /// TLS is spoken, and the upstream's certificate was checked.
+    verified: bool,
 }
 
 impl fmt::Debug for Wire {
@@ -38,7 +40,22 @@ impl fmt::Debug for Wire {
 impl Wire {
     /// A wire on which nothing was said yet.
     pub(super) fn new(stream: Box<dyn Stream>) -> Self {
-        Self { stream, inbox: Vec::with_capacity(READ), decoder: ReplyDecoder::default() }
+        Self { stream, inbox: Vec::with_capacity(READ), decoder: ReplyDecoder::default(), verified: false }
+    }
+
+    /// Whether this is a TLS connection to a server whose certificate was checked.
+    pub(super) const fn is_verified(&self) -> bool {
+        self.verified
+    }
+
+    /// See [`ReplyDecoder::expect_utf8`].
+    pub(super) const fn expect_utf8(&mut self, expected: bool) {
+        self.decoder.expect_utf8(expected);
+    }
+
+    /// What [`expect_utf8`](Self::expect_utf8) was told last.
+    pub(super) const fn expects_utf8(&self) -> bool {
+        self.decoder.expects_utf8()
     }
 
     /// Says `line` (without its CRLF) and reads the reply, both within `within`.
@@ -104,7 +121,7 @@ impl Wire {
             Fault::new(kind, e.to_string())
         })?;
         metrics.tls_handshake(info.version, info.group.as_deref());
-        Ok(Self::new(Box::new(stream)))
+        Ok(Self { verified: tls.verifies(), ..Self::new(Box::new(stream)) })
     }
 
     async fn next_reply(&mut self) -> Result<Reply, Fault> {

@@ -12,6 +12,8 @@ mod broken_configuration;
 #[cfg(test)]
 mod delivery;
 #[cfg(test)]
+mod extensions;
+#[cfg(test)]
 mod first_steps;
 #[cfg(test)]
 mod harness;

@@ -114,12 +114,13 @@ fn address(mailbox: &Mailbox) -> String {
     if is_plain(local) && is_plain(&domain) && local.len() + domain.len() < MAX_VALUE {
         format!("{local}@{domain}")
     } else {
-        quoted(&format!("{}@{domain}", mailbox.local().original()))
+        // Beyond ASCII only under SMTPUTF8, and then the header may hold it (RFC 8616 4).
+        quoted(&format!("{}@{domain}", mailbox.local().original()), true)
     }
 }
 
 fn pvalue(text: &str) -> String {
-    if is_plain(text) && text.len() <= MAX_VALUE { text.to_owned() } else { quoted(text) }
+    if is_plain(text) && text.len() <= MAX_VALUE { text.to_owned() } else { quoted(text, false) }
 }
 
 /// Whether the text is a token by RFC 2045 5.1, which can end nothing and begin nothing.
@@ -128,9 +129,9 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token)
 }
 
-/// A quoted string (RFC 5322 3.2.4). Controls, line ends first of all, become `?`, as does what is no ASCII: only messages
-/// under SMTPUTF8 may have that in their header.
-fn quoted(text: &str) -> String {
+/// A quoted string (RFC 5322 3.2.4). Controls, line ends first of all, become `?`, as does what is no ASCII without `utf8`: only
+/// messages under SMTPUTF8 may have that in their header.
+fn quoted(text: &str, utf8: bool) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for character in text.chars().take(MAX_VALUE) {
@@ -138,6 +139,7 @@ fn quoted(text: &str) -> String {
             '"' | '\\' => quoted.extend(['\\', character]),
             ' ' => quoted.push(' '),
             _ if character.is_ascii_graphic() => quoted.push(character),
+            _ if utf8 && !character.is_ascii() && !character.is_control() => quoted.push(character),
             _ => quoted.push('?'),
         }
     }
@@ -151,7 +153,7 @@ mod tests {
     use crate::smtp::command::Command;
 
     fn sender(path: &str) -> ReversePath {
-        match Command::parse(format!("MAIL FROM:{path}").as_bytes(), false) {
+        match Command::parse(format!("MAIL FROM:{path} SMTPUTF8").as_bytes(), false) {
             Ok(Command::Mail(mail)) => mail.path,
             other => panic!("{path}: {other:?}"),
         }
@@ -257,6 +259,7 @@ mod tests {
             ("<\"a; dmarc=pass\"@example.org>", "x", "smtp.mailfrom=\"\\\"a; dmarc=pass\\\"@example.org\""),
             ("<\"a b\"@example.org>", "x", "smtp.mailfrom=\"\\\"a b\\\"@example.org\""),
             ("<a=b@example.org>", "x", "smtp.mailfrom=\"a=b@example.org\""),
+            ("<\u{fc}@b\u{fc}cher.example>", "x", "smtp.mailfrom=\"\u{fc}@b\u{fc}cher.example\""),
             ("<a@[192.0.2.1]>", "x", "smtp.mailfrom=\"a@[192.0.2.1]\""),
             (
                 "<a@b.example>",

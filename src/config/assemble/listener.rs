@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::diagnostic::Position;
 use crate::proxy::DEFAULT_HEADER_LIMIT;
 use crate::server::Bounds;
-use crate::session::{Limits, Terms, Timeouts};
+use crate::session::{Inquiries, Inquiry, Limits, Terms, Timeouts};
 use crate::tls::{CertificateFiles, Certificates, TlsError};
 
 use super::super::raw::{self, TlsMode};
@@ -96,7 +96,14 @@ fn listener(
         upstream: upstream?,
         tls: tls?,
         manners,
-        terms: Terms { hostname: hostname.to_owned(), limits, timeouts, tls_required, auth },
+        terms: Terms {
+            hostname: hostname.to_owned(),
+            limits,
+            timeouts,
+            tls_required,
+            auth,
+            inquiries: inquiries_of(raw.inquiries.as_ref(), report),
+        },
         bounds,
         header_limit: whole(header_limit),
     })
@@ -143,6 +150,35 @@ fn bounds_of(raw: &raw::Limits, report: &mut Report) -> Bounds {
         sessions: count(raw.sessions.clone(), default.sessions, 1_000_000, report),
         sessions_per_ip: count(raw.sessions_per_ip.clone(), default.sessions_per_ip, 1_000_000, report),
         exempt: raw.exempt.clone().unwrap_or(default.exempt),
+    }
+}
+
+/// HELP cannot be relayed, and EXPN has no answer of ours.
+fn inquiries_of(raw: Option<&raw::Inquiries>, report: &mut Report) -> Inquiries {
+    let default = Inquiries::default();
+    let Some(raw) = raw else { return default };
+    let mut chosen = |found: &Option<Placed<Inquiry>>, usual, not: Inquiry, help: &str| match found {
+        Some(found) if found.value == not => {
+            report.error_with_help(found.place, "this cannot be chosen here", help.to_owned());
+            usual
+        }
+        Some(found) => found.value,
+        None => usual,
+    };
+    Inquiries {
+        vrfy: raw.vrfy.unwrap_or(default.vrfy),
+        expn: chosen(
+            &raw.expn,
+            default.expn,
+            Inquiry::Answer,
+            "`relay` or `off`: only the upstream knows its lists",
+        ),
+        help: chosen(
+            &raw.help,
+            default.help,
+            Inquiry::Relay,
+            "`answer` or `off`: the upstream's commands are not ours",
+        ),
     }
 }
 

@@ -32,12 +32,19 @@ pub(super) fn register(engine: &mut Engine) {
         .register_get("size", |m: &mut Mail| count(m.0.size))
         .register_get("body", |m: &mut Mail| text(m.0.body))
         .register_get("smtputf8", |m: &mut Mail| m.0.smtputf8)
+        .register_get("requiretls", |m: &mut Mail| m.0.requiretls)
+        .register_get("ret", |m: &mut Mail| text(m.0.ret))
+        .register_get("envid", |m: &mut Mail| text(&m.0.envid))
         .register_get("parameters", |m: &mut Mail| parameters(&m.0))
         .register_get("recipients", |m: &mut Mail| recipients(&m.0.recipients))
         .register_get("discarded", |m: &mut Mail| recipients(&m.0.discarded))
         .register_get("spf", |call: NativeCallContext<'_>, _: &mut Mail| spf(&call, Question::Spf))
         .register_get("helo_spf", |call: NativeCallContext<'_>, _: &mut Mail| spf(&call, Question::HeloSpf));
-    engine.register_type_with_name::<Rcpt>("Rcpt").register_get("is_ours", |r: &mut Rcpt| r.0.is_ours);
+    engine
+        .register_type_with_name::<Rcpt>("Rcpt")
+        .register_get("is_ours", |r: &mut Rcpt| r.0.is_ours)
+        .register_get("notify", |r: &mut Rcpt| text(&r.0.notify))
+        .register_get("orcpt", |r: &mut Rcpt| text(&r.0.orcpt));
     engine
         .register_type_with_name::<Spf>("Spf")
         .register_get("result", |s: &mut Spf| text(s.0.result.name()))

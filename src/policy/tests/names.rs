@@ -26,7 +26,11 @@ fn check(table: &[(&str, &str)], header: &str) {
     let mut rig = Rig::new(&[]);
     rig.session.tls = Some(TlsScene { version: "TLSv1.3".to_owned(), ..TlsScene::default() });
     rig.session.client.ip = "2001:db8:1:2:3::4".parse().unwrap();
-    rig.mail.recipients.push(Arc::new(RcptScene { address: recipient("Boss@Example.Org"), is_ours: true }));
+    rig.mail.recipients.push(Arc::new(RcptScene {
+        address: recipient("Boss@Example.Org"),
+        is_ours: true,
+        ..RcptScene::default()
+    }));
     for (expression, expected) in table {
         assert_eq!(value_of(&mut rig, expression, header), *expected, "{expression}");
     }

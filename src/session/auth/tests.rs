@@ -3,7 +3,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::*;
-use crate::session::{Limits, Offers, Terms, Timeouts};
+use crate::session::{Inquiries, Limits, Offers, Terms, Timeouts};
 use crate::smtp::reply::Code;
 
 /// `\0suzie\0hunter2`, and what could be seen of it in any form.
@@ -18,6 +18,7 @@ fn session() -> Session {
         timeouts: Timeouts::default(),
         tls_required: false,
         auth,
+        inquiries: Inquiries::default(),
     };
     let offers = Offers { auth: vec!["PLAIN".to_owned()], ..Offers::default() };
     let mut session = Session::new(terms, false, offers, Instant::now());

@@ -22,7 +22,7 @@ pub(super) fn command(verb: Verb, line: &[u8], smtputf8: bool) -> Result<Command
     if line.len() > facts.max_line.saturating_sub("\r\n".len()) {
         return Err(Problem::LineTooLong);
     }
-    let text = printable(line, smtputf8)?;
+    let text = printable(line, takes_addresses(verb))?;
     let argument = text.split_once(' ').map_or("", |(_, argument)| argument.trim_start_matches(' '));
     match facts.argument {
         Argument::Never if !argument.is_empty() => return Err(Problem::UnwantedArgument),
@@ -34,27 +34,33 @@ pub(super) fn command(verb: Verb, line: &[u8], smtputf8: bool) -> Result<Command
         Verb::Ehlo => Command::Ehlo(greeting(argument)?),
         Verb::StartTls => Command::StartTls,
         Verb::Mail => Command::Mail(mail(argument)?),
-        Verb::Rcpt => Command::Rcpt(rcpt(argument)?),
+        Verb::Rcpt => Command::Rcpt(rcpt(argument, smtputf8)?),
         Verb::Data => Command::Data,
         Verb::Rset => Command::Rset,
-        Verb::Vrfy => Command::Vrfy(argument.to_owned()),
+        Verb::Vrfy => Command::Vrfy(whom(argument)?),
+        Verb::Expn => Command::Expn(whom(argument)?),
         Verb::Help => Command::Help,
         Verb::Noop => Command::Noop,
         Verb::Quit => Command::Quit,
         Verb::XClient => Command::XClient(XClient::parse(argument).ok_or(Problem::BadXClient)?),
         Verb::Auth => Command::Auth(auth(argument)?),
-        Verb::Expn | Verb::Bdat => return Err(Problem::NotCarried),
+        Verb::Bdat => return Err(Problem::NotCarried),
         Verb::Unknown => return Err(unknown(text)),
     })
 }
 
+/// Whether a mailbox may stand behind `verb`, which RFC 6531 3.3 lets be in UTF-8.
+const fn takes_addresses(verb: Verb) -> bool {
+    matches!(verb, Verb::Mail | Verb::Rcpt | Verb::Vrfy | Verb::Expn)
+}
+
 /// The line as text, without the white space at its end that RFC 5321 4.1.1 wants tolerated.
-fn printable(line: &[u8], smtputf8: bool) -> Result<&str, Problem> {
+fn printable(line: &[u8], utf8: bool) -> Result<&str, Problem> {
     let text = std::str::from_utf8(line).map_err(|_utf8| Problem::NotPrintable)?;
     let text = text.trim_end_matches([' ', '\t']);
     let allowed = |c: char| match c {
         ' '..='~' => true,
-        _ => smtputf8 && !c.is_ascii() && !c.is_control() && !c.is_whitespace(),
+        _ => utf8 && !c.is_ascii() && !c.is_control() && !c.is_whitespace(),
     };
     if text.chars().all(allowed) { Ok(text) } else { Err(Problem::NotPrintable) }
 }
@@ -68,12 +74,26 @@ fn greeting(argument: &str) -> Result<Greeting, Problem> {
 
 fn mail(argument: &str) -> Result<MailCommand, Problem> {
     let (path, rest) = ReversePath::take(behind_keyword(argument, "FROM:")?)?;
-    Ok(MailCommand { path, params: MailParams::parse(separate(rest)?)? })
+    let params = MailParams::parse(separate(rest)?)?;
+    if !params.smtputf8 && !argument.is_ascii() {
+        return Err(Problem::NeedsSmtpUtf8);
+    }
+    Ok(MailCommand { path, params })
 }
 
-fn rcpt(argument: &str) -> Result<RcptCommand, Problem> {
+fn rcpt(argument: &str, smtputf8: bool) -> Result<RcptCommand, Problem> {
     let (path, rest) = ForwardPath::take(behind_keyword(argument, "TO:")?)?;
-    Ok(RcptCommand { path, params: RcptParams::parse(separate(rest)?)? })
+    let params = RcptParams::parse(separate(rest)?, smtputf8)?;
+    if !smtputf8 && !argument.is_ascii() {
+        return Err(Problem::NeedsSmtpUtf8);
+    }
+    Ok(RcptCommand { path, params })
+}
+
+/// The argument of VRFY and EXPN, its ` SMTPUTF8` included (RFC 6531 3.7.4.2).
+fn whom(argument: &str) -> Result<String, Problem> {
+    let says_so = argument.rsplit_once(' ').is_some_and(|(_, last)| last.eq_ignore_ascii_case("SMTPUTF8"));
+    if says_so || argument.is_ascii() { Ok(argument.to_owned()) } else { Err(Problem::NeedsSmtpUtf8) }
 }
 
 /// RFC 4954 4: one space before the initial response; more of them are as harmless here as elsewhere.

@@ -31,6 +31,9 @@ pub enum Problem {
     /// A control character, or an octet beyond ASCII without SMTPUTF8.
     #[error("only printable ASCII is allowed in commands")]
     NotPrintable,
+    /// An address in UTF-8 without SMTPUTF8 (RFC 6531 3.5).
+    #[error("addresses in UTF-8 need the parameter SMTPUTF8 of MAIL")]
+    NeedsSmtpUtf8,
     /// Longer than [`max_line`](super::Facts::max_line).
     #[error("line too long")]
     LineTooLong,
@@ -87,6 +90,7 @@ impl SyntaxError {
             }
             Problem::NotPrintable if self.verb == Verb::Unknown => (Code::literal::<500>(), BAD_COMMAND),
             Problem::NotPrintable => (Code::literal::<501>(), BAD_COMMAND),
+            Problem::NeedsSmtpUtf8 => (Code::literal::<553>(), EnhancedCode::new(5, 6, 7)),
             Problem::NotCarried => (Code::literal::<502>(), EnhancedCode::new(5, 5, 1)),
             Problem::UnwantedArgument
             | Problem::MissingArgument
@@ -133,6 +137,7 @@ impl Problem {
             Self::Foreign => "foreign-command",
             Self::NotCarried => "not-implemented",
             Self::NotPrintable => "not-printable",
+            Self::NeedsSmtpUtf8 => "needs-smtputf8",
             Self::LineTooLong => "line-too-long",
             Self::UnwantedArgument | Self::MissingArgument | Self::MissingKeyword => "bad-argument",
             Self::BadGreeting => "bad-greeting",

@@ -18,6 +18,8 @@ fn reads_mailboxes() {
         ("\"a\\\\\"@example.org", "a\\", "example.org"),
         ("\"\\a\\ \\@\"@example.org", "a @", "example.org"),
         ("\"..\"@example.org", "..", "example.org"),
+        (".a@example.org", ".a", "example.org"),
+        ("a..b.@example.org", "a..b.", "example.org"),
         ("a@b_c.example.org", "a", "b_c.example.org"),
         ("a@_dmarc.example.org", "a", "_dmarc.example.org"),
         ("a@xn--bcher-kva.example", "a", "xn--bcher-kva.example"),
@@ -50,10 +52,8 @@ fn reads_literals() {
 #[test]
 fn refuses_bad_mailboxes() {
     use PathError::{
-        BadDomain, BadLiteral, BadLocal, DomainTooLong, EmptyLocal, LocalTooLong, NoDomain, Route, SecondAt,
-        TrailingDot,
+        BadDomain, BadLiteral, BadLocal, DomainTooLong, EmptyLocal, NoDomain, Route, SecondAt, TrailingDot,
     };
-    let long_local = format!("{}@example.org", "x".repeat(65));
     let long_label = format!("a@{}.example", "x".repeat(64));
     let long_domain =
         format!("a@{}", ["x".repeat(63), "y".repeat(63), "z".repeat(63), "w".repeat(64)].join("."));
@@ -69,9 +69,8 @@ fn refuses_bad_mailboxes() {
         ("a@@example.org", SecondAt),
         ("\"a\"@b@example.org", SecondAt),
         ("a@[192.0.2.1]@example.org", SecondAt),
-        (".a@example.org", BadLocal),
-        ("a.@example.org", BadLocal),
-        ("a..b@example.org", BadLocal),
+        (".@example.org", BadLocal),
+        ("..@example.org", BadLocal),
         ("a b@example.org", BadLocal),
         ("a,b@example.org", BadLocal),
         ("a:b@example.org", BadLocal),
@@ -97,7 +96,6 @@ fn refuses_bad_mailboxes() {
         ("\"a\u{2028}b\"@example.org", BadLocal),
         ("\"a\\\u{e9}b\"@example.org", BadLocal),
         ("a\u{85}b@example.org", BadLocal),
-        (long_local.as_str(), LocalTooLong),
         ("a@", BadDomain),
         ("a@.example.org", BadDomain),
         ("a@example..org", BadDomain),
@@ -168,7 +166,7 @@ fn reads_forward_paths() {
 
 #[test]
 fn limits_hold_to_the_octet() {
-    assert!(LocalPart::parse(&"x".repeat(64)).is_ok());
+    assert!(LocalPart::parse(&"x".repeat(200)).is_ok());
     let domain = ["x".repeat(63), "y".repeat(63), "z".repeat(63), "w".repeat(63)].join(".");
     assert_eq!(domain.len(), 255);
     assert!(DomainName::parse(&domain).is_ok());

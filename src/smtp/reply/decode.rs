@@ -16,7 +16,7 @@ const MAX_TEXT: usize = 512 - "250 \r\n".len();
 /// Takes replies from a stream of bytes.
 ///
 /// It is strict about what decides (code, continuation, line ends) and forgiving about what is only read by people: each octet of the text
-/// that is not printable ASCII becomes `?`. The same bytes give the same replies however they were cut into segments.
+/// that is not printable ASCII becomes `?`, but for UTF-8 where it is expected. The same bytes give the same replies however they were cut into segments.
 #[derive(Debug, Default)]
 pub struct ReplyDecoder {
     /// The line so far; at most [`MAX_LINE`] octets, or [`MAX_CHALLENGE`].
@@ -25,6 +25,7 @@ pub struct ReplyDecoder {
     lines: Vec<String>,
     code: Option<Code>,
     failed: Option<ReplyError>,
+    utf8: bool,
 }
 
 /// Why bytes are no reply: the server's fault, always. The connection cannot be used any more.
@@ -48,6 +49,16 @@ pub enum ReplyError {
 }
 
 impl ReplyDecoder {
+    /// Whether text in UTF-8 is kept: only what answers a command of a transaction with SMTPUTF8 may have any (RFC 6531 3.7.4.1).
+    pub const fn expect_utf8(&mut self, expected: bool) {
+        self.utf8 = expected;
+    }
+
+    /// What [`expect_utf8`](Self::expect_utf8) was told last.
+    pub const fn expects_utf8(&self) -> bool {
+        self.utf8
+    }
+
     /// Takes the next reply from the front of `input`, which keeps what stands behind it; `None` when all of it was taken and no reply is
     /// complete. An error is final: every further call gives it again.
     pub fn decode(&mut self, input: &mut &[u8]) -> Option<Result<Reply, ReplyError>> {
@@ -76,8 +87,8 @@ impl ReplyDecoder {
                 return Err(ReplyError::TooManyLines);
             }
             self.code = Some(line.code);
-            self.lines
-                .push(printable(line.text, if line.code.get() == 334 { MAX_CHALLENGE } else { MAX_TEXT }));
+            let most = if line.code.get() == 334 { MAX_CHALLENGE } else { MAX_TEXT };
+            self.lines.push(printable(line.text, self.utf8, most));
             let (code, last) = (line.code, line.last);
             self.kept.clear();
             if last {
@@ -142,13 +153,30 @@ fn reply(code: Code, lines: Vec<String>) -> Reply {
     Reply { code, enhanced, lines }
 }
 
-fn leading_enhanced(code: Code, line: &str) -> Option<EnhancedCode> {
+pub(super) fn leading_enhanced(code: Code, line: &str) -> Option<EnhancedCode> {
     let word = line.split(' ').next()?;
     EnhancedCode::parse(word).filter(|enhanced| u16::from(enhanced.class) == code.get() / 100)
 }
 
-fn printable(text: &[u8], most: usize) -> String {
-    text.iter().take(most).map(|&b| if (b' '..=b'~').contains(&b) { char::from(b) } else { '?' }).collect()
+fn printable(text: &[u8], utf8: bool, most: usize) -> String {
+    let mut out = String::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        let kept = |c: char| c == ' ' || c.is_ascii_graphic() || (utf8 && is_text_beyond_ascii(c));
+        for c in chunk.valid().chars() {
+            if kept(c) {
+                out.push(c);
+            } else {
+                out.extend(std::iter::repeat_n('?', c.len_utf8()));
+            }
+        }
+        out.extend(chunk.invalid().iter().map(|_| '?'));
+    }
+    out.truncate(out.floor_char_boundary(most));
+    out
+}
+
+fn is_text_beyond_ascii(c: char) -> bool {
+    !c.is_ascii() && !c.is_control() && !c.is_whitespace()
 }
 
 #[cfg(test)]

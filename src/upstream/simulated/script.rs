@@ -34,6 +34,10 @@ pub enum Cue {
     Dot,
     /// RSET.
     Rset,
+    /// VRFY.
+    Vrfy,
+    /// EXPN.
+    Expn,
     /// NOOP.
     Noop,
     /// QUIT.
@@ -44,7 +48,7 @@ pub enum Cue {
 
 impl Cue {
     /// Every cue.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Connect,
         Self::Ehlo,
         Self::StartTls,
@@ -58,6 +62,8 @@ impl Cue {
         Self::Body,
         Self::Dot,
         Self::Rset,
+        Self::Vrfy,
+        Self::Expn,
         Self::Noop,
         Self::Quit,
         Self::Any,
@@ -79,6 +85,8 @@ impl Cue {
             Self::Body => "BODY",
             Self::Dot => "DOT",
             Self::Rset => "RSET",
+            Self::Vrfy => "VRFY",
+            Self::Expn => "EXPN",
             Self::Noop => "NOOP",
             Self::Quit => "QUIT",
             Self::Any => "*",

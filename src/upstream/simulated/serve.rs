@@ -125,6 +125,8 @@ impl Peer {
             }
             (Cue::Quit, _) => return Answer::reply("221 2.0.0 Bye").then(Act::Close),
             (Cue::Rset | Cue::Noop, _) => "250 2.0.0 Ok",
+            (Cue::Vrfy, _) => "252 2.0.0 Will take it and try",
+            (Cue::Expn, _) => "502 5.5.1 Not implemented",
             (Cue::Connect | Cue::Body, _) => return Answer(Vec::new()),
             (Cue::Any, _) => "500 5.5.2 Command not recognised",
         };
@@ -156,6 +158,8 @@ impl Peer {
             | Cue::Response
             | Cue::Body
             | Cue::Dot
+            | Cue::Vrfy
+            | Cue::Expn
             | Cue::Noop
             | Cue::Quit
             | Cue::Any => {}

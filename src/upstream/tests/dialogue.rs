@@ -2,6 +2,7 @@
 
 use super::simulated::{Act, Answer, Cue, Rule};
 use super::*;
+use crate::smtp::params::RcptParams;
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_dialled_before_a_recipient() {
@@ -89,10 +90,51 @@ async fn parameters_are_those_that_the_upstream_offers() {
         assert!(world.session().rcpt(&mail_line(line), &rcpt("r1")).await.unwrap().is_completed());
         assert_eq!(world.commands().lines().nth(1), Some(wanted));
     }
-    let world = World::plain(bare());
-    let Err(Failure::Fault(fault)) = world.session().rcpt(&mail_line(all), &rcpt("r1")).await else {
-        panic!()
-    };
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_withdrawn_is_refused_and_the_connection_serves_on() {
+    let bare = Script { extensions: vec!["PIPELINING".to_owned()], ..Script::default() };
+    let world = World::plain(bare);
+    let mut session = world.session();
+    for (line, wanted) in [
+        ("MAIL FROM:<s@example.org> SIZE=1000 BODY=8BITMIME", "550 5.6.3"),
+        ("MAIL FROM:<s@example.org> BODY=BINARYMIME", "550 5.6.3"),
+        ("MAIL FROM:<s@example.org> SMTPUTF8", "550 5.6.7"),
+        ("MAIL FROM:<s@example.org> RET=FULL", "555 5.5.4"),
+        ("MAIL FROM:<s@example.org> AUTH=a@b.c", "555 5.5.4"),
+        ("MAIL FROM:<s@example.org> REQUIRETLS", "550 5.7.30"),
+    ] {
+        let failure = session.rcpt(&mail_line(line), &rcpt("r1")).await.unwrap_err();
+        assert!(matches!(failure, Failure::Withdrawn(_)), "{line}: {failure}");
+        assert!(failure.reply().to_string().starts_with(wanted), "{line}: {}", failure.reply());
+    }
+    let said = session.rcpt(&mail_line("MAIL FROM:<s@example.org> AUTH=<>"), &rcpt("r1")).await.unwrap();
+    assert!(said.is_completed(), "nobody's name is nothing to lose");
+    let with_notify =
+        RcptCommand { params: RcptParams { notify: Some("NEVER".to_owned()), orcpt: None }, ..rcpt("r2") };
+    let mail = mail_line("MAIL FROM:<s@example.org> AUTH=<>");
+    let failure = session.rcpt(&mail, &with_notify).await.unwrap_err();
+    assert_eq!(failure.reply().code().get(), 555);
+    assert!(session.rcpt(&mail, &rcpt("r3")).await.unwrap().is_completed(), "others are not concerned");
+    let commands = world.commands();
+    let said: Vec<&str> = commands.lines().filter(|line| !line.starts_with("EHLO")).collect();
+    assert_eq!(
+        said,
+        ["MAIL FROM:<s@example.org>", "RCPT TO:<r1@example.org>", "RCPT TO:<r3@example.org>"],
+        "a fresh connection might have what is missing: for each there was another EHLO, and no more"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_after_a_reconnect_is_no_reason_to_refuse_for_good() {
+    let script = Script { extensions: vec!["DSN".to_owned()], ..Script::default() };
+    let world = World::plain(script.once(Cue::Data, Act::Reset.into()));
+    let mut session = world.session();
+    let mail = mail_line("MAIL FROM:<s@example.org> RET=FULL");
+    assert!(session.rcpt(&mail, &rcpt("r1")).await.unwrap().is_completed());
+    world.server.direct(|script| script.extensions.clear());
+    let Failure::Fault(fault) = session.deliver(&outgoing(MESSAGE)).await.unwrap_err() else { panic!() };
     assert_eq!(fault.kind, FaultKind::Capability);
 }
 

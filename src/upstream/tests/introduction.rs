@@ -52,6 +52,25 @@ async fn tls_is_spoken_when_offered() {
     assert!(world.send().await.starts_with("250 ") && !world.server.messages()[0].tls);
 }
 
+/// RFC 8689 4.2.1: over TLS, with a certificate that was checked.
+#[tokio::test(start_paused = true)]
+async fn requiretls_takes_a_server_that_proved_its_name() {
+    let (server, trusting) = certified("mta.example");
+    let mail = mail_line("MAIL FROM:<s@example.org> REQUIRETLS");
+    for (mode, carried) in [
+        (TlsMode::Required(trusting.clone()), true),
+        (TlsMode::Opportunistic(trusting), true),
+        (TlsMode::Required(careless()), false),
+        (TlsMode::Off, false),
+    ] {
+        let script = Script { extensions: vec!["REQUIRETLS".to_owned()], ..with_tls(&server) };
+        let world = World::new(script, Identity::None, mode);
+        let answer = world.session().rcpt(&mail, &rcpt("r1")).await;
+        assert_eq!(answer.is_ok_and(|reply| reply.is_completed()), carried);
+        assert_eq!(world.commands().contains("REQUIRETLS"), carried, "{}", world.commands());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn opportunistic_goes_on_in_plaintext_only_when_tls_was_not_begun() {
     let (server, _) = certified("mta.example");

@@ -152,6 +152,12 @@ impl Postfix {
             .collect()
     }
 
+    /// What it knows of the envelope of a message in its queue, as `postcat` shows it.
+    #[track_caller]
+    pub(crate) fn envelope(&self, id: &str) -> String {
+        Program::new("postcat").arg("-c").arg(self.path("etc")).words("-e -q").arg(id).succeed().output
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

@@ -1,0 +1,82 @@
+//! Enhanced status codes where the upstream gave none (RFC 2034 4, RFC 3463).
+//!
+//! We offer ENHANCEDSTATUSCODES whatever the upstream does, so that its replies get one on their way. It says no more than the reply code
+//! does: X.0.0 where that can mean many things (RFC 3463 3.1), for a guess would be taken for the upstream's word.
+
+use crate::smtp::reply::{Class, EnhancedCode, Reply};
+
+/// What a reply answers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum To {
+    /// RCPT; the answer to MAIL is given there too.
+    Rcpt,
+    /// The final dot, DATA included.
+    Message,
+}
+
+/// `reply` with an enhanced code.
+pub(super) fn completed(reply: Reply, to: To) -> Reply {
+    let (subject, detail) = match (reply.code().get(), to) {
+        (250..=252, To::Rcpt) => (1, 5),
+        (421, _) => (3, 2),
+        (450, To::Rcpt) => (2, 0),
+        (451, _) => (3, 0),
+        (452, To::Message) => (3, 1),
+        (454, _) | (530, _) => (7, 0),
+        (455 | 501 | 504 | 555, _) => (5, 4),
+        (500, _) => (5, 2),
+        (502 | 503, _) => (5, 1),
+        (551, To::Rcpt) => (1, 6),
+        (552, To::Rcpt) => (2, 2),
+        (552, To::Message) => (3, 4),
+        (553, To::Rcpt) => (1, 0),
+        (556, _) => (1, 10),
+        _ => (0, 0),
+    };
+    let class = match reply.code().class() {
+        Class::Completed => 2,
+        Class::Transient => 4,
+        Class::Permanent => 5,
+        Class::Intermediate => return reply,
+    };
+    reply.with_enhanced(EnhancedCode::new(class, subject, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smtp::reply::ReplyDecoder;
+
+    fn wire(reply: &str, to: To) -> String {
+        let reply = ReplyDecoder::default().decode(&mut reply.as_bytes()).unwrap().unwrap();
+        let mut out = Vec::new();
+        completed(reply, to).encode(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_code_is_added_on_each_line() {
+        assert_eq!(wire("250 ok\r\n", To::Rcpt), "250 2.1.5 ok\r\n");
+        assert_eq!(wire("250 ok\r\n", To::Message), "250 2.0.0 ok\r\n");
+        assert_eq!(wire("550-no\r\n550 never\r\n", To::Rcpt), "550-5.0.0 no\r\n550 5.0.0 never\r\n");
+        assert_eq!(wire("452\r\n", To::Rcpt), "452 4.0.0\r\n");
+        assert_eq!(wire("552 full\r\n", To::Rcpt), "552 5.2.2 full\r\n");
+        assert_eq!(wire("552 large\r\n", To::Message), "552 5.3.4 large\r\n");
+        assert_eq!(wire("354 go\r\n", To::Message), "354 go\r\n");
+    }
+
+    #[test]
+    fn what_the_upstream_said_stays() {
+        assert_eq!(wire("550 5.7.1 no\r\n", To::Rcpt), "550 5.7.1 no\r\n");
+        assert_eq!(
+            wire("550-5.7.1 no\r\n550 5.1.1 never\r\n", To::Rcpt),
+            "550-5.7.1 no\r\n550 5.1.1 never\r\n"
+        );
+        assert_eq!(wire("550-5.7.1 no\r\n550 never\r\n", To::Rcpt), "550-5.7.1 no\r\n550 5.7.1 never\r\n");
+    }
+
+    #[test]
+    fn a_code_of_another_class_is_no_code() {
+        assert_eq!(wire("550 2.1.5 ok\r\n", To::Rcpt), "550 5.0.0 2.1.5 ok\r\n");
+    }
+}
