@@ -88,7 +88,7 @@
 //!
 //! # Deliberately absent
 //!
-//! A queue, mailboxes, MX delivery, POP and IMAP, content scoring. AUTH, BDAT and the other extensions are refused with 502
+//! A queue, mailboxes, MX delivery, POP and IMAP, content scoring. AUTH and the other extensions are refused with 502
 //! until they are carried faithfully.
 
 pub mod admin;

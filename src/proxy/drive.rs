@@ -476,5 +476,6 @@ fn offers(listener: &Listener) -> Offers {
         starttls: listener.starttls,
         size: Some(room.map_or(limit, |room| limit.min(room).max(1))),
         eight_bit_mime: extensions.eight_bit_mime,
+        binary_mime: extensions.chunking && extensions.binary_mime,
     }
 }

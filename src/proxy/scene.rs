@@ -32,7 +32,9 @@ pub(super) fn of(
             let rcpt = rcpt_scene(listener, &rcpt.path);
             Moment::Rcpt(Arc::new(open_mail(session.transaction()?, listener, connection)), rcpt)
         }
-        Question::Data => Moment::Data(Arc::new(open_mail(session.transaction()?, listener, connection))),
+        Question::Data | Question::Chunk(_) => {
+            Moment::Data(Arc::new(open_mail(session.transaction()?, listener, connection)))
+        }
         Question::Message => {
             let (size, header) = message?;
             let mut mail = open_mail(session.transaction()?, listener, connection);
@@ -103,6 +105,7 @@ fn mail_scene(connection: &Connection, mail: &MailCommand) -> MailScene {
         size: mail.params.size.unwrap_or_default(),
         body: match mail.params.body {
             Some(Body::EightBitMime) => "8bitmime",
+            Some(Body::BinaryMime) => "binarymime",
             Some(Body::SevenBit) | None => "7bit",
         },
         smtputf8: false,

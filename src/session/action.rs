@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::stage::{Reason, Stage, Violation};
 use super::terms::Hello;
 use super::transaction::Finished;
-use crate::smtp::command::{MailCommand, RcptCommand, Verb};
+use crate::smtp::command::{ChunkCommand, MailCommand, RcptCommand, Verb};
 use crate::smtp::reply::Reply;
 
 /// What the session wants done, in the order in which it must be done.
@@ -19,7 +19,7 @@ pub enum Action {
     Decide(Stage),
     /// Ask the upstream about the recipient in [`Session::question`](super::Session::question); the answer goes to [`Session::rcpt_answered`](super::Session::rcpt_answered).
     AskUpstream,
-    /// A message begins: the 354 is written, bytes for [`Action::Store`] follow.
+    /// A message begins: the 354 is written or a first chunk was announced, bytes for [`Action::Store`] follow.
     BeginMessage,
     /// Keep these bytes of the message, dots unstuffed.
     Store(Bytes),
@@ -46,6 +46,8 @@ pub enum Question {
     Rcpt(RcptCommand),
     /// DATA.
     Data,
+    /// The first BDAT.
+    Chunk(ChunkCommand),
     /// The whole message: policy first, then the upstream.
     Message,
     /// What to do about a breach of the protocol.
@@ -61,7 +63,7 @@ impl Question {
             Self::Helo(_) => Stage::Helo,
             Self::Mail(_) => Stage::Mail,
             Self::Rcpt(_) => Stage::Rcpt,
-            Self::Data => Stage::Data,
+            Self::Data | Self::Chunk(_) => Stage::Data,
             Self::Message => Stage::Message,
             Self::Violation(_) | Self::Tls => Stage::Violation,
         }

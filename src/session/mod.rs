@@ -4,6 +4,7 @@
 //! the steps of its life: what the client *said* is checked, policy *judged* it, the upstream *answered*.
 
 mod action;
+mod chunks;
 mod commands;
 mod limits;
 mod replies;
@@ -17,6 +18,7 @@ use std::time::Instant;
 use bytes::{Buf, Bytes, BytesMut};
 
 pub use self::action::{Action, Question};
+use self::chunks::{Chunk, Chunks};
 pub use self::limits::{Limits, Timeouts};
 use self::stage::{Reason, Refusal, Source, Stage, Verdict, Violation};
 pub use self::terms::{Counters, Hello, Offers, Terms};
@@ -48,6 +50,7 @@ pub struct Session {
     mode: Mode,
     hello: Option<Hello>,
     transaction: Option<Transaction>,
+    chunks: Chunks,
     counters: Counters,
     lines: LineDecoder,
     pending: Bytes,
@@ -67,6 +70,8 @@ enum Mode {
     Commands,
     /// A message.
     Body(Body),
+    /// A chunk of a message.
+    Chunk(Chunk),
     /// Not to be looked at until the question is answered.
     Parked(Question),
     /// Of no interest any more.
@@ -101,6 +106,7 @@ impl Session {
             mode: Mode::New,
             hello: None,
             transaction: None,
+            chunks: Chunks::Absent,
             counters: Counters::default(),
             lines: LineDecoder::new(line::FLOOD),
             pending: Bytes::new(),
@@ -140,6 +146,7 @@ impl Session {
             Question::Mail(mail) => self.mail(Step::Judged(mail, verdict)),
             Question::Rcpt(rcpt) => self.rcpt(Step::Judged(rcpt, verdict)),
             Question::Data => self.data(Step::Judged((), verdict)),
+            Question::Chunk(chunk) => self.bdat(Step::Judged(chunk, verdict)),
             Question::Message => self.message(verdict),
             Question::Violation(event) => self.violation(event, verdict),
             Question::Tls => self.mode = Mode::Parked(Question::Tls),
@@ -175,8 +182,12 @@ impl Session {
     /// The message cannot be taken, whatever its rest may be: no space for it, or a header without end. What is left of it is
     /// read and dropped; the client hears `refusal` at the end.
     pub fn spoil(&mut self, refusal: Refusal) {
-        if let Mode::Body(body) = &mut self.mode {
-            body.spoilt.get_or_insert(refusal);
+        match &mut self.mode {
+            Mode::Body(body) => {
+                body.spoilt.get_or_insert(refusal);
+            }
+            Mode::Chunk(chunk) => chunk.spoil(refusal),
+            _ => {}
         }
     }
 
@@ -216,7 +227,7 @@ impl Session {
     pub fn timed_out(&mut self, now: Instant) {
         let fixed = match self.mode {
             _ if now >= self.begun + self.terms.timeouts.session => &replies::SESSION_TIMEOUT,
-            Mode::Body(_) => &replies::DATA_TIMEOUT,
+            Mode::Body(_) | Mode::Chunk(_) => &replies::DATA_TIMEOUT,
             _ => &replies::COMMAND_TIMEOUT,
         };
         self.close_with(Stage::Violation, fixed.refusal());
@@ -241,7 +252,7 @@ impl Session {
     pub fn deadline(&self) -> Option<Instant> {
         let patience = match self.mode {
             Mode::Commands => self.terms.timeouts.command,
-            Mode::Body(_) => self.terms.timeouts.data,
+            Mode::Body(_) | Mode::Chunk(_) => self.terms.timeouts.data,
             Mode::New | Mode::Parked(_) | Mode::Closed => return None,
         };
         Some((self.progress + patience).min(self.begun + self.terms.timeouts.session))
@@ -249,7 +260,7 @@ impl Session {
 
     /// The next thing to do, or `None` when the session waits for one of the inputs above.
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
-        if matches!(self.mode, Mode::Body(_)) && !self.pending.is_empty() {
+        if matches!(self.mode, Mode::Body(_) | Mode::Chunk(_)) && !self.pending.is_empty() {
             // A message that is read and dropped gives nothing to do, but its client is not idle.
             self.progress = now;
         }
@@ -261,6 +272,7 @@ impl Session {
             let went_on = match self.mode {
                 Mode::Commands => self.next_command(),
                 Mode::Body(_) => self.next_piece(),
+                Mode::Chunk(_) => self.next_chunk_piece(),
                 Mode::New | Mode::Parked(_) | Mode::Closed => false,
             };
             if !went_on {
@@ -321,7 +333,9 @@ impl Session {
     fn bad_line(&mut self, error: LineError) {
         let reason = Reason::new(Source::Protocol, error.name());
         let refusal = Refusal { reply: error.reply(), reason };
-        if self.lines.is_flood() {
+        if self.lines.began_with(b"BDAT") {
+            self.broken_chunk(refusal);
+        } else if self.lines.is_flood() {
             self.close_with(Stage::Violation, refusal);
         } else {
             self.refuse(Stage::Violation, refusal);
@@ -403,7 +417,8 @@ impl Session {
 
     /// Ends the open transaction, if there is one, without an answer to its message.
     fn abort(&mut self, reason: Reason) {
-        let in_message = matches!(self.mode, Mode::Body(_) | Mode::Parked(Question::Message));
+        let in_message =
+            self.leave_chunks() || matches!(self.mode, Mode::Body(_) | Mode::Parked(Question::Message));
         self.finish(in_message.then_some(Outcome::Aborted), None, Some(reason));
     }
 

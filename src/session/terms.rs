@@ -26,6 +26,8 @@ pub struct Offers {
     pub size: Option<u64>,
     /// BODY=8BITMIME (RFC 6152).
     pub eight_bit_mime: bool,
+    /// BODY=BINARYMIME (RFC 3030), which goes on by BDAT only.
+    pub binary_mime: bool,
 }
 
 /// How the client introduced itself, accepted by policy.

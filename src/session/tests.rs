@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::smtp::reply::{Code, EnhancedCode};
 
+mod chunks;
+
 /// A session with a policy and an upstream that say what the test wants, and a record of what it did.
 struct Talk {
     session: Session,
@@ -36,7 +38,7 @@ impl Talk {
             timeouts: Timeouts::default(),
             tls_required: false,
         };
-        let offers = Offers { starttls: true, size: Some(1000), eight_bit_mime: true };
+        let offers = Offers { starttls: true, size: Some(1000), eight_bit_mime: true, binary_mime: true };
         let now = Instant::now();
         let mut talk = Self {
             session: Session::new(terms, false, offers, now),

@@ -41,7 +41,7 @@ pub enum Verb {
     Quit,
     /// AUTH (RFC 4954): known, not carried yet.
     Auth,
-    /// BDAT (RFC 3030): known, not carried yet.
+    /// BDAT (RFC 3030).
     Bdat,
     /// Any other word.
     Unknown,
@@ -110,7 +110,7 @@ pub const TABLE: [Facts; 15] = [
     row(Verb::Noop,     "NOOP",     "NOOP",                                      Maybe,  ANY,  [NO , NO , YES, YES, YES]),
     row(Verb::Quit,     "QUIT",     "QUIT",                                      Never,  ANY,  [NO , NO , YES, YES, NO ]),
     row(Verb::Auth,     "AUTH",     "AUTH mechanism",                            Maybe,  ANY,  [YES, NO , NO , YES, NO ]),
-    row(Verb::Bdat,     "BDAT",     "BDAT size [LAST]",                          Maybe,  ANY,  [YES, YES, NO , NO , NO ]),
+    row(Verb::Bdat,     "BDAT",     "BDAT size [LAST]",                          Always, ANY,  [YES, YES, NO , NO , NO ]),
     UNKNOWN,
 ];
 
@@ -195,6 +195,8 @@ pub enum Command {
     Rcpt(RcptCommand),
     /// `DATA`.
     Data,
+    /// `BDAT size [LAST]` (RFC 3030); the octets of the chunk stand right behind its CRLF.
+    Bdat(ChunkCommand),
     /// `RSET`.
     Rset,
     /// `VRFY text`.
@@ -235,6 +237,15 @@ pub struct RcptCommand {
     pub params: RcptParams,
 }
 
+/// `BDAT` with what it announces.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ChunkCommand {
+    /// The octets that follow the command: these are the chunk, whatever they look like.
+    pub size: u64,
+    /// Whether the message is complete with them.
+    pub last: bool,
+}
+
 impl Command {
     /// Reads a line that came without its CRLF. Octets beyond ASCII are only taken with `smtputf8` (RFC 6531), and then in addresses
     /// only.
@@ -252,6 +263,7 @@ impl Command {
             Self::Mail(_) => Verb::Mail,
             Self::Rcpt(_) => Verb::Rcpt,
             Self::Data => Verb::Data,
+            Self::Bdat(_) => Verb::Bdat,
             Self::Rset => Verb::Rset,
             Self::Vrfy(_) => Verb::Vrfy,
             Self::Help => Verb::Help,
@@ -270,6 +282,7 @@ impl fmt::Display for Command {
             }
             Self::Mail(mail) => mail.fmt(f),
             Self::Rcpt(rcpt) => rcpt.fmt(f),
+            Self::Bdat(chunk) => chunk.fmt(f),
             Self::Vrfy(text) => write!(f, "VRFY {text}"),
             Self::StartTls | Self::Data | Self::Rset | Self::Help | Self::Noop | Self::Quit => {
                 f.write_str(self.verb().name())
@@ -290,6 +303,13 @@ impl fmt::Display for RcptCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let RcptParams {} = self.params;
         write!(f, "RCPT TO:{}", self.path)
+    }
+}
+
+/// As it goes over the wire, without the CRLF.
+impl fmt::Display for ChunkCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BDAT {}{}", self.size, if self.last { " LAST" } else { "" })
     }
 }
 

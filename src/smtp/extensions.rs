@@ -23,6 +23,8 @@ pub struct Extensions {
     pub enhanced_status_codes: bool,
     /// CHUNKING, that is BDAT (RFC 3030).
     pub chunking: bool,
+    /// BINARYMIME (RFC 3030).
+    pub binary_mime: bool,
     /// SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
     /// DSN (RFC 3461).
@@ -57,6 +59,7 @@ impl Extensions {
             "STARTTLS" => self.starttls = true,
             "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = true,
             "CHUNKING" => self.chunking = true,
+            "BINARYMIME" => self.binary_mime = true,
             "SMTPUTF8" => self.smtputf8 = true,
             "DSN" => self.dsn = true,
             "HELP" => self.help = true,

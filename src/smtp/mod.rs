@@ -3,6 +3,7 @@
 //! Everything here is a value or a small byte machine. A machine takes what it can use from the front of its input and says
 //! what it found; how the bytes were cut into segments never changes what that is.
 
+pub mod chunk;
 pub mod command;
 pub mod data;
 pub mod extensions;

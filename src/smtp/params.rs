@@ -19,6 +19,8 @@ pub enum Body {
     SevenBit,
     /// `BODY=8BITMIME`.
     EightBitMime,
+    /// `BODY=BINARYMIME` (RFC 3030).
+    BinaryMime,
 }
 
 /// The parameters of one MAIL command. Only what Gatepost knows gets here; anything else is a
@@ -53,8 +55,8 @@ pub enum ParamError {
     /// A `SIZE` that no server could take.
     #[error("message too large")]
     SizeTooLarge,
-    /// `BODY` with another value than 7BIT and 8BITMIME.
-    #[error("BODY takes 7BIT or 8BITMIME")]
+    /// `BODY` with another value than these.
+    #[error("BODY takes 7BIT, 8BITMIME or BINARYMIME")]
     BadBody,
 }
 
@@ -137,6 +139,7 @@ fn parse_body(value: Option<&str>) -> Result<Body, ParamError> {
     match value.unwrap_or_default().to_ascii_uppercase().as_str() {
         "7BIT" => Ok(Body::SevenBit),
         "8BITMIME" => Ok(Body::EightBitMime),
+        "BINARYMIME" => Ok(Body::BinaryMime),
         _ => Err(ParamError::BadBody),
     }
 }
@@ -147,6 +150,7 @@ impl fmt::Display for Body {
         f.write_str(match self {
             Self::SevenBit => "7BIT",
             Self::EightBitMime => "8BITMIME",
+            Self::BinaryMime => "BINARYMIME",
         })
     }
 }

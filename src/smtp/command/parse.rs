@@ -1,7 +1,7 @@
 //! How a line becomes a command (RFC 5321 4.1.1).
 
 use super::syntax::Problem;
-use super::{Argument, Command, Greeting, MailCommand, RcptCommand, Verb};
+use super::{Argument, ChunkCommand, Command, Greeting, MailCommand, RcptCommand, Verb};
 use crate::smtp::params::{MailParams, RcptParams};
 use crate::smtp::path::{Domain, ForwardPath, ReversePath};
 
@@ -31,12 +31,13 @@ pub(super) fn command(verb: Verb, line: &[u8], smtputf8: bool) -> Result<Command
         Verb::Mail => Command::Mail(mail(argument)?),
         Verb::Rcpt => Command::Rcpt(rcpt(argument)?),
         Verb::Data => Command::Data,
+        Verb::Bdat => Command::Bdat(chunk(argument)?),
         Verb::Rset => Command::Rset,
         Verb::Vrfy => Command::Vrfy(argument.to_owned()),
         Verb::Help => Command::Help,
         Verb::Noop => Command::Noop,
         Verb::Quit => Command::Quit,
-        Verb::Expn | Verb::Auth | Verb::Bdat => return Err(Problem::NotCarried),
+        Verb::Expn | Verb::Auth => return Err(Problem::NotCarried),
         Verb::Unknown => return Err(unknown(text)),
     })
 }
@@ -67,6 +68,19 @@ fn mail(argument: &str) -> Result<MailCommand, Problem> {
 fn rcpt(argument: &str) -> Result<RcptCommand, Problem> {
     let (path, rest) = ForwardPath::take(behind_keyword(argument, "TO:")?)?;
     Ok(RcptCommand { path, params: RcptParams::parse(separate(rest)?)? })
+}
+
+/// The size of a chunk, and LAST or nothing (RFC 3030 2). Nothing is tolerated here: a peer that reads another number out of
+/// the same line takes octets of the message for commands.
+fn chunk(argument: &str) -> Result<ChunkCommand, Problem> {
+    let (size, last) = match argument.split_once(' ') {
+        None => (argument, false),
+        Some((size, word)) if word.eq_ignore_ascii_case("LAST") => (size, true),
+        Some(_) => return Err(Problem::BadChunk),
+    };
+    let digits = (1..=20).contains(&size.len()) && size.bytes().all(|b| b.is_ascii_digit());
+    let size = size.parse().ok().filter(|_| digits).ok_or(Problem::BadChunk)?;
+    Ok(ChunkCommand { size, last })
 }
 
 /// What stands behind `FROM:` or `TO:`. Spaces there are against the grammar (RFC 5321 3.3), but many clients send one.

@@ -48,6 +48,9 @@ pub enum Problem {
     /// Something other than a space behind the path's `>`.
     #[error("unexpected text behind the address")]
     JunkBehindPath,
+    /// BDAT without a number of octets, or with something else than LAST behind it.
+    #[error("BDAT takes a number of octets and perhaps LAST")]
+    BadChunk,
     /// A bad path.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -77,6 +80,7 @@ impl SyntaxError {
             | Problem::MissingArgument
             | Problem::BadGreeting
             | Problem::MissingKeyword
+            | Problem::BadChunk
             | Problem::JunkBehindPath => (Code::literal::<501>(), BAD_ARGUMENT),
             Problem::Path(PathError::Route) => (Code::literal::<553>(), self.bad_address()),
             Problem::Path(_) => (Code::literal::<501>(), self.bad_address()),
@@ -117,6 +121,7 @@ impl Problem {
             Self::LineTooLong => "line-too-long",
             Self::UnwantedArgument | Self::MissingArgument | Self::MissingKeyword => "bad-argument",
             Self::BadGreeting => "bad-greeting",
+            Self::BadChunk => "bad-chunk",
             Self::Path(_) | Self::JunkBehindPath => "bad-path",
             Self::Param(_) => "bad-parameter",
         }
