@@ -11,8 +11,20 @@ use super::tls::{self, Side};
 const CONNECT_OUTCOMES: [&str; 7] = ["ok", "refused", "timeout", "tls", "greeting", "identity", "reused"];
 
 /// What Gatepost says to an upstream; `connect` is the banner.
-const COMMANDS: [&str; 11] =
-    ["connect", "ehlo", "starttls", "xclient", "mail", "rcpt", "data", "end_of_data", "rset", "noop", "quit"];
+const COMMANDS: [&str; 12] = [
+    "connect",
+    "ehlo",
+    "starttls",
+    "xclient",
+    "mail",
+    "rcpt",
+    "data",
+    "bdat",
+    "end_of_data",
+    "rset",
+    "noop",
+    "quit",
+];
 
 /// The classes of replies, and `none` for no reply.
 const CLASSES: [&str; 5] = ["2", "3", "4", "5", "none"];
@@ -95,7 +107,7 @@ impl UpstreamMetrics {
     }
 
     /// One complete reply; `command`: `connect`, `ehlo`, `starttls`, `xclient`, `mail`, `rcpt`, `data`,
-    /// `end_of_data`, `rset`, `noop`, `quit`; `class` 2 to 5, anything else for none.
+    /// `bdat` (a chunk that is not the last), `end_of_data` (the final dot, or the last chunk), `rset`, `noop`, `quit`; `class` 2 to 5, anything else for none.
     pub fn reply(&self, command: &'static str, class: u8, elapsed: Duration) {
         let class = match class {
             2 => "2",

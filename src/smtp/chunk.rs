@@ -95,7 +95,8 @@ impl ChunkDecoder {
         let offset = |at: usize| before.saturating_add(at as u64);
         let mut rest = bytes;
         if std::mem::take(&mut self.cr) {
-            rest = rest.strip_prefix(b"\n").ok_or(DataError::BareCr { offset: before.saturating_sub(1) })?;
+            let stray = || DataError::BareCr { offset: before.saturating_sub(1) };
+            rest = rest.strip_prefix(b"\n").ok_or_else(stray)?;
         }
         while let Some(found) = memchr::memchr3(b'\r', b'\n', 0, rest) {
             let odd = rest.get(found..).unwrap_or_default();

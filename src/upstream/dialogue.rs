@@ -19,6 +19,13 @@ use crate::smtp::reply::{Class, Reply};
 /// offered to clients.
 pub const ADDED_FIELDS_ROOM: u64 = 16 * 1024;
 
+/// How many commands are said in one go: their replies fit into what may be on its way, so that neither side waits for the other to
+/// read (RFC 2920 3.1).
+const GROUP: usize = 32;
+
+/// The answer to RCPT where it was said together with MAIL.
+type Answered = Option<Result<Reply, Failure>>;
+
 /// One session's side of the talk with a mail server. See [`super::Session`] for what its methods promise.
 ///
 /// Every method takes the connection out and puts it back once the server's answer is complete and in order, so that one
@@ -60,6 +67,42 @@ impl Dialogue {
         if self.transaction.as_ref().is_none_or(|transaction| transaction.accepted.is_empty()) {
             return Err(Fault::new(FaultKind::Unexpected, "no recipient was accepted").into());
         }
+        match self.stand().await {
+            Ok(connection) if connection.extensions().chunking => {
+                return self.deliver_in_chunks(connection, message).await;
+            }
+            Ok(connection) => self.connection = Some(connection),
+            Err(failure) => {
+                self.reset().await;
+                return Err(failure);
+            }
+        }
+        self.deliver_by_data(message).await
+    }
+
+    /// BDAT needs nobody's leave; the answer to its last chunk is the one to the message (RFC 3030 2).
+    async fn deliver_in_chunks(
+        &mut self,
+        mut connection: Connection,
+        message: &Outgoing,
+    ) -> Result<Receipt, Failure> {
+        // Nothing may be said a second time: without its envelope, nothing can be.
+        self.transaction = None;
+        let reply = delivery::send_in_chunks(&mut connection, message).await?;
+        match Receipt::from_final_reply(reply) {
+            Ok(receipt) => {
+                self.connection = Some(connection);
+                Ok(receipt)
+            }
+            Err(reply) => {
+                // The state behind a refused chunk is the server's to choose.
+                self.connection = between_transactions(connection).await;
+                Err(Failure::Refused(reply))
+            }
+        }
+    }
+
+    async fn deliver_by_data(&mut self, message: &Outgoing) -> Result<Receipt, Failure> {
         match self.say(Exchange::Data, "DATA").await {
             Ok(ready) if ready.code().class() == Class::Intermediate => {}
             outcome => {
@@ -70,7 +113,7 @@ impl Dialogue {
         // From here on nothing may be said a second time: without its envelope, nothing can be.
         self.transaction = None;
         let mut connection = self.connection.take().ok_or_else(gone)?;
-        let reply = delivery::send(&mut connection, message.reader(), message.size()).await?;
+        let reply = delivery::send(&mut connection, message).await?;
         self.connection = Some(connection);
         Receipt::from_final_reply(reply).map_err(Failure::Refused)
     }
@@ -107,22 +150,24 @@ impl Dialogue {
     }
 
     async fn forward(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Reply, Failure> {
-        self.begin(mail).await?;
-        let reply = self.say(Exchange::Rcpt, &rcpt.to_string()).await?;
+        let reply = match self.begin(mail, rcpt).await? {
+            Some(answer) => answer?,
+            None => self.say(Exchange::Rcpt, &rcpt.to_string()).await?,
+        };
         if let Some(transaction) = self.transaction.as_mut().filter(|_| reply.is_completed()) {
             transaction.accepted.push(rcpt.clone());
         }
         Ok(reply)
     }
 
-    /// Makes sure that the server has heard MAIL.
-    async fn begin(&mut self, mail: &MailCommand) -> Result<(), Failure> {
+    /// Makes sure that the server has heard MAIL. The first recipient of a transaction may have its answer then.
+    async fn begin(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Answered, Failure> {
         if let Some(transaction) = self.transaction.as_ref().filter(|open| open.mail == *mail) {
-            return transaction.refused.clone().map_or(Ok(()), Err);
+            return transaction.refused.clone().map_or(Ok(None), Err);
         }
         self.reset().await;
         self.transaction = Some(Transaction::new(mail.clone()));
-        let begun = self.mail(mail).await;
+        let begun = self.mail(mail, rcpt).await;
         if let (Err(failure), Some(transaction)) = (&begun, &mut self.transaction) {
             transaction.refused = Some(failure.clone());
         }
@@ -130,28 +175,50 @@ impl Dialogue {
     }
 
     /// Says MAIL on the connection there is, or on an idle one, or else on a fresh one.
-    async fn mail(&mut self, mail: &MailCommand) -> Result<(), Failure> {
+    async fn mail(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Answered, Failure> {
         let used = self.connection.take().or_else(|| self.server.reuse());
         if let Some(mut used) = used {
-            match say_mail(&mut used, mail).await {
-                Ok(reply) => return self.mail_answered(used, reply),
+            match open(&mut used, mail, rcpt).await {
+                Ok((reply, rcpt)) => return self.opened(used, reply, rcpt),
                 Err(failure) => tracing::debug!(%failure, "reused upstream connection given up"),
             }
         }
         let mut fresh = self.server.connect(Some(&self.client)).await?;
-        match say_mail(&mut fresh, mail).await {
-            Ok(reply) => self.mail_answered(fresh, reply),
+        match open(&mut fresh, mail, rcpt).await {
+            Ok((reply, rcpt)) => self.opened(fresh, reply, rcpt),
             Err(failure) if is_lost(&failure) => {
                 self.connection = Some(self.reconnect().await?);
-                Ok(())
+                Ok(None)
             }
             Err(failure) => Err(failure),
         }
     }
 
-    fn mail_answered(&mut self, connection: Connection, reply: Reply) -> Result<(), Failure> {
-        self.connection = Some(connection);
-        if reply.is_completed() { Ok(()) } else { Err(Failure::Refused(reply)) }
+    /// MAIL was answered, and perhaps RCPT with it. What is said about the recipient of a refused MAIL is of no interest, but it is an
+    /// odd server that accepts it.
+    fn opened(&mut self, connection: Connection, mail: Reply, rcpt: Answered) -> Result<Answered, Failure> {
+        let odd = |answer: &Result<Reply, Failure>| match answer {
+            Ok(reply) => reply.is_completed() && !mail.is_completed(),
+            Err(_) => true,
+        };
+        self.connection = Some(connection).filter(|_| !rcpt.as_ref().is_some_and(odd));
+        match rcpt {
+            _ if !mail.is_completed() => Err(Failure::Refused(mail)),
+            Some(Err(failure)) if is_lost(&failure) && self.may_reconnect() => Ok(None),
+            answered => Ok(answered),
+        }
+    }
+
+    /// The connection on which the transaction stands and nothing of its message was said.
+    async fn stand(&mut self) -> Result<Connection, Failure> {
+        if let Some(mut connection) = self.connection.take() {
+            match connection.check() {
+                Ok(()) => return Ok(connection),
+                Err(fault) if fault.kind == FaultKind::Lost && self.may_reconnect() => {}
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        self.reconnect().await
     }
 
     /// Says a command of the open transaction. A server that is lost before its reply is connected to once more.
@@ -180,9 +247,13 @@ impl Dialogue {
         if std::mem::replace(&mut transaction.reconnected, true) {
             return Err(gone().into());
         }
-        let mut fresh = self.server.connect(Some(&self.client)).await?;
-        transaction.replay(&mut fresh).await?;
-        Ok(fresh)
+        let stands = match self.server.connect(Some(&self.client)).await {
+            Ok(mut fresh) => transaction.replay(&mut fresh).await.map(|()| fresh),
+            Err(failure) => Err(failure),
+        };
+        // There is no third try: what was the matter is the answer to every recipient that still comes.
+        transaction.refused = stands.as_ref().err().cloned();
+        stands
     }
 }
 
@@ -193,25 +264,45 @@ impl Transaction {
 
     /// Says the envelope again. The client was told that its recipients are accepted, so all of them must be.
     async fn replay(&self, fresh: &mut Connection) -> Result<(), Failure> {
-        let reply = say_mail(fresh, &self.mail).await?;
-        if !reply.is_completed() {
-            // Nothing was promised yet: the answer is the one to MAIL, as if there had been no other connection.
-            let first_word = self.accepted.is_empty();
-            return Err(if first_word { Failure::Refused(reply) } else { not_again(&reply) });
-        }
-        for rcpt in &self.accepted {
-            let reply = fresh.ask(Exchange::Rcpt, &rcpt.to_string()).await?;
-            if !reply.is_completed() {
-                return Err(not_again(&reply));
+        let offered = fresh.extensions();
+        let rcpts = self.accepted.iter().map(|rcpt| (Exchange::Rcpt, rcpt.to_string()));
+        let mut steps = vec![(Exchange::Mail, forwarded(&self.mail, &offered)?.to_string())];
+        steps.extend(rcpts);
+        for group in steps.chunks(if offered.pipelining { GROUP } else { 1 }) {
+            fresh.say(&group.iter().map(|(_, line)| line.clone()).collect::<Vec<_>>()).await?;
+            for (heard, (exchange, _)) in group.iter().enumerate() {
+                let reply = fresh.hear(*exchange, heard.saturating_add(1) == group.len()).await?;
+                self.must_stand(*exchange, reply)?;
             }
         }
         Ok(())
     }
+
+    /// What the answer to a command that is said again means.
+    fn must_stand(&self, exchange: Exchange, reply: Reply) -> Result<(), Failure> {
+        match exchange {
+            _ if reply.is_completed() => Ok(()),
+            // Nothing was promised yet: the answer is the one to MAIL, as if there had been no other connection.
+            Exchange::Mail if self.accepted.is_empty() => Err(Failure::Refused(reply)),
+            _ => Err(not_again(&reply)),
+        }
+    }
 }
 
-async fn say_mail(connection: &mut Connection, mail: &MailCommand) -> Result<Reply, Failure> {
-    let forwarded = forwarded(mail, &connection.extensions())?;
-    connection.ask(Exchange::Mail, &forwarded.to_string()).await
+/// MAIL, and with it RCPT where the server takes both at once (RFC 2920): the answer to MAIL, and the one to RCPT if it was said.
+async fn open(
+    connection: &mut Connection,
+    mail: &MailCommand,
+    rcpt: &RcptCommand,
+) -> Result<(Reply, Answered), Failure> {
+    let offered = connection.extensions();
+    let mail = forwarded(mail, &offered)?.to_string();
+    if !offered.pipelining {
+        return Ok((connection.ask(Exchange::Mail, &mail).await?, None));
+    }
+    connection.say(&[mail, rcpt.to_string()]).await?;
+    let mail = connection.hear(Exchange::Mail, false).await?;
+    Ok((mail, Some(connection.hear(Exchange::Rcpt, true).await)))
 }
 
 /// `mail` as the server gets it: with the parameters that it offers. SIZE is a service and is left away without
@@ -223,12 +314,16 @@ fn forwarded(mail: &MailCommand, offered: &Extensions) -> Result<MailCommand, Fa
     let mut forwarded = mail.clone();
     let size = mail.params.size.filter(|_| offered.size.is_some());
     forwarded.params.size = size.map(|size| size.saturating_add(ADDED_FIELDS_ROOM));
-    if !offered.eight_bit_mime {
-        if mail.params.body == Some(Body::EightBitMime) {
+    forwarded.params.body = match mail.params.body {
+        Some(Body::EightBitMime) if !offered.eight_bit_mime => {
             return Err(Fault::new(FaultKind::Capability, "8BITMIME is no longer offered"));
         }
-        forwarded.params.body = None;
-    }
+        Some(Body::BinaryMime) if !(offered.chunking && offered.binary_mime) => {
+            return Err(Fault::new(FaultKind::Capability, "BINARYMIME is no longer offered"));
+        }
+        Some(Body::SevenBit) if !offered.eight_bit_mime => None,
+        body => body,
+    };
     Ok(forwarded)
 }
 

@@ -33,6 +33,7 @@ mod fault;
 mod identity;
 mod mail_server;
 mod maildir;
+mod pieces;
 mod pool;
 pub mod simulated;
 mod target;

@@ -38,7 +38,7 @@ fn decode(binary: bool, sizes: &[usize], wire: &[u8], cuts: &[usize]) -> Outcome
         }
     }
     let left = segments.fold(segment.to_vec(), |left, segment| [&left, segment].concat());
-    Outcome { message, end: end.and(decoder.finish()), left }
+    Outcome { message, end: end.and_then(|()| decoder.finish()), left }
 }
 
 #[test]

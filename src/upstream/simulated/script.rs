@@ -22,7 +22,10 @@ pub enum Cue {
     Rcpt,
     /// DATA.
     Data,
-    /// The message before its final dot, where a server has nothing to say; without a pattern, right behind its 354.
+    /// BDAT, its chunk behind it; the last chunk without a rule of its own is answered as [`Cue::Dot`].
+    Bdat,
+    /// The message before its final dot or the end of its chunk, where a server has nothing to say; without a pattern, right behind
+    /// its 354 or the BDAT.
     Body,
     /// The final dot.
     Dot,
@@ -38,7 +41,7 @@ pub enum Cue {
 
 impl Cue {
     /// Every cue.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Connect,
         Self::Ehlo,
         Self::StartTls,
@@ -46,6 +49,7 @@ impl Cue {
         Self::Mail,
         Self::Rcpt,
         Self::Data,
+        Self::Bdat,
         Self::Body,
         Self::Dot,
         Self::Rset,
@@ -64,6 +68,7 @@ impl Cue {
             Self::Mail => "MAIL",
             Self::Rcpt => "RCPT",
             Self::Data => "DATA",
+            Self::Bdat => "BDAT",
             Self::Body => "BODY",
             Self::Dot => "DOT",
             Self::Rset => "RSET",
