@@ -1,9 +1,11 @@
 //! The whole room against simulated upstreams, on a stopped clock.
 
+mod chunks;
 mod connections;
 mod dialogue;
 mod faults;
 mod introduction;
+mod pipelining;
 
 use std::sync::Arc;
 use std::time::Duration;
