@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod broken_configuration;
 #[cfg(test)]
+mod chunks;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod first_steps;
