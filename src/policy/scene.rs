@@ -147,7 +147,7 @@ pub struct MailScene {
     pub sender: Address,
     /// SIZE as declared (RFC 1870), 0 when it was not; at `message` the true size.
     pub size: u64,
-    /// `7bit` or `8bitmime`.
+    /// `7bit`, `8bitmime` or `binarymime`.
     pub body: &'static str,
     /// Whether SMTPUTF8 was declared.
     pub smtputf8: bool,

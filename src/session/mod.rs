@@ -1,7 +1,7 @@
 //! The server side of the dialogue as a state machine without sockets, clock or policy (RFC 5321).
 //!
-//! What happens at each command stands in `commands.rs`, one method a command in the order of the RFC, each a match over
-//! the steps of its life: what the client *said* is checked, policy *judged* it, the upstream *answered*.
+//! What happens at each command stands in `commands.rs` (BDAT in `chunks.rs`), one method a command in the order of the RFC, each a
+//! match over the steps of its life: what the client *said* is checked, policy *judged* it, the upstream *answered*.
 
 mod action;
 mod chunks;

@@ -101,6 +101,12 @@ impl Talk {
     }
 
     fn hear(&mut self, reply: &Reply) {
+        let mut wire = Vec::new();
+        reply.encode(&mut wire);
+        let clean = |line: &[u8]| line.iter().all(|octet| (b' '..=b'~').contains(octet));
+        let lines = wire.strip_suffix(b"\r\n").map(|lines| lines.split(|octet| *octet == b'\n'));
+        let mut lines = lines.into_iter().flatten().map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        assert!(lines.all(clean), "{}", wire.escape_ascii());
         let enhanced = reply.enhanced().map(|enhanced| format!(" {enhanced}")).unwrap_or_default();
         self.heard.push(format!("{}{enhanced}", reply.code().get()));
     }

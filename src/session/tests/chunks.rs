@@ -180,7 +180,36 @@ fn time_is_counted_within_a_chunk_and_between_two() {
     assert_eq!(talk.heard[talk.heard.len() - 2..], ["nothing", "close"], "no message had begun");
 }
 
+/// What a client might send, good and bad.
+fn talk_like() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop_oneof![
+        Just("EHLO a.example\r\n".to_owned()),
+        Just("MAIL FROM:<a@a.example>\r\n".to_owned()),
+        Just("RCPT TO:<b@example.org>\r\n".to_owned()),
+        Just("DATA\r\n".to_owned()),
+        Just("RSET\r\n".to_owned()),
+        Just("BDAT 10\r\n".to_owned()),
+        Just("BDAT 3 LAST\r\n".to_owned()),
+        Just(".\r\n".to_owned()),
+        "[\\x00-\\xff]{0,6}\r\n",
+        "[A-Z]{4} [\\x00-\\xff]{0,6}\r\n",
+        "\\PC{0,10}",
+    ];
+    proptest::collection::vec(word, 0..12).prop_map(|words| words.concat().into_bytes())
+}
+
 proptest! {
+    /// Whatever comes, replies are printable, and the same however it was cut.
+    #[test]
+    fn whatever_comes_the_answers_are_clean_and_the_same(bytes in talk_like(), size in 1usize..9) {
+        let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
+        let (whole, cut) = (run(&[&bytes]), run(&pieces));
+        // DATA with something behind it in the same segment is a breach of the protocol, and with a pause is none.
+        if !bytes.windows(6).any(|word| word == b"DATA\r\n") {
+            prop_assert_eq!(whole, cut);
+        }
+    }
+
     /// However the bytes are cut, the session does the same.
     #[test]
     fn any_segmentation_gives_the_same_chunks(cuts in proptest::collection::vec(0usize..400, 0..12)) {
