@@ -175,9 +175,15 @@ impl Session {
     fn end_refused_chunk(&mut self, chunk: Chunk) {
         let Some(refusal) = chunk.refusal else { return };
         self.mode = Mode::Commands;
-        self.chunks = if chunk.last { Chunks::Absent } else { Chunks::Refused };
+        let rest = if chunk.last { Chunks::Absent } else { Chunks::Refused };
+        let before = mem::replace(&mut self.chunks, rest);
         if chunk.begun {
             self.finish_refused(refusal);
+        } else if matches!(before, Chunks::Refused) {
+            // It was under way already, and is no further error of the client's (RFC 3030 2); but there is an end to that too.
+            if !self.counts_junk() {
+                self.refuse_again(Stage::Data, refusal);
+            }
         } else {
             self.refuse(Stage::Data, refusal);
         }

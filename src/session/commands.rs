@@ -66,7 +66,7 @@ impl Session {
     }
 
     /// Counts a command that does no work; true when it was one too many.
-    fn counts_junk(&mut self) -> bool {
+    pub(super) fn counts_junk(&mut self) -> bool {
         self.counters.junk += 1;
         let too_many = self.counters.junk > self.terms.limits.junk_commands;
         if too_many {

@@ -393,13 +393,18 @@ impl Session {
             return self.close_with(stage, refusal);
         }
         let is_error = refusal.reason.source == Source::Protocol;
-        self.actions.push_back(Action::Reply(refusal.reply, Some((stage, refusal.reason))));
+        self.refuse_again(stage, refusal);
         if is_error {
             self.counters.errors += 1;
             if self.counters.errors >= self.terms.limits.errors {
                 self.ask(Question::Violation(Violation::TooManyErrors));
             }
         }
+    }
+
+    /// The same for a refusal that only follows from another, which was counted.
+    fn refuse_again(&mut self, stage: Stage, refusal: Refusal) {
+        self.actions.push_back(Action::Reply(refusal.reply, Some((stage, refusal.reason))));
     }
 
     /// Says `refusal` and hangs up.

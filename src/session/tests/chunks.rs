@@ -95,6 +95,16 @@ fn after_a_refused_chunk_only_rset_a_greeting_or_last_helps() {
 }
 
 #[test]
+fn chunks_under_way_behind_a_refused_one_are_no_errors_and_have_an_end() {
+    let mut talk = at_bdat();
+    talk.says(b"BDAT 1\r\n\0");
+    let heard = talk.says(&b"BDAT 4\r\nQUIT".repeat(9));
+    assert_eq!(heard.len(), 7, "{heard:?}");
+    assert!(heard[..5].iter().all(|line| line == "503 5.5.1"), "{heard:?}");
+    assert_eq!(heard[5..], ["421 4.7.0", "close"]);
+}
+
+#[test]
 fn a_message_in_chunks_is_not_mixed_with_others() {
     let mut talk = at_bdat();
     assert_eq!(talk.says(b"BDAT 3\r\na\r\n"), ["250 2.0.0"]);
