@@ -70,7 +70,8 @@
 //! 2. **Bytes are sacred.** What goes upstream is what arrived, plus and minus declared header fields
 //!    ([`message::edit::Edits`]).
 //! 3. **One message in, one message out.** Lines end with CRLF and nothing else ([`smtp::data::DataDecoder`]); a bare CR, a bare LF or
-//!    a NUL in a message ends the session.
+//!    a NUL behind DATA ends the session. Of a chunk exactly the announced octets are taken, good or bad
+//!    ([`smtp::chunk::ChunkDecoder`]); only a message that was declared to be binary may hold any, and it goes on by BDAT only.
 //! 4. **The upstream has its say.** A recipient is accepted only in the upstream's own words.
 //! 5. **A broken policy never loses mail**, and never lets any through: 451 by default.
 //! 6. **Attackers choose no resource bound.** Every buffer, table, label set, timer and retry has one that does not depend
@@ -89,8 +90,8 @@
 //!
 //! # Deliberately absent
 //!
-//! A queue, mailboxes, MX delivery, POP and IMAP, content scoring. BDAT and the other extensions are refused with 502
-//! until they are carried faithfully.
+//! A queue, mailboxes, MX delivery, POP and IMAP, content scoring. What Gatepost does not carry is refused
+//! by its name, never dropped in silence.
 
 pub mod admin;
 pub mod checks;

@@ -1,6 +1,7 @@
 //! Where a message's body waits for its verdict: in memory while there is enough of it, then in a file without a name.
 //!
-//! Everything here blocks, at most for a write to or a read from a file of the operating system's cache.
+//! Everything here blocks, at most for a write to or a read from a file of the operating system's cache. Whoever must not wait asks
+//! [`Spool::touches_disk`] first.
 
 use std::fmt;
 use std::fs::{DirBuilder, File};
@@ -110,6 +111,18 @@ impl Spool {
         self.len += octets.len() as u64;
         self.tail.push(octets);
         Ok(())
+    }
+
+    /// Whether the next [`write`](Self::write), of so many octets, or [`seal`](Self::seal) if there are none, is known to wait for a
+    /// file. A budget that is used up can make others wait too.
+    pub fn touches_disk(&self, more: usize) -> bool {
+        match &self.place {
+            Place::Memory(_) => {
+                self.settings.dir.is_some() && self.len + more as u64 > self.settings.memory_per_message
+            }
+            Place::File(writer) => more == 0 || writer.buffer.len() + more >= writer.size,
+            Place::Lost(_) => false,
+        }
     }
 
     /// Octets so far.

@@ -11,7 +11,7 @@ use super::tls::{self, Side};
 const CONNECT_OUTCOMES: [&str; 7] = ["ok", "refused", "timeout", "tls", "greeting", "identity", "reused"];
 
 /// What Gatepost says to an upstream; `connect` is the banner.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "connect",
     "ehlo",
     "starttls",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 15] = [
     "mail",
     "rcpt",
     "data",
+    "bdat",
     "end_of_data",
     "rset",
     "vrfy",
@@ -110,7 +111,8 @@ impl UpstreamMetrics {
     }
 
     /// One complete reply; `command`: `connect`, `ehlo`, `starttls`, `xclient`, `xforward`, `auth`, `mail`, `rcpt`, `data`,
-    /// `end_of_data`, `rset`, `vrfy`, `expn`, `noop`, `quit`; `class` 2 to 5, anything else for none.
+    /// `bdat` (a chunk that is not the last), `end_of_data` (the final dot, or the last chunk), `rset`, `vrfy`, `expn`, `noop`,
+    /// `quit`; `class` 2 to 5, anything else for none.
     pub fn reply(&self, command: &'static str, class: u8, elapsed: Duration) {
         let class = match class {
             2 => "2",

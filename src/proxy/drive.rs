@@ -226,7 +226,7 @@ impl<C: Client> Driver<C> {
             Action::AuthEnded(login, outcome) => self.authenticated(&login, outcome),
             Action::LeaveUpstream => self.leave_upstream().await,
             Action::BeginMessage => self.begin_message(),
-            Action::Store(piece) => self.store(&piece),
+            Action::Store(piece) => self.store(piece).await,
             Action::Deliver => {
                 self.flush().await?;
                 let answer = self.deliver().await;
@@ -448,11 +448,23 @@ impl<C: Client> Driver<C> {
         self.message = Message::Arriving(Box::new(intake));
     }
 
-    fn store(&mut self, piece: &Bytes) {
+    async fn store(&mut self, piece: Bytes) {
         let Message::Arriving(intake) = &mut self.message else { return };
-        if let Err(refusal) = intake.store(piece) {
+        let stored =
+            if intake.touches_disk(&piece) { self.store_on_disk(piece).await } else { intake.store(&piece) };
+        if let Err(refusal) = stored {
             self.session.spoil(refusal);
         }
+    }
+
+    async fn store_on_disk(&mut self, piece: Bytes) -> Result<(), Refusal> {
+        let Message::Arriving(intake) = std::mem::replace(&mut self.message, Message::Absent) else {
+            return Ok(());
+        };
+        self.message = Message::Gone(intake.size());
+        let (intake, stored) = intake.store_aside(piece).await?;
+        self.message = Message::Arriving(intake);
+        stored
     }
 
     /// The final dot: seals the spool, and does what checks are still to do.
@@ -461,7 +473,7 @@ impl<C: Client> Driver<C> {
         let Message::Arriving(intake) = std::mem::replace(&mut self.message, Message::Absent) else {
             return Ok(());
         };
-        let (received, check) = intake.seal()?;
+        let (received, check) = intake.seal().await?;
         let examining = timeout_at(self.patience, self.judge.examine(*check));
         if wire::in_company(&mut self.wire, examining).await.is_err() {
             return Err(trouble::out_of_time());
@@ -554,6 +566,8 @@ fn offers(listener: &Listener) -> Offers {
     Offers {
         starttls: listener.starttls,
         size: Some(room.map_or(limit, |room| limit.min(room).max(1))),
+        chunking: true,
+        binary_mime: extensions.chunking && extensions.binary_mime,
         auth: mechanisms(listener, &extensions),
         ..Offers::carried(&extensions)
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::task::spawn_blocking;
 
 use super::Facts;
 use crate::checks::MessageCheck;
@@ -60,6 +61,26 @@ impl Intake {
         }
     }
 
+    /// Whether [`store`](Self::store) has to wait for the disk.
+    pub(super) fn touches_disk(&self, piece: &Bytes) -> bool {
+        matches!(self.part, Part::Body(..)) && self.spool.touches_disk(piece.len())
+    }
+
+    /// As [`store`](Self::store), where a slow disk keeps no other session waiting.
+    ///
+    /// # Errors
+    /// The work was lost, and the message with it.
+    pub(super) async fn store_aside(
+        mut self: Box<Self>,
+        piece: Bytes,
+    ) -> Result<(Box<Self>, Result<(), Refusal>), Refusal> {
+        let work = move || {
+            let stored = self.store(&piece);
+            (self, stored)
+        };
+        spawn_blocking(work).await.map_err(|lost| no_room(&SpoolError::Io(lost.into())))
+    }
+
     /// Octets that arrived so far.
     pub(super) const fn size(&self) -> u64 {
         self.size
@@ -87,7 +108,15 @@ impl Intake {
     ///
     /// # Errors
     /// As for [`store`](Self::store).
-    pub(super) fn seal(mut self) -> Result<(Received, Box<MessageCheck>), Refusal> {
+    pub(super) async fn seal(self) -> Result<(Received, Box<MessageCheck>), Refusal> {
+        if !self.spool.touches_disk(0) {
+            return self.seal_here();
+        }
+        let sealed = spawn_blocking(|| self.seal_here()).await;
+        sealed.unwrap_or_else(|lost| Err(no_room(&SpoolError::Io(lost.into()))))
+    }
+
+    fn seal_here(mut self) -> Result<(Received, Box<MessageCheck>), Refusal> {
         self.end_header()?;
         let body = self.spool.seal().map_err(|error| no_room(&error))?;
         match self.part {

@@ -36,7 +36,9 @@ pub(super) fn of(
             let rcpt = rcpt_scene(listener, &rcpt.path, &rcpt.params);
             Moment::Rcpt(Arc::new(open_mail(session.transaction()?, listener, connection)), rcpt)
         }
-        Question::Data => Moment::Data(Arc::new(open_mail(session.transaction()?, listener, connection))),
+        Question::Data | Question::Chunk(_) => {
+            Moment::Data(Arc::new(open_mail(session.transaction()?, listener, connection)))
+        }
         Question::Message => {
             let (size, header) = message?;
             let mut mail = open_mail(session.transaction()?, listener, connection);

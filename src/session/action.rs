@@ -7,7 +7,7 @@ use super::stage::{Reason, Stage, Violation};
 use super::terms::Hello;
 use super::transaction::Finished;
 use crate::smtp::auth::{AuthLine, Login};
-use crate::smtp::command::{Command, MailCommand, RcptCommand, Verb};
+use crate::smtp::command::{ChunkCommand, Command, MailCommand, RcptCommand, Verb};
 use crate::smtp::reply::Reply;
 use crate::smtp::xclient::XClient;
 
@@ -28,7 +28,7 @@ pub enum Action {
     AuthEnded(Login, AuthOutcome),
     /// Leave the upstream: it knows of a login that does not hold, or waits for one that does not come.
     LeaveUpstream,
-    /// A message begins: the 354 is written, bytes for [`Action::Store`] follow.
+    /// A message begins: the 354 is written or a first chunk was announced, bytes for [`Action::Store`] follow.
     BeginMessage,
     /// Keep these bytes of the message, dots unstuffed.
     Store(Bytes),
@@ -61,6 +61,8 @@ pub enum Question {
     Inquiry(Command),
     /// DATA.
     Data,
+    /// The first BDAT.
+    Chunk(ChunkCommand),
     /// The whole message: policy first, then the upstream.
     Message,
     /// What to do about a breach of the protocol.
@@ -77,7 +79,7 @@ impl Question {
             Self::Auth(_) => Stage::Auth,
             Self::Mail(_) => Stage::Mail,
             Self::Rcpt(_) => Stage::Rcpt,
-            Self::Data => Stage::Data,
+            Self::Data | Self::Chunk(_) => Stage::Data,
             Self::Message => Stage::Message,
             Self::Inquiry(_) | Self::Violation(_) | Self::Tls => Stage::Violation,
         }

@@ -16,14 +16,17 @@ impl Session {
         }
         let command = match Command::parse(line, self.speaks_utf8()) {
             Ok(command) => command,
-            Err(error) => return self.bad_syntax(&error),
+            Err(error) => return self.bad_syntax(&error, line),
         };
         let facts = command.verb().facts();
         self.watch_patience(&facts);
         if facts.counts_as_junk && self.counts_junk() {
             return;
         }
-        if let Err(refusal) = self.check_order(&facts) {
+        // BDAT is checked with the octets behind it.
+        if facts.verb != Verb::Bdat
+            && let Err(refusal) = self.check_order(&facts)
+        {
             return self.refuse(stage_of(facts.verb), refusal);
         }
         match command {
@@ -33,6 +36,7 @@ impl Session {
             Command::Mail(mail) => self.mail(Step::Said(mail)),
             Command::Rcpt(rcpt) => self.rcpt(Step::Said(rcpt)),
             Command::Data => self.data(Step::Said(())),
+            Command::Bdat(chunk) => self.bdat(Step::Said(chunk)),
             Command::Rset => self.rset(),
             Command::Vrfy(_) | Command::Expn(_) | Command::Help => self.inquire(command),
             Command::Noop => self.reply(replies::ok()),
@@ -43,7 +47,7 @@ impl Session {
     }
 
     /// What every command must find in place, by the table of commands.
-    fn check_order(&self, facts: &Facts) -> Result<(), Refusal> {
+    pub(super) fn check_order(&self, facts: &Facts) -> Result<(), Refusal> {
         if facts.needs_helo && self.hello.is_none() {
             Err(replies::NEED_HELO.refusal())
         } else if self.terms.tls_required && !self.secure && !facts.before_tls {
@@ -53,20 +57,24 @@ impl Session {
         } else if facts.needs_transaction && self.transaction.is_none() {
             Err(replies::NEED_MAIL.refusal())
         } else {
-            Ok(())
+            self.check_chunks(facts.verb)
         }
     }
 
-    fn bad_syntax(&mut self, error: &SyntaxError) {
+    fn bad_syntax(&mut self, error: &SyntaxError, line: &[u8]) {
         if error.problem == Problem::Foreign {
             return self.breach(Violation::ForeignCommand, "a word of another protocol");
         }
         let reason = Reason::new(Source::Protocol, error.problem.name());
-        self.refuse(stage_of(error.verb), Refusal { reply: error.reply(), reason });
+        let refusal = Refusal { reply: error.reply(), reason };
+        if line.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"BDAT")) {
+            return self.broken_chunk(refusal);
+        }
+        self.refuse(stage_of(error.verb), refusal);
     }
 
     /// Counts a command that does no work; true when it was one too many.
-    fn counts_junk(&mut self) -> bool {
+    pub(super) fn counts_junk(&mut self) -> bool {
         self.counters.junk += 1;
         let too_many = self.counters.junk > self.terms.limits.junk_commands;
         if too_many {
@@ -247,6 +255,14 @@ impl Session {
     }
 
     fn check_data(&self) -> Result<(), Refusal> {
+        if self.is_binary() {
+            return Err(replies::BINARY_BY_DATA.refusal());
+        }
+        self.check_recipients()
+    }
+
+    /// Whether there is anybody to take a message.
+    pub(super) fn check_recipients(&self) -> Result<(), Refusal> {
         match &self.transaction {
             Some(transaction) if transaction.has_recipients() => Ok(()),
             Some(transaction) if transaction.refused > 0 => Err(replies::NO_VALID_RCPT.refusal()),
@@ -255,14 +271,19 @@ impl Session {
     }
 
     fn begin_message(&mut self) {
-        let limit = self.terms.limits.message_size;
-        let limit = match self.transaction.as_ref().and_then(|transaction| transaction.size_limit.as_ref()) {
-            Some((lower, _)) => limit.min(*lower),
-            None => limit,
-        };
+        let limit = self.size_limit();
         self.reply(replies::go_ahead_data());
         self.actions.push_back(Action::BeginMessage);
         self.mode = Mode::Body(Body { decoder: DataDecoder::new(limit), spoilt: None });
+    }
+
+    /// The largest message that is taken in this transaction, in octets.
+    pub(super) fn size_limit(&self) -> u64 {
+        let limit = self.terms.limits.message_size;
+        match self.transaction.as_ref().and_then(|transaction| transaction.size_limit.as_ref()) {
+            Some((lower, _)) => limit.min(*lower),
+            None => limit,
+        }
     }
 
     /// The final dot: what was known to be wrong is said now, then policy judges the message.
@@ -281,7 +302,7 @@ impl Session {
         }
     }
 
-    fn too_large(&self) -> Refusal {
+    pub(super) fn too_large(&self) -> Refusal {
         let mut refusal = replies::MESSAGE_SIZE.refusal();
         let by_policy = self.transaction.as_ref().and_then(|transaction| transaction.size_limit.as_ref());
         if let Some((limit, reason)) = by_policy

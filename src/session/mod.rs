@@ -1,11 +1,12 @@
 //! The server side of the dialogue as a state machine without sockets, clock or policy (RFC 5321).
 //!
-//! What happens at each command stands in `commands.rs`, one method a command in the order of the RFC, each a match over
-//! the steps of its life: what the client *said* is checked, policy *judged* it, the upstream *answered*.
+//! What happens at each command stands in `commands.rs` (BDAT in `chunks.rs`), one method a command in the order of the RFC, each a
+//! match over the steps of its life: what the client *said* is checked, policy *judged* it, the upstream *answered*.
 
 mod action;
 mod arrival;
 mod auth;
+mod chunks;
 mod commands;
 mod enhanced;
 mod inquiries;
@@ -28,6 +29,7 @@ pub use self::action::{Action, Question};
 pub use self::arrival::Arrival;
 use self::arrival::Patience;
 pub use self::auth::{AuthOutcome, AuthTerms, Exchange};
+use self::chunks::{Chunk, Chunks};
 pub use self::inquiries::{Inquiries, Inquiry};
 pub use self::limits::{Limits, Timeouts};
 pub use self::offers::Offers;
@@ -64,6 +66,7 @@ pub struct Session {
     hello: Option<Hello>,
     transaction: Option<Transaction>,
     login: Option<Login>,
+    chunks: Chunks,
     counters: Counters,
     lines: LineDecoder,
     pending: Bytes,
@@ -93,6 +96,8 @@ enum Mode {
     Body(Body),
     /// The answer to a challenge of AUTH.
     Auth(Exchange),
+    /// A chunk of a message.
+    Chunk(Chunk),
     /// Not to be looked at until the question is answered.
     Parked(Question),
     /// Of no interest any more.
@@ -127,6 +132,7 @@ impl Session {
             hello: None,
             transaction: None,
             login: None,
+            chunks: Chunks::Absent,
             counters: Counters::default(),
             lines: LineDecoder::new(terms.auth.max_line()),
             pending: Bytes::new(),
@@ -173,6 +179,7 @@ impl Session {
             Question::Mail(mail) => self.mail(Step::Judged(mail, verdict)),
             Question::Rcpt(rcpt) => self.rcpt(Step::Judged(rcpt, verdict)),
             Question::Data => self.data(Step::Judged((), verdict)),
+            Question::Chunk(chunk) => self.bdat(Step::Judged(chunk, verdict)),
             Question::Message => self.message(verdict),
             Question::Violation(event) => self.violation(event, verdict),
             // Policy is not asked about these.
@@ -219,8 +226,12 @@ impl Session {
     /// The message cannot be taken, whatever its rest may be: no space for it, or a header without end. What is left of it is
     /// read and dropped; the client hears `refusal` at the end.
     pub fn spoil(&mut self, refusal: Refusal) {
-        if let Mode::Body(body) = &mut self.mode {
-            body.spoilt.get_or_insert(refusal);
+        match &mut self.mode {
+            Mode::Body(body) => {
+                body.spoilt.get_or_insert(refusal);
+            }
+            Mode::Chunk(chunk) => chunk.spoil(refusal),
+            _ => {}
         }
     }
 
@@ -262,7 +273,7 @@ impl Session {
         let fixed = match self.mode {
             Mode::Listening(_) => return self.say_banner(),
             _ if now >= self.begun + self.terms.timeouts.session => &replies::SESSION_TIMEOUT,
-            Mode::Body(_) => &replies::DATA_TIMEOUT,
+            Mode::Body(_) | Mode::Chunk(_) => &replies::DATA_TIMEOUT,
             _ => &replies::COMMAND_TIMEOUT,
         };
         self.close_with(Stage::Violation, fixed.refusal());
@@ -287,7 +298,7 @@ impl Session {
     pub fn deadline(&self) -> Option<Instant> {
         let patience = match self.mode {
             Mode::Commands | Mode::Auth(_) => self.terms.timeouts.command,
-            Mode::Body(_) => self.terms.timeouts.data,
+            Mode::Body(_) | Mode::Chunk(_) => self.terms.timeouts.data,
             Mode::Listening(until) => return Some(until),
             Mode::New | Mode::Parked(_) | Mode::Closed => return None,
         };
@@ -296,7 +307,7 @@ impl Session {
 
     /// The next thing to do, or `None` when the session waits for one of the inputs above.
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
-        if matches!(self.mode, Mode::Body(_)) && !self.pending.is_empty() {
+        if matches!(self.mode, Mode::Body(_) | Mode::Chunk(_)) && !self.pending.is_empty() {
             // A message that is read and dropped gives nothing to do, but its client is not idle.
             self.progress = now;
         }
@@ -310,6 +321,7 @@ impl Session {
                 Mode::Listening(_) => self.next_before_banner(),
                 Mode::Body(_) => self.next_piece(),
                 Mode::Auth(_) => self.next_response(),
+                Mode::Chunk(_) => self.next_chunk_piece(),
                 Mode::New | Mode::Parked(_) | Mode::Closed => false,
             };
             if !went_on {
@@ -386,7 +398,9 @@ impl Session {
     fn bad_line(&mut self, error: LineError) {
         let reason = Reason::new(Source::Protocol, error.name());
         let refusal = Refusal { reply: error.reply(), reason };
-        if self.lines.is_flood() {
+        if self.lines.began_with(b"BDAT") {
+            self.broken_chunk(refusal);
+        } else if self.lines.is_flood() {
             self.close_with(Stage::Violation, refusal);
         } else {
             self.refuse(Stage::Violation, refusal);
@@ -444,7 +458,7 @@ impl Session {
             return self.close_with(stage, refusal);
         }
         let is_error = refusal.reason.source == Source::Protocol;
-        self.actions.push_back(Action::Reply(refusal.reply, Some((stage, refusal.reason))));
+        self.refuse_again(stage, refusal);
         if is_error {
             self.count_error();
         }
@@ -455,6 +469,11 @@ impl Session {
         if self.counters.errors >= self.terms.limits.errors {
             self.breach(Violation::TooManyErrors, "");
         }
+    }
+
+    /// The same for a refusal that only follows from another, which was counted.
+    fn refuse_again(&mut self, stage: Stage, refusal: Refusal) {
+        self.actions.push_back(Action::Reply(refusal.reply, Some((stage, refusal.reason))));
     }
 
     /// Says `refusal` and hangs up.
@@ -473,7 +492,8 @@ impl Session {
     /// Ends the open transaction, if there is one, without an answer to its message.
     fn abort(&mut self, reason: Reason) {
         self.auth_abandoned();
-        let in_message = matches!(self.mode, Mode::Body(_) | Mode::Parked(Question::Message));
+        let in_message =
+            self.leave_chunks() || matches!(self.mode, Mode::Body(_) | Mode::Parked(Question::Message));
         self.finish(in_message.then_some(Outcome::Aborted), None, Some(reason));
     }
 

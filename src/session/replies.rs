@@ -99,6 +99,14 @@ pub(super) const AUTH_FAILURES: Fixed =
 pub(super) const AUTH_REQUIRED: Fixed =
     Fixed::new(530, (7, 0), Source::Limit, "auth_required", "log in first: say AUTH");
 
+pub(super) const BINARY_BY_DATA: Fixed =
+    Fixed::protocol(503, 1, "binary-by-data", "a binary message comes by BDAT");
+pub(super) const NO_CHUNKING: Fixed = Fixed::protocol(503, 1, "bdat-after-helo", "say EHLO to use BDAT");
+pub(super) const IN_CHUNKS: Fixed =
+    Fixed::protocol(503, 1, "in-chunks", "a message comes by BDAT: finish it or say RSET first");
+pub(super) const CHUNK_REFUSED: Fixed =
+    Fixed::protocol(503, 1, "chunk-refused", "a chunk was refused: say RSET first");
+
 pub(super) const TLS_REQUIRED: Fixed =
     Fixed::new(530, (7, 0), Source::Limit, "tls_required", "say STARTTLS first");
 pub(super) const MESSAGE_SIZE: Fixed =
@@ -163,12 +171,17 @@ pub(super) fn go_ahead_data() -> Reply {
     plain(354, None, "go ahead, end with <CRLF>.<CRLF>")
 }
 
+/// A chunk that is not the last (RFC 3030 2); `size` is what came of the message so far.
+pub(super) fn chunk_received(size: u64) -> Reply {
+    plain(250, Some((0, 0)), &format!("{size} octets received"))
+}
+
 pub(super) fn ok() -> Reply {
     plain(250, Some((0, 0)), "ok")
 }
 
 pub(super) fn help() -> Reply {
-    plain(214, Some((0, 0)), "HELO EHLO STARTTLS MAIL RCPT DATA RSET NOOP VRFY HELP QUIT: see RFC 5321")
+    plain(214, Some((0, 0)), "HELO EHLO STARTTLS MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT: see RFC 5321")
 }
 
 pub(super) fn cannot_verify() -> Reply {

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::smtp::reply::{Code, EnhancedCode};
 
+mod chunks;
+
 /// A session with a policy and an upstream that say what the test wants, and a record of what it did.
 struct Talk {
     session: Session,
@@ -44,7 +46,14 @@ impl Talk {
             tls_required: false,
             inquiries: Inquiries::default(),
         };
-        let offers = Offers { starttls: true, size: Some(1000), eight_bit_mime: true, ..Offers::default() };
+        let offers = Offers {
+            starttls: true,
+            size: Some(1000),
+            eight_bit_mime: true,
+            chunking: true,
+            binary_mime: true,
+            ..Offers::default()
+        };
         let now = Instant::now();
         let mut talk = Self {
             session: Session::new(terms, false, offers, now),
@@ -111,6 +120,12 @@ impl Talk {
     }
 
     fn hear(&mut self, reply: &Reply) {
+        let mut wire = Vec::new();
+        reply.encode(&mut wire);
+        let clean = |line: &[u8]| line.iter().all(|octet| (b' '..=b'~').contains(octet));
+        let lines = wire.strip_suffix(b"\r\n").map(|lines| lines.split(|octet| *octet == b'\n'));
+        let mut lines = lines.into_iter().flatten().map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        assert!(lines.all(clean), "{}", wire.escape_ascii());
         let enhanced = reply.enhanced().map(|enhanced| format!(" {enhanced}")).unwrap_or_default();
         self.heard.push(format!("{}{enhanced}", reply.code().get()));
     }

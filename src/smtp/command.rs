@@ -43,7 +43,7 @@ pub enum Verb {
     Quit,
     /// AUTH (RFC 4954).
     Auth,
-    /// BDAT (RFC 3030): known, not carried yet.
+    /// BDAT (RFC 3030).
     Bdat,
     /// XCLIENT (<https://www.postfix.org/XCLIENT_README.html>).
     XClient,
@@ -120,7 +120,7 @@ pub const TABLE: [Facts; 16] = [
     row(Verb::Noop,     "NOOP",     "NOOP",                                      Maybe,  ANY,  [NO , NO , YES, YES, YES]),
     row(Verb::Quit,     "QUIT",     "QUIT",                                      Never,  ANY,  [NO , NO , YES, YES, NO ]),
     row(Verb::Auth,     "AUTH",     "AUTH mechanism [initial-response]",         Always, AUTH, [YES, NO , NO , YES, NO ]),
-    row(Verb::Bdat,     "BDAT",     "BDAT size [LAST]",                          Maybe,  ANY,  [YES, YES, NO , NO , NO ]),
+    row(Verb::Bdat,     "BDAT",     "BDAT size [LAST]",                          Always, ANY,  [YES, YES, NO , NO , NO ]),
     row(Verb::XClient,  "XCLIENT",  "XCLIENT attribute=value...",                Always, ANY,  [NO , NO , NO , YES, YES]),
     UNKNOWN,
 ];
@@ -207,6 +207,8 @@ pub enum Command {
     Rcpt(RcptCommand),
     /// `DATA`.
     Data,
+    /// `BDAT size [LAST]` (RFC 3030); the octets of the chunk stand right behind its CRLF.
+    Bdat(ChunkCommand),
     /// `RSET`.
     Rset,
     /// `VRFY text`.
@@ -253,6 +255,15 @@ pub struct RcptCommand {
     pub params: RcptParams,
 }
 
+/// `BDAT` with what it announces.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ChunkCommand {
+    /// The octets that follow the command: these are the chunk, whatever they look like.
+    pub size: u64,
+    /// Whether the message is complete with them.
+    pub last: bool,
+}
+
 impl Command {
     /// Reads a line that came without its CRLF. Octets beyond ASCII are only taken under SMTPUTF8 (RFC 6531 3.1), and then in addresses
     /// only: MAIL, VRFY and EXPN say so themselves, for RCPT it is `smtputf8`, what the MAIL of the open transaction said.
@@ -270,6 +281,7 @@ impl Command {
             Self::Mail(_) => Verb::Mail,
             Self::Rcpt(_) => Verb::Rcpt,
             Self::Data => Verb::Data,
+            Self::Bdat(_) => Verb::Bdat,
             Self::Rset => Verb::Rset,
             Self::Vrfy(_) => Verb::Vrfy,
             Self::Expn(_) => Verb::Expn,
@@ -292,6 +304,7 @@ impl fmt::Display for Command {
             }
             Self::Mail(mail) => mail.fmt(f),
             Self::Rcpt(rcpt) => rcpt.fmt(f),
+            Self::Bdat(chunk) => chunk.fmt(f),
             Self::Vrfy(text) => write!(f, "VRFY {text}"),
             Self::Auth(AuthCommand { mechanism, .. }) => write!(f, "AUTH {}", mechanism.name()),
             Self::Expn(text) => write!(f, "EXPN {text}"),
@@ -318,6 +331,13 @@ impl fmt::Display for MailCommand {
 impl fmt::Display for RcptCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RCPT TO:{}{}", self.path, self.params)
+    }
+}
+
+/// As it goes over the wire, without the CRLF.
+impl fmt::Display for ChunkCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BDAT {}{}", self.size, if self.last { " LAST" } else { "" })
     }
 }
 

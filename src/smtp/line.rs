@@ -6,6 +6,9 @@ use zeroize::Zeroizing;
 
 use super::reply::{Code, EnhancedCode, Reply};
 
+/// How many octets of a bad line are remembered, to know what it was meant to be.
+const REMEMBERED: usize = 8;
+
 /// A line that reaches this many octets without an end is no command line of anybody's; see [`LineDecoder::is_flood`].
 pub const FLOOD: usize = 2048;
 
@@ -95,6 +98,11 @@ impl LineDecoder {
         self.flood
     }
 
+    /// Whether the bad line that was reported last begins with `word`, of at most 8 octets and in any case.
+    pub fn began_with(&self, word: &[u8]) -> bool {
+        self.kept.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
+    }
+
     /// Whether the decoder stands between two lines: nothing is kept and nothing is being skipped.
     pub const fn is_empty(&self) -> bool {
         self.seen == 0
@@ -155,7 +163,9 @@ impl LineDecoder {
 
     fn fail(&mut self, error: LineError) -> LineError {
         self.state = State::Skipping;
-        self.kept = Zeroizing::default();
+        // The rest may be a secret.
+        let begin: Vec<u8> = self.kept.iter().take(REMEMBERED).copied().collect();
+        self.kept = Zeroizing::new(begin);
         error
     }
 

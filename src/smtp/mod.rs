@@ -4,6 +4,7 @@
 //! what it found; how the bytes were cut into segments never changes what that is.
 
 pub mod auth;
+pub mod chunk;
 pub mod command;
 pub mod data;
 pub mod extensions;

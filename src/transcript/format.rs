@@ -87,7 +87,13 @@ fn arm(drafts: Vec<Draft>) -> Vec<Step> {
     for draft in drafts {
         match draft {
             Draft::Step(step) => {
-                if matches!(step.action, Action::Send(_) | Action::Message(_) | Action::Wait(_)) {
+                let leads = |action: &Action| {
+                    matches!(
+                        action,
+                        Action::Send(_) | Action::Message(_) | Action::Chunk(..) | Action::Wait(_)
+                    )
+                };
+                if leads(&step.action) {
                     cause = steps.len();
                 }
                 steps.push(step);

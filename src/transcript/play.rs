@@ -19,6 +19,7 @@ use super::upstream::direct;
 use super::world::{Defaults, World};
 use crate::policy::Policies;
 use crate::proxy::{self, End, Listener, Peer};
+use crate::smtp::command::ChunkCommand;
 use crate::smtp::data::DotStuffer;
 
 /// How long it takes until everything has happened that needs no time: on a stopped clock, any time at all.
@@ -126,6 +127,7 @@ impl Play {
         match &step.action {
             Action::Send(bytes) => self.send(bytes),
             Action::Message(message) => self.send(&stuffed(message)),
+            Action::Chunk(octets, last) => self.send_chunk(octets, *last),
             Action::Reply(expected) => return self.expect_reply(expected).await,
             Action::Closed => return self.expect_closed().await,
             Action::Silence(time) => return self.expect_silence(*time).await,
@@ -158,7 +160,20 @@ impl Play {
             None => self.log.push(format!("C> \"{}\"", readable(bytes))),
         }
         self.sent.take(bytes);
-        self.client.send(bytes.to_vec());
+        self.say(bytes.to_vec());
+    }
+
+    /// The command and its octets go together, as from a client that pipelines.
+    fn send_chunk(&mut self, octets: &[u8], last: bool) {
+        let command = ChunkCommand { size: octets.len() as u64, last };
+        self.log.push(format!("C: {command}"));
+        self.log.push(format!("C> \"{}\"", readable(octets)));
+        self.sent.chunk(octets, last);
+        self.say([format!("{command}\r\n").as_bytes(), octets].concat());
+    }
+
+    fn say(&mut self, bytes: Vec<u8>) {
+        self.client.send(bytes);
         self.spoke = Instant::now();
     }
 

@@ -7,6 +7,8 @@
 pub(super) struct Sent {
     /// The message that is being sent, as it goes over the wire.
     open: Option<Vec<u8>>,
+    /// The chunks so far of a message that is being sent by BDAT.
+    chunks: Vec<u8>,
     last: Option<Vec<u8>>,
 }
 
@@ -16,8 +18,19 @@ impl Sent {
         self.open = Some(Vec::new());
     }
 
+    /// The client sends a chunk.
+    pub(super) fn chunk(&mut self, octets: &[u8], last: bool) {
+        self.chunks.extend_from_slice(octets);
+        if last {
+            self.last = Some(std::mem::take(&mut self.chunks));
+        }
+    }
+
     /// The client sends `bytes`.
     pub(super) fn take(&mut self, bytes: &[u8]) {
+        if ["RSET", "EHLO", "MAIL"].iter().any(|verb| bytes.starts_with(verb.as_bytes())) {
+            self.chunks.clear();
+        }
         let Some(wire) = &mut self.open else { return };
         wire.extend_from_slice(bytes);
         let end = if wire.starts_with(b".\r\n") {

@@ -16,6 +16,8 @@ pub(super) enum Action {
     Send(Vec<u8>),
     /// `message`: the client sends a message, dot-stuffed, and the final dot.
     Message(Vec<u8>),
+    /// `bdat`: the client sends these octets as a chunk, perhaps the last.
+    Chunk(Vec<u8>, bool),
     /// `S:`: the next reply.
     Reply(Vec<ReplyLine>),
     /// `S: <closed>`: no further reply, the connection ends.
@@ -78,7 +80,8 @@ pub(super) enum Assertion {
 }
 
 /// The names of the steps that are no speakers, for suggestions.
-pub(super) const STEPS: [&str; 16] = [
+pub(super) const STEPS: [&str; 17] = [
+    "bdat",
     "close",
     "delivered",
     "handshake",
@@ -119,6 +122,7 @@ pub(super) fn heard(words: &mut Words<'_>) -> Result<Action, Mistake> {
 pub(super) fn step(name: Word<'_>, words: &mut Words<'_>, folder: &Path) -> Result<Option<Action>, Mistake> {
     let action = match name.text {
         "wait" => Action::Wait(words.expect("a time")?.duration()?),
+        "bdat" => chunk(words)?,
         "close" => Action::Close,
         "handshake" => Action::Handshake(handshake(words)?),
         "message" if !words.peek().is_empty() => Action::Message(message_file(words, folder)?),
@@ -226,6 +230,16 @@ fn handshake(words: &mut Words<'_>) -> Result<Handshake, Mistake> {
             _ => Err(Mistake::unknown("handshake", word, ["garbage", "stall"])),
         },
     }
+}
+
+/// `bdat "OCTETS"`, `bdat last "OCTETS"` and `bdat last`, for a chunk without any.
+fn chunk(words: &mut Words<'_>) -> Result<Action, Mistake> {
+    let last = words.peek().split([' ', '\t']).next() == Some("last");
+    if last {
+        words.next();
+    }
+    let octets = if last && words.peek().is_empty() { Vec::new() } else { words.quoted()? };
+    Ok(Action::Chunk(octets, last))
 }
 
 /// The message in a file, whose lines may end as they do on this machine: on the wire they end with CRLF.

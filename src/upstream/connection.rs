@@ -24,6 +24,9 @@ pub(super) enum Exchange {
     Mail,
     Rcpt,
     Data,
+    /// A chunk that is not the last.
+    Bdat,
+    /// The final dot, or the last chunk.
     EndOfData,
     Rset,
     Vrfy,
@@ -45,6 +48,7 @@ impl Exchange {
             Self::Mail => "mail",
             Self::Rcpt => "rcpt",
             Self::Data => "data",
+            Self::Bdat => "bdat",
             Self::EndOfData => "end_of_data",
             Self::Rset => "rset",
             Self::Vrfy => "vrfy",
@@ -155,6 +159,35 @@ impl Connection {
         let begun = Instant::now();
         let outcome = self.wire.ask(line, self.timeouts.reply).await;
         self.heard(exchange, begun, outcome)
+    }
+
+    /// Says `lines` in one go (RFC 2920 3.1); each has its reply, to be [heard](Self::hear) in their order.
+    pub(super) async fn say(&mut self, lines: &[String]) -> Result<(), Failure> {
+        Ok(self.wire.say(lines, self.timeouts.reply).await?)
+    }
+
+    /// The reply to the oldest line without one. With `is_last` it is the reply to the last of them, and whatever else was said is
+    /// no answer to anything.
+    ///
+    /// # Errors
+    /// As for [`ask`](Self::ask).
+    pub(super) async fn hear(&mut self, exchange: Exchange, is_last: bool) -> Result<Reply, Failure> {
+        let begun = Instant::now();
+        let outcome = self.wire.reply(self.timeouts.reply).await;
+        let reply = self.heard(exchange, begun, outcome)?;
+        if !is_last {
+            return Ok(reply);
+        }
+        match self.check() {
+            // Gone after its reply: the reply stands, and the next command will find out.
+            Ok(()) | Err(Fault { kind: FaultKind::Lost, .. }) => Ok(reply),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Checks that the upstream is there and waits for a command.
+    pub(super) fn check(&mut self) -> Result<(), Fault> {
+        self.wire.quiet()
     }
 
     /// What to make of the outcome of an exchange that began at `begun`.

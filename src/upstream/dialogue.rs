@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::auth::Login;
 use super::connection::{Connection, Exchange};
 use super::delivery;
-use super::envelope::{ask_around, check_rcpt, say_mail};
+use super::envelope::{ask_around, check_rcpt, mail_line};
 use super::fault::{Failure, Fault, FaultKind, one_line};
 use super::identity::Client;
 use super::mail_server::MailServer;
@@ -14,6 +14,13 @@ use crate::message::spool::Outgoing;
 use crate::smtp::command::{Command, MailCommand, RcptCommand};
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::{Class, Reply};
+
+/// How many commands are said in one go: their replies fit into what may be on its way, so that neither side waits for the other to
+/// read (RFC 2920 3.1).
+const GROUP: usize = 32;
+
+/// The answer to RCPT where it was said together with MAIL.
+type Answered = Option<Result<Reply, Failure>>;
 
 /// One session's side of the talk with a mail server. See [`super::Session`] for what its methods promise.
 ///
@@ -90,6 +97,42 @@ impl Dialogue {
         if self.transaction.as_ref().is_none_or(|transaction| transaction.accepted.is_empty()) {
             return Err(Fault::new(FaultKind::Unexpected, "no recipient was accepted").into());
         }
+        match self.stand().await {
+            Ok(connection) if connection.extensions().chunking => {
+                return self.deliver_in_chunks(connection, message).await;
+            }
+            Ok(connection) => self.connection = Some(connection),
+            Err(failure) => {
+                self.reset().await;
+                return Err(failure);
+            }
+        }
+        self.deliver_by_data(message).await
+    }
+
+    /// BDAT needs nobody's leave; the answer to its last chunk is the one to the message (RFC 3030 2).
+    async fn deliver_in_chunks(
+        &mut self,
+        mut connection: Connection,
+        message: &Outgoing,
+    ) -> Result<Receipt, Failure> {
+        // Nothing may be said a second time: without its envelope, nothing can be.
+        self.transaction = None;
+        let reply = delivery::send_in_chunks(&mut connection, message).await?;
+        match Receipt::from_final_reply(reply) {
+            Ok(receipt) => {
+                self.connection = Some(connection);
+                Ok(receipt)
+            }
+            Err(reply) => {
+                // The state behind a refused chunk is the server's to choose.
+                self.connection = between_transactions(connection).await;
+                Err(Failure::Refused(reply))
+            }
+        }
+    }
+
+    async fn deliver_by_data(&mut self, message: &Outgoing) -> Result<Receipt, Failure> {
         match self.say(Exchange::Data, "DATA").await {
             Ok(ready) if ready.code().class() == Class::Intermediate => {}
             outcome => {
@@ -100,7 +143,7 @@ impl Dialogue {
         // From here on nothing may be said a second time: without its envelope, nothing can be.
         self.transaction = None;
         let mut connection = self.connection.take().ok_or_else(gone)?;
-        let reply = delivery::send(&mut connection, message.reader(), message.size()).await?;
+        let reply = delivery::send(&mut connection, message).await?;
         self.connection = Some(connection);
         Receipt::from_final_reply(reply).map_err(Failure::Refused)
     }
@@ -142,22 +185,24 @@ impl Dialogue {
     }
 
     async fn forward(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Reply, Failure> {
-        self.begin(mail).await?;
-        let reply = self.say_rcpt(rcpt).await?;
+        let reply = match self.begin(mail, rcpt).await? {
+            Some(answer) => answer?,
+            None => self.say_rcpt(rcpt).await?,
+        };
         if let Some(transaction) = self.transaction.as_mut().filter(|_| reply.is_completed()) {
             transaction.accepted.push(rcpt.clone());
         }
         Ok(reply)
     }
 
-    /// Makes sure that the server has heard MAIL.
-    async fn begin(&mut self, mail: &MailCommand) -> Result<(), Failure> {
+    /// Makes sure that the server has heard MAIL. The first recipient of a transaction may have its answer then.
+    async fn begin(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Answered, Failure> {
         if let Some(transaction) = self.transaction.as_ref().filter(|open| open.mail == *mail) {
-            return transaction.refused.clone().map_or(Ok(()), Err);
+            return transaction.refused.clone().map_or(Ok(None), Err);
         }
         self.reset().await;
         self.transaction = Some(Transaction::new(mail.clone()));
-        let begun = self.mail(mail).await;
+        let begun = self.mail(mail, rcpt).await;
         if let (Err(failure), Some(transaction)) = (&begun, &mut self.transaction) {
             transaction.refused = Some(failure.clone());
         }
@@ -165,26 +210,26 @@ impl Dialogue {
     }
 
     /// Says MAIL on the connection there is, or on an idle one, or else on a fresh one.
-    async fn mail(&mut self, mail: &MailCommand) -> Result<(), Failure> {
+    async fn mail(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Answered, Failure> {
         self.clean = false;
         if self.login == Login::Done {
             let mut known = self.connection.take().ok_or_else(stranger)?;
-            let reply = self.begin_on(&mut known, mail).await?;
-            return self.mail_answered(known, reply);
+            let (reply, rcpt) = self.open(&mut known, mail, rcpt).await?;
+            return self.opened(known, reply, rcpt);
         }
         let used = self.connection.take().or_else(|| self.server.reuse());
         if let Some(mut used) = used {
-            match self.begin_on(&mut used, mail).await {
-                Ok(reply) => return self.mail_answered(used, reply),
+            match self.open(&mut used, mail, rcpt).await {
+                Ok((reply, rcpt)) => return self.opened(used, reply, rcpt),
                 Err(failure) => tracing::debug!(%failure, "reused upstream connection given up"),
             }
         }
         let mut fresh = self.server.connect(Some(&self.client)).await?;
-        match self.begin_on(&mut fresh, mail).await {
-            Ok(reply) => self.mail_answered(fresh, reply),
+        match self.open(&mut fresh, mail, rcpt).await {
+            Ok((reply, rcpt)) => self.opened(fresh, reply, rcpt),
             Err(failure) if is_lost(&failure) => {
                 self.connection = Some(self.reconnect().await?);
-                Ok(())
+                Ok(None)
             }
             Err(withdrawn @ Failure::Withdrawn(_)) => {
                 self.connection = Some(fresh);
@@ -194,15 +239,49 @@ impl Dialogue {
         }
     }
 
-    /// Says MAIL, and before it who the client is where each transaction is told.
-    async fn begin_on(&mut self, connection: &mut Connection, mail: &MailCommand) -> Result<Reply, Failure> {
+    /// MAIL, before it who the client is where each transaction is told, and with it RCPT where the server takes both at once
+    /// (RFC 2920): the answer to MAIL, and the one to RCPT if it was said.
+    async fn open(
+        &mut self,
+        connection: &mut Connection,
+        mail: &MailCommand,
+        rcpt: &RcptCommand,
+    ) -> Result<(Reply, Answered), Failure> {
         self.server.announce(connection, &self.client, &self.id).await?;
-        say_mail(connection, mail).await
+        let line = mail_line(connection, mail)?;
+        if !connection.extensions().pipelining || check_rcpt(connection, rcpt).is_err() {
+            return Ok((connection.ask(Exchange::Mail, &line).await?, None));
+        }
+        connection.say(&[line, rcpt.to_string()]).await?;
+        let mail = connection.hear(Exchange::Mail, false).await?;
+        Ok((mail, Some(connection.hear(Exchange::Rcpt, true).await)))
     }
 
-    fn mail_answered(&mut self, connection: Connection, reply: Reply) -> Result<(), Failure> {
-        self.connection = Some(connection);
-        if reply.is_completed() { Ok(()) } else { Err(Failure::Refused(reply)) }
+    /// MAIL was answered, and perhaps RCPT with it. What is said about the recipient of a refused MAIL is of no interest, but it is an
+    /// odd server that accepts it.
+    fn opened(&mut self, connection: Connection, mail: Reply, rcpt: Answered) -> Result<Answered, Failure> {
+        let odd = |answer: &Result<Reply, Failure>| match answer {
+            Ok(reply) => reply.is_completed() && !mail.is_completed(),
+            Err(_) => true,
+        };
+        self.connection = Some(connection).filter(|_| !rcpt.as_ref().is_some_and(odd));
+        match rcpt {
+            _ if !mail.is_completed() => Err(Failure::Refused(mail)),
+            Some(Err(failure)) if is_lost(&failure) && self.may_reconnect() => Ok(None),
+            answered => Ok(answered),
+        }
+    }
+
+    /// The connection on which the transaction stands and nothing of its message was said.
+    async fn stand(&mut self) -> Result<Connection, Failure> {
+        if let Some(mut connection) = self.connection.take() {
+            match connection.check() {
+                Ok(()) => return Ok(connection),
+                Err(fault) if fault.kind == FaultKind::Lost && self.may_reconnect() => {}
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        self.reconnect().await
     }
 
     /// Says RCPT, unless this connection does not offer what it needs.
@@ -243,10 +322,16 @@ impl Dialogue {
         if std::mem::replace(&mut transaction.reconnected, true) {
             return Err(gone().into());
         }
-        let mut fresh = self.server.connect(Some(&self.client)).await?;
-        self.server.announce(&mut fresh, &self.client, &self.id).await?;
-        transaction.replay(&mut fresh).await?;
-        Ok(fresh)
+        let stands = match self.server.connect(Some(&self.client)).await {
+            Ok(mut fresh) => match self.server.announce(&mut fresh, &self.client, &self.id).await {
+                Ok(()) => transaction.replay(&mut fresh).await.map(|()| fresh),
+                Err(failure) => Err(failure),
+            },
+            Err(failure) => Err(failure),
+        };
+        // There is no third try: what was the matter is the answer to every recipient that still comes.
+        transaction.refused = stands.as_ref().err().cloned();
+        stands
     }
 }
 
@@ -257,20 +342,30 @@ impl Transaction {
 
     /// Says the envelope again. The client was told that its recipients are accepted, so all of them must be.
     async fn replay(&self, fresh: &mut Connection) -> Result<(), Failure> {
-        let reply = say_mail(fresh, &self.mail).await.map_err(|failure| self.promised(failure))?;
-        if !reply.is_completed() {
-            // Nothing was promised yet: the answer is the one to MAIL, as if there had been no other connection.
-            let first_word = self.accepted.is_empty();
-            return Err(if first_word { Failure::Refused(reply) } else { not_again(&reply) });
-        }
+        let mail = mail_line(fresh, &self.mail).map_err(|failure| self.promised(failure))?;
         for rcpt in &self.accepted {
             check_rcpt(fresh, rcpt).map_err(|failure| self.promised(failure))?;
-            let reply = fresh.ask(Exchange::Rcpt, &rcpt.to_string()).await?;
-            if !reply.is_completed() {
-                return Err(not_again(&reply));
+        }
+        let rcpts = self.accepted.iter().map(|rcpt| (Exchange::Rcpt, rcpt.to_string()));
+        let steps: Vec<_> = std::iter::once((Exchange::Mail, mail)).chain(rcpts).collect();
+        for group in steps.chunks(if fresh.extensions().pipelining { GROUP } else { 1 }) {
+            fresh.say(&group.iter().map(|(_, line)| line.clone()).collect::<Vec<_>>()).await?;
+            for (heard, (exchange, _)) in group.iter().enumerate() {
+                let reply = fresh.hear(*exchange, heard.saturating_add(1) == group.len()).await?;
+                self.must_stand(*exchange, reply)?;
             }
         }
         Ok(())
+    }
+
+    /// What the answer to a command that is said again means.
+    fn must_stand(&self, exchange: Exchange, reply: Reply) -> Result<(), Failure> {
+        match exchange {
+            _ if reply.is_completed() => Ok(()),
+            // Nothing was promised yet: the answer is the one to MAIL, as if there had been no other connection.
+            Exchange::Mail if self.accepted.is_empty() => Err(Failure::Refused(reply)),
+            _ => Err(not_again(&reply)),
+        }
     }
 }
 

@@ -12,14 +12,14 @@ use crate::smtp::reply::Reply;
 /// offered to clients.
 pub const ADDED_FIELDS_ROOM: u64 = 16 * 1024;
 
-/// Says MAIL.
+/// MAIL as it is said on this connection, whose replies may be in UTF-8 from then on if `mail` says so.
 ///
 /// # Errors
 /// [`Failure::Withdrawn`] when this connection does not offer what the client was promised: nothing was said then.
-pub(super) async fn say_mail(connection: &mut Connection, mail: &MailCommand) -> Result<Reply, Failure> {
+pub(super) fn mail_line(connection: &mut Connection, mail: &MailCommand) -> Result<String, Failure> {
     let forwarded = forwarded(mail, &connection.extensions())?;
     connection.expect_utf8(mail.params.smtputf8);
-    connection.ask(Exchange::Mail, &forwarded.to_string()).await
+    Ok(forwarded.to_string())
 }
 
 /// `mail` as the server gets it. SIZE is a service and is left away without harm, and so is `BODY=7BIT`, which says nothing.

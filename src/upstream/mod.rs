@@ -4,27 +4,29 @@
 //! recipient (late connect); then the way of a message is
 //!
 //! ```text
-//! dial [-> PROXY] -> banner -> EHLO [-> STARTTLS -> EHLO] [-> XCLIENT -> EHLO] [-> XFORWARD] -> MAIL -> RCPT.. -> DATA -> body -> dot -> 2yz
-//!         mail_server, connection, identity                                            dialogue          delivery        Receipt
+//! dial [-> PROXY] -> banner -> EHLO [-> STARTTLS -> EHLO] [-> XCLIENT -> EHLO] [-> XFORWARD] -> MAIL -> RCPT.. -> message -> 2yz
+//!         mail_server, connection, identity                                            dialogue    delivery  Receipt
 //! ```
 //!
 //! What holds throughout:
 //!
 //! - **No receipt without the upstream's word.** [`Receipt`] is made of a complete 2yz to the final dot, or of a file that
 //!   is safe on disk, and nowhere else.
-//! - **A question, an answer.** Bytes that answer no question (before a command, during a message, behind a final
+//! - **As many answers as questions.** Commands go one by one, or several together where the upstream offers PIPELINING; each has
+//!   its own reply. Bytes that answer no question (before a command, during a message, behind a final
 //!   reply, between STARTTLS and the handshake) are a fault, because the reply after them could be one to something
 //!   else. So is a reply of the wrong class.
 //! - **A connection with a fault is dropped.** It goes neither to another transaction nor to another session. At most
-//!   one reconnect per transaction, and none once DATA was answered.
+//!   one reconnect per transaction, and none once DATA was answered or the first chunk was begun.
 //! - **Whatever fails is 4yz.** Only what the upstream itself says about a client or its message is 5yz: its replies, and in
 //!   its EHLO that it no longer has what a parameter of MAIL or RCPT needs.
 //! - **Everything has an end**: each step by [`Timeouts`], replies by the decoder's limits, idle connections by number
 //!   and age.
 //!
-//! Deliberately absent: a queue, MX look-ups, sessions with clients, policy. Pipelining towards the upstream will
-//! be a second way to say what [`Session::rcpt`] and [`Session::deliver`] collect; the wire reads replies one by one
-//! already.
+//! A message goes by BDAT where the upstream offers CHUNKING, else by DATA with its dots doubled; a binary one by BDAT only. The
+//! last octet of the last chunk is what the final dot is.
+//!
+//! Deliberately absent: a queue, MX look-ups, sessions with clients, policy; chunks that are sent before the last was answered.
 
 mod auth;
 mod connection;
@@ -36,6 +38,7 @@ mod fault;
 mod identity;
 mod mail_server;
 mod maildir;
+mod pieces;
 mod pool;
 pub mod simulated;
 mod target;

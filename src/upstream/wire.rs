@@ -73,6 +73,17 @@ impl Wire {
         timeout(within, turn).await.unwrap_or_else(|_| Err(too_slow("no reply", within)))
     }
 
+    /// Says `lines` (without their CRLF) in one go; the replies are read one by one, with [`reply`](Self::reply).
+    pub(super) async fn say(&mut self, lines: &[String], within: Duration) -> Result<(), Fault> {
+        self.quiet()?;
+        let bytes: Vec<u8> = lines.iter().flat_map(|line| [line, "\r\n"]).collect::<String>().into();
+        let turn = async {
+            self.stream.write_all(&bytes).await.map_err(|e| lost(&e))?;
+            self.stream.flush().await.map_err(|e| lost(&e))
+        };
+        timeout(within, turn).await.unwrap_or_else(|_| Err(too_slow("the commands are not taken", within)))
+    }
+
     /// Reads the reply to what was said last, within `within`.
     pub(super) async fn reply(&mut self, within: Duration) -> Result<Reply, Fault> {
         timeout(within, self.next_reply()).await.unwrap_or_else(|_| Err(too_slow("no reply", within)))

@@ -10,6 +10,8 @@ mod auth;
 #[cfg(test)]
 mod broken_configuration;
 #[cfg(test)]
+mod chunks;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod extensions;

@@ -1,7 +1,7 @@
 //! How a line becomes a command (RFC 5321 4.1.1).
 
 use super::syntax::Problem;
-use super::{Argument, Command, Greeting, MailCommand, RcptCommand, Verb};
+use super::{Argument, ChunkCommand, Command, Greeting, MailCommand, RcptCommand, Verb};
 use crate::smtp::auth::{AuthCommand, Mechanism, Secret};
 use crate::smtp::params::{MailParams, RcptParams};
 use crate::smtp::path::{Domain, ForwardPath, ReversePath};
@@ -36,6 +36,7 @@ pub(super) fn command(verb: Verb, line: &[u8], smtputf8: bool) -> Result<Command
         Verb::Mail => Command::Mail(mail(argument)?),
         Verb::Rcpt => Command::Rcpt(rcpt(argument, smtputf8)?),
         Verb::Data => Command::Data,
+        Verb::Bdat => Command::Bdat(chunk(argument)?),
         Verb::Rset => Command::Rset,
         Verb::Vrfy => Command::Vrfy(whom(argument)?),
         Verb::Expn => Command::Expn(whom(argument)?),
@@ -44,7 +45,6 @@ pub(super) fn command(verb: Verb, line: &[u8], smtputf8: bool) -> Result<Command
         Verb::Quit => Command::Quit,
         Verb::XClient => Command::XClient(XClient::parse(argument).ok_or(Problem::BadXClient)?),
         Verb::Auth => Command::Auth(auth(argument)?),
-        Verb::Bdat => return Err(Problem::NotCarried),
         Verb::Unknown => return Err(unknown(text)),
     })
 }
@@ -104,6 +104,19 @@ fn auth(argument: &str) -> Result<AuthCommand, Problem> {
     };
     let mechanism = Mechanism::parse(mechanism).ok_or(Problem::BadMechanism)?;
     Ok(AuthCommand { mechanism, initial: initial.map(Secret::parse_initial).transpose()? })
+}
+
+/// The size of a chunk, and LAST or nothing (RFC 3030 2). Nothing is tolerated here: a peer that reads another number out of
+/// the same line takes octets of the message for commands.
+fn chunk(argument: &str) -> Result<ChunkCommand, Problem> {
+    let (size, last) = match argument.split_once(' ') {
+        None => (argument, false),
+        Some((size, word)) if word.eq_ignore_ascii_case("LAST") => (size, true),
+        Some(_) => return Err(Problem::BadChunk),
+    };
+    let digits = (1..=20).contains(&size.len()) && size.bytes().all(|b| b.is_ascii_digit());
+    let size = size.parse().ok().filter(|_| digits).ok_or(Problem::BadChunk)?;
+    Ok(ChunkCommand { size, last })
 }
 
 /// What stands behind `FROM:` or `TO:`. Spaces there are against the grammar (RFC 5321 3.3), but many clients send one.

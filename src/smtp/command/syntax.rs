@@ -61,6 +61,9 @@ pub enum Problem {
     /// The initial response of AUTH is none (RFC 4954 4).
     #[error(transparent)]
     Base64(#[from] NotBase64),
+    /// BDAT without a number of octets, or with something else than LAST behind it.
+    #[error("BDAT takes a number of octets and perhaps LAST")]
+    BadChunk,
     /// A bad path.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -98,6 +101,7 @@ impl SyntaxError {
             | Problem::BadMechanism
             | Problem::MissingKeyword
             | Problem::BadXClient
+            | Problem::BadChunk
             | Problem::JunkBehindPath => (Code::literal::<501>(), BAD_ARGUMENT),
             Problem::Path(PathError::Route) => (Code::literal::<553>(), self.bad_address()),
             Problem::Path(_) => (Code::literal::<501>(), self.bad_address()),
@@ -144,6 +148,7 @@ impl Problem {
             Self::BadXClient => "bad-xclient",
             Self::BadMechanism => "bad-mechanism",
             Self::Base64(_) => "bad-base64",
+            Self::BadChunk => "bad-chunk",
             Self::Path(_) | Self::JunkBehindPath => "bad-path",
             Self::Param(_) => "bad-parameter",
         }

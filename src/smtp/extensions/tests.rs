@@ -24,6 +24,7 @@ fn reads_what_postfix_offers() {
         starttls: true,
         enhanced_status_codes: true,
         chunking: true,
+        binary_mime: false,
         smtputf8: true,
         dsn: true,
         auth: ["PLAIN", "LOGIN"].map(String::from).into(),

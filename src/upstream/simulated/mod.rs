@@ -70,6 +70,8 @@ pub struct Message {
     pub rcpts: Vec<String>,
     /// The message, dots unstuffed.
     pub data: Vec<u8>,
+    /// Whether it came by BDAT.
+    pub chunked: bool,
 }
 
 impl Upstream {
@@ -80,8 +82,8 @@ impl Upstream {
     }
 
     /// What was said, on all connections, in order: `G: ` before what came from Gatepost, `U: ` before what the
-    /// upstream said. A message is left out but for its final dot; a PROXY header is shown as a line, `(from ADDRESS)` before it a
-    /// source that is not ours; `U: (close)`, `(reset)` and `(stall)` stand for what
+    /// upstream said. A message is left out but for its final dot, and so is a chunk; a PROXY header is shown as a line, `(from ADDRESS)`
+    /// before it a source that is not ours; `U: (close)`, `(reset)` and `(stall)` stand for what
     /// is not said.
     pub fn transcript(&self) -> Vec<String> {
         self.stage.record().transcript.clone()

@@ -28,7 +28,10 @@ pub enum Cue {
     Rcpt,
     /// DATA.
     Data,
-    /// The message before its final dot, where a server has nothing to say; without a pattern, right behind its 354.
+    /// BDAT, its chunk behind it; the last chunk without a rule of its own is answered as [`Cue::Dot`].
+    Bdat,
+    /// The message before its final dot or the end of its chunk, where a server has nothing to say; without a pattern, right behind
+    /// its 354 or the BDAT.
     Body,
     /// The final dot.
     Dot,
@@ -48,7 +51,7 @@ pub enum Cue {
 
 impl Cue {
     /// Every cue.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Connect,
         Self::Ehlo,
         Self::StartTls,
@@ -59,6 +62,7 @@ impl Cue {
         Self::Mail,
         Self::Rcpt,
         Self::Data,
+        Self::Bdat,
         Self::Body,
         Self::Dot,
         Self::Rset,
@@ -82,6 +86,7 @@ impl Cue {
             Self::Mail => "MAIL",
             Self::Rcpt => "RCPT",
             Self::Data => "DATA",
+            Self::Bdat => "BDAT",
             Self::Body => "BODY",
             Self::Dot => "DOT",
             Self::Rset => "RSET",

@@ -31,6 +31,8 @@ pub(super) struct Peer {
     /// Of AUTH, while the client's response is due.
     exchange: Option<Exchange>,
     authenticated: bool,
+    /// What came by BDAT of the message so far.
+    chunks: Vec<u8>,
 }
 
 /// Where the dialogue is.
@@ -48,7 +50,8 @@ impl Peer {
     pub(super) fn new(stage: Arc<Stage>, stream: Box<dyn Stream>, broken: Arc<AtomicBool>) -> Self {
         let (inbox, known) = (BytesMut::new(), Message::default());
         let phase = Phase::Greeted;
-        Self { stage, stream, broken, inbox, known, phase, exchange: None, authenticated: false }
+        let chunks = Vec::new();
+        Self { stage, stream, broken, inbox, known, phase, exchange: None, authenticated: false, chunks }
     }
 
     /// Serves until either side has had enough.
@@ -67,6 +70,10 @@ impl Peer {
             self.stage.record().line('G', &line);
             let line = String::from_utf8_lossy(&line).into_owned();
             let (cue, argument) = if self.exchange.is_some() { (Cue::Response, "") } else { read(&line) };
+            if cue == Cue::Bdat {
+                self.chunk(&line, argument).await?;
+                continue;
+            }
             self.hear_auth(cue, argument);
             let answer = self.answer(cue, &line);
             self.perform(&answer).await?;
@@ -118,7 +125,12 @@ impl Peer {
             (Cue::Data, Phase::Envelope) if !self.known.rcpts.is_empty() => {
                 "354 End data with <CR><LF>.<CR><LF>"
             }
-            (Cue::Mail | Cue::Rcpt | Cue::Data | Cue::XForward, _) => "503 5.5.1 Bad sequence of commands",
+            (Cue::Bdat, Phase::Envelope) if !self.known.rcpts.is_empty() => {
+                return Answer::reply(&format!("250 2.0.0 Ok: {} octets", self.chunks.len()));
+            }
+            (Cue::Mail | Cue::Rcpt | Cue::Data | Cue::Bdat | Cue::XForward, _) => {
+                "503 5.5.1 Bad sequence of commands"
+            }
             (Cue::Dot, _) => {
                 let number = self.stage.record().messages.len().saturating_add(1);
                 return Answer::reply(&format!("250 2.0.0 Ok: queued as SIM{number}"));
@@ -156,6 +168,7 @@ impl Peer {
             Cue::Connect
             | Cue::Auth
             | Cue::Response
+            | Cue::Bdat
             | Cue::Body
             | Cue::Dot
             | Cue::Vrfy
@@ -171,6 +184,8 @@ impl Peer {
         self.phase = Phase::Ready;
         self.known.mail.clear();
         self.known.rcpts.clear();
+        self.known.chunked = false;
+        self.chunks.clear();
         self.known.xforward.clear();
     }
 
@@ -232,18 +247,62 @@ impl Peer {
             }
         }
         self.stage.record().line('G', b".");
-        self.end_of_data(data).await
+        let answer = self.answer(Cue::Dot, ".");
+        self.end_of_data(data, &answer).await
     }
 
-    async fn end_of_data(&mut self, data: Vec<u8>) -> io::Result<()> {
-        let answer = self.answer(Cue::Dot, ".");
+    /// Reads a chunk and answers for it, or for the message that it completes.
+    async fn chunk(&mut self, line: &str, argument: &str) -> io::Result<()> {
+        let (size, last) = argument.split_once(' ').map_or((argument, false), |(size, _)| (size, true));
+        let size: usize = size.parse().map_err(io::Error::other)?;
+        let in_order = self.phase == Phase::Envelope && !self.known.rcpts.is_empty();
+        let octets = self.octets(size).await?;
+        self.chunks.extend_from_slice(&octets);
+        let scripted = self.stage.script().answer(Cue::Bdat, line);
+        let usual = self.usual(Cue::Bdat, line);
+        let answer = match scripted {
+            None if last && in_order => self.answer(Cue::Dot, "."),
+            other => other.unwrap_or_else(|| Act::Usual.into()).with_usual(&usual),
+        };
+        if last && in_order {
+            let data = std::mem::take(&mut self.chunks);
+            self.known.chunked = true;
+            return self.end_of_data(data, &answer).await;
+        }
+        self.perform(&answer).await
+    }
+
+    /// The octets of a chunk.
+    async fn octets(&mut self, size: usize) -> io::Result<Bytes> {
+        if size.saturating_add(self.chunks.len()) > MESSAGE {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let mut spoken = false;
+        loop {
+            let came = self.inbox.len().min(size).saturating_add(self.chunks.len()).to_string();
+            let early = if spoken { None } else { self.stage.script().answer(Cue::Body, &came) };
+            if let Some(early) = early {
+                spoken = true;
+                self.perform(&early).await?;
+            }
+            if self.inbox.len() >= size {
+                return Ok(self.inbox.split_to(size).freeze());
+            }
+            self.inbox.reserve(READ);
+            if self.stream.read_buf(&mut self.inbox).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    async fn end_of_data(&mut self, data: Vec<u8>, answer: &Answer) -> io::Result<()> {
         let said = answer.said();
         // Written down before it is said, so that whoever hears it finds the message.
         if said.starts_with(b"2") && said.ends_with(b"\r\n") {
             self.stage.record().message(Message { data, ..self.known.clone() });
         }
         self.transaction_over();
-        self.perform(&answer).await
+        self.perform(answer).await
     }
 
     /// Carries out `answer`; an error is the end of the connection.

@@ -1,11 +1,13 @@
 //! The whole room against simulated upstreams, on a stopped clock.
 
 mod auth;
+mod chunks;
 mod connections;
 mod dialogue;
 mod faults;
 mod identities;
 mod introduction;
+mod pipelining;
 
 use std::sync::Arc;
 use std::time::Duration;
