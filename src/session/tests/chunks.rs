@@ -26,7 +26,7 @@ fn each_chunk_is_answered_and_the_last_by_the_upstream() {
     let mut talk = at_bdat();
     assert_eq!(
         talk.says(b"BDAT 3\r\na\r\nBDAT 5 LAST\r\n\r\n.\r\nQUIT\r\n"),
-        ["250 2.0.0", "250", "accepted", "221 2.0.0", "close"]
+        ["250 2.0.0", "250 2.0.0", "accepted", "221 2.0.0", "close"]
     );
     assert_eq!(talk.stored, b"a\r\n\r\n.\r\n");
 }
@@ -41,7 +41,7 @@ fn a_refused_chunk_is_read_to_its_end_and_then_refused() {
         (b"", b"BDAT 6\r\nQUIT\r\nNOOP\r\n", &["503 5.5.1", "250 2.0.0"]),
         (greeted, b"BDAT 6\r\nQUIT\r\nNOOP\r\n", &["503 5.5.1", "250 2.0.0"]),
         (with_mail, b"BDAT 6\r\nQUIT\r\nRCPT TO:<b@example.org>\r\n", &["503 5.5.1", "503 5.5.1"]),
-        (with_mail, b"BDAT 6 LAST\r\nQUIT\r\nRCPT TO:<b@example.org>\r\n", &["503 5.5.1", "250"]),
+        (with_mail, b"BDAT 6 LAST\r\nQUIT\r\nRCPT TO:<b@example.org>\r\n", &["503 5.5.1", "250 2.1.5"]),
         (by_helo, b"BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n", &["503 5.5.1", "250 2.0.0"]),
         (with_rcpt, b"BDAT 6\r\nQUIT\n\nNOOP\r\n", &["550 5.5.2", "rejected", "250 2.0.0"]),
         (with_rcpt, b"BDAT 6\r\n\0UIT\r\nMAIL FROM:<>\r\n", &["550 5.5.2", "rejected", "503 5.5.1"]),
@@ -163,7 +163,7 @@ fn a_binary_message_comes_by_bdat_only() {
     let mut talk = Talk::new();
     talk.says(b"EHLO a.example\r\nMAIL FROM:<> BODY=BINARYMIME\r\nRCPT TO:<b@example.org>\r\n");
     assert_eq!(talk.says(b"DATA\r\n"), ["503 5.5.1"]);
-    assert_eq!(talk.says(b"BDAT 6 LAST\r\n\0\n.\n\r\r"), ["250", "accepted"]);
+    assert_eq!(talk.says(b"BDAT 6 LAST\r\n\0\n.\n\r\r"), ["250 2.0.0", "accepted"]);
     assert_eq!(talk.stored, b"\0\n.\n\r\r");
 
     let mut talk = Talk::new();
