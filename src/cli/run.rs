@@ -30,6 +30,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(8);
 const PROBE: Duration = Duration::from_secs(60);
 /// The same for one that has never answered: until it does, clients are not offered what it can do.
 const FIRST_PROBE: Duration = Duration::from_secs(5);
+/// The same for one with an address that is set aside, however soon that is due.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long the first client waits for the first answers of the upstreams.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -123,7 +125,8 @@ async fn probe(name: String, upstream: Arc<Upstream>, stop: CancellationToken, f
             tracing::warn!(event = "upstream_down", upstream = name, %error, "cannot be reached");
         }
         drop(first.take());
-        let pause = if upstream.extensions().is_some() { PROBE } else { FIRST_PROBE };
+        let usual = if upstream.extensions().is_some() { PROBE } else { FIRST_PROBE };
+        let pause = upstream.next_trial().map_or(usual, |trial| trial.clamp(SHORTEST_PAUSE, usual));
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}

@@ -316,11 +316,13 @@ impl<C: Client> Driver<C> {
         else {
             return Err(trouble::out_of_time());
         };
-        let upstream = match &mut self.upstream {
-            Some(upstream) => upstream,
-            absent => absent
-                .insert(self.listener.upstream.session(scene::identity(&self.connection, &self.session))),
-        };
+        let route = self.listener.routes.admit(transaction, &rcpt.path)?;
+        if let Some(other) = self.upstream.take_if(|upstream| !Arc::ptr_eq(upstream.upstream(), route)) {
+            // None of its recipients was accepted, so nothing is lost with its half of the transaction.
+            wire::in_company(&mut self.wire, other.quit()).await;
+        }
+        let begin = || route.session(scene::identity(&self.connection, &self.session));
+        let upstream = self.upstream.get_or_insert_with(begin);
         self.asked_upstream = Instant::now();
         let asking = timeout_at(self.patience, upstream.rcpt(&transaction.mail, rcpt));
         match wire::in_company(&mut self.wire, asking).await {
@@ -467,10 +469,10 @@ async fn sleep_until_some(deadline: Option<Instant>) {
     }
 }
 
-/// What EHLO may offer: what the upstream was last seen to offer, and we can carry.
+/// What EHLO may offer: what every upstream was last seen to offer, and we can carry.
 fn offers(listener: &Listener) -> Offers {
     let limit = listener.terms.limits.message_size;
-    let extensions = listener.upstream.extensions().unwrap_or_default();
+    let extensions = listener.routes.extensions().unwrap_or_default();
     let room = extensions.size.flatten().map(|size| size.saturating_sub(upstream::ADDED_FIELDS_ROOM));
     Offers {
         starttls: listener.starttls,

@@ -12,6 +12,7 @@ mod intake;
 mod journal;
 mod judge;
 mod outgoing;
+mod routes;
 mod scene;
 mod trouble;
 mod wire;
@@ -28,6 +29,7 @@ pub use self::border::Border;
 pub use self::drive::{End, drive};
 pub use self::id::Id;
 pub use self::journal::{Entry, Journal, Refused, Shadow, Tracing};
+pub use self::routes::Routes;
 pub use self::wire::Client;
 use crate::checks::MessageCheck;
 use crate::checks::results::{MessageResults, Spf};
@@ -37,7 +39,7 @@ use crate::metrics::{CheckMetrics, ListenerMetrics, PolicyMetrics};
 use crate::policy::Policies;
 use crate::policy::question::{Answer, Question};
 use crate::session::Terms;
-use crate::upstream::{BoxFuture, Upstream};
+use crate::upstream::BoxFuture;
 
 /// The largest header of a message where nothing else is configured, in octets.
 pub const DEFAULT_HEADER_LIMIT: usize = 256 << 10;
@@ -60,7 +62,7 @@ pub struct Listener {
     /// The policies in force.
     pub policies: Arc<ArcSwap<Policies>>,
     /// Where accepted mail goes.
-    pub upstream: Arc<Upstream>,
+    pub routes: Routes,
     /// Who answers what policies ask.
     pub facts: Arc<dyn Facts>,
     /// Where messages wait for their end.

@@ -93,7 +93,7 @@ impl World {
             authserv_id: hostname,
             border: border(setup, defaults),
             policies: Arc::new(ArcSwap::new(policies)),
-            upstream,
+            routes: upstream.into(),
             facts: Arc::new(facts),
             spooler: Arc::new(Spooler::new(spool::Settings {
                 dir: None,
@@ -270,5 +270,12 @@ fn remote(setup: &Setup) -> Result<Remote, WorldError> {
         TlsOffer::Required => TlsMode::Required(ClientTls::new(&Verify::Nothing)?),
     };
     let identity = setup.upstream.identity;
-    Ok(Remote { addresses: vec![UPSTREAM.to_owned()], identity, tls, timeouts })
+    Ok(Remote {
+        addresses: vec![UPSTREAM.to_owned()],
+        balance: Default::default(),
+        protocol: Default::default(),
+        identity,
+        tls,
+        timeouts,
+    })
 }

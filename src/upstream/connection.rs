@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::addresses::Lease;
 use super::fault::{Failure, Fault, FaultKind, one_line, softened};
-use super::target::{Timeouts, TlsMode};
+use super::target::{Protocol, Timeouts, TlsMode};
 use super::wire::Wire;
 use crate::metrics::UpstreamMetrics;
 use crate::smtp::extensions::Extensions;
@@ -70,12 +71,21 @@ pub(super) struct Connection {
     pub(super) timeouts: Timeouts,
     pub(super) metrics: UpstreamMetrics,
     extensions: Arc<Extensions>,
+    protocol: Protocol,
+    /// Held until it is closed.
+    _lease: Lease,
 }
 
 impl Connection {
-    /// The connection on `wire`, on which nothing was said yet.
-    pub(super) fn new(wire: Wire, timeouts: Timeouts, metrics: UpstreamMetrics) -> Self {
-        Self { wire, timeouts, extensions: Arc::default(), metrics }
+    /// The connection on `wire`, on which nothing was said yet and `protocol` is to be spoken.
+    pub(super) fn new(
+        wire: Wire,
+        protocol: Protocol,
+        timeouts: Timeouts,
+        metrics: UpstreamMetrics,
+        lease: Lease,
+    ) -> Self {
+        Self { wire, timeouts, extensions: Arc::default(), metrics, protocol, _lease: lease }
     }
 
     /// What the last EHLO offered.
@@ -103,9 +113,10 @@ impl Connection {
         Ok(secured)
     }
 
-    /// Says EHLO and keeps what is offered; a refusal ends the connection.
+    /// Says EHLO, or LHLO (RFC 2033 4.1), and keeps what is offered; a refusal ends the connection.
     pub(super) async fn ehlo(&mut self, name: &str) -> Result<(), Failure> {
-        let reply = self.ask(Exchange::Ehlo, &format!("EHLO {name}")).await?;
+        let line = format!("{} {name}", self.protocol.greeting());
+        let reply = self.ask(Exchange::Ehlo, &line).await?;
         if !reply.is_completed() {
             return Err(Failure::Refused(reply));
         }

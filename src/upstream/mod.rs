@@ -25,6 +25,7 @@
 //! be a second way to say what [`Session::rcpt`] and [`Session::deliver`] collect; the wire reads replies one by one
 //! already.
 
+mod addresses;
 mod connection;
 mod delivery;
 mod dial;
@@ -41,6 +42,7 @@ mod tests;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use self::dial::{BoxFuture, Dial, Stream, TcpDial};
 pub use self::dialogue::ADDED_FIELDS_ROOM;
@@ -49,7 +51,7 @@ pub use self::fault::{Failure, Fault, FaultKind};
 pub use self::identity::Client;
 use self::mail_server::MailServer;
 use self::maildir::{Delivery, Maildir};
-pub use self::target::{Identity, Kind, Remote, Target, Timeouts, TlsMode};
+pub use self::target::{Balance, Identity, Kind, Protocol, Remote, Target, Timeouts, TlsMode};
 use crate::message::spool::Outgoing;
 use crate::metrics::UpstreamMetrics;
 use crate::smtp::command::{MailCommand, RcptCommand};
@@ -59,7 +61,10 @@ use crate::smtp::reply::Reply;
 
 /// Where accepted mail goes, shared by all sessions that send it there.
 #[derive(Debug)]
-pub struct Upstream(Place);
+pub struct Upstream {
+    name: Arc<str>,
+    place: Place,
+}
 
 #[derive(Debug)]
 enum Place {
@@ -71,17 +76,40 @@ impl Upstream {
     /// The upstream `target`, reached through `dial`. Nothing is dialled or created yet.
     pub fn new(target: Target, dial: Arc<dyn Dial>, metrics: UpstreamMetrics) -> Arc<Self> {
         let Target { name, hostname, kind } = target;
-        Arc::new(Self(match kind {
+        let place = match kind {
             Kind::Smtp(remote) => {
-                Place::Server(Arc::new(MailServer::new(name, hostname, remote, dial, metrics)))
+                Place::Server(Arc::new(MailServer::new(name.clone(), hostname, remote, dial, metrics)))
             }
             Kind::Maildir(root) => Place::Maildir(Arc::new(Maildir::new(root, &hostname)), metrics),
-        }))
+        };
+        Arc::new(Self { name: name.into(), place })
+    }
+
+    /// The operator's name for it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it takes one recipient a transaction and no more: LMTP, which has an answer for each recipient where the
+    /// client has room for one.
+    pub fn takes_one_recipient(&self) -> bool {
+        match &self.place {
+            Place::Server(server) => server.takes_one_recipient(),
+            Place::Maildir(..) => false,
+        }
+    }
+
+    /// How long until one of its addresses that failed is to be tried again; `None` when none has.
+    pub fn next_trial(&self) -> Option<Duration> {
+        match &self.place {
+            Place::Server(server) => server.next_trial(),
+            Place::Maildir(..) => None,
+        }
     }
 
     /// What it can do, by the last probe or session that got through its greeting; `None` before the first.
     pub fn extensions(&self) -> Option<Arc<Extensions>> {
-        match &self.0 {
+        match &self.place {
             Place::Server(server) => server.extensions(),
             Place::Maildir(..) => Some(maildir::extensions()),
         }
@@ -93,7 +121,7 @@ impl Upstream {
     /// # Errors
     /// Why it cannot be used. XCLIENT that is configured and not offered shows in the extensions, not as an error.
     pub async fn probe(&self) -> Result<Arc<Extensions>, Failure> {
-        match &self.0 {
+        match &self.place {
             Place::Server(server) => server.probe().await,
             Place::Maildir(maildir, metrics) => {
                 let made = Maildir::make(Arc::clone(maildir)).await;
@@ -105,13 +133,14 @@ impl Upstream {
     }
 
     /// The upstream's half of a session with `client`.
-    pub fn session(&self, client: Client) -> Session {
-        Session(match &self.0 {
+    pub fn session(self: &Arc<Self>, client: Client) -> Session {
+        let half = match &self.place {
             Place::Server(server) => Half::Server(Box::new(Dialogue::new(Arc::clone(server), client))),
             Place::Maildir(maildir, metrics) => {
                 Half::Maildir(Delivery::new(Arc::clone(maildir), metrics.clone()))
             }
-        })
+        };
+        Session { upstream: Arc::clone(self), half }
     }
 }
 
@@ -121,7 +150,10 @@ impl Upstream {
 /// it, and a message whose final dot was not written yet is not delivered. Dropping the session closes its connection;
 /// [`quit`](Self::quit) does so in good order.
 #[derive(Debug)]
-pub struct Session(Half);
+pub struct Session {
+    upstream: Arc<Upstream>,
+    half: Half,
+}
 
 #[derive(Debug)]
 enum Half {
@@ -130,6 +162,11 @@ enum Half {
 }
 
 impl Session {
+    /// Whose half it is.
+    pub const fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
     /// Asks the upstream to take `rcpt` in the transaction of `mail`, and gives its answer, whatever class it is of.
     ///
     /// The first recipient opens the transaction: connection, identity, MAIL. A refusal of MAIL is the answer to every
@@ -139,7 +176,7 @@ impl Session {
     /// # Errors
     /// Only [`Failure::Fault`]. A fault before the transaction stands is given to all its recipients alike.
     pub async fn rcpt(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Reply, Failure> {
-        match &mut self.0 {
+        match &mut self.half {
             Half::Server(dialogue) => dialogue.rcpt(mail, rcpt).await,
             Half::Maildir(delivery) => Ok(delivery.rcpt(mail)),
         }
@@ -151,7 +188,7 @@ impl Session {
     /// The upstream's refusal of DATA or of the message in its own words, or a fault. One that is
     /// [ambiguous](Fault::ambiguous) came after the final dot.
     pub async fn deliver(&mut self, message: &Outgoing) -> Result<Receipt, Failure> {
-        match &mut self.0 {
+        match &mut self.half {
             Half::Server(dialogue) => dialogue.deliver(message).await,
             Half::Maildir(delivery) => delivery.deliver(message).await,
         }
@@ -159,7 +196,7 @@ impl Session {
 
     /// Ends the transaction without a message. A connection on which that does not work is dropped in silence.
     pub async fn reset(&mut self) {
-        match &mut self.0 {
+        match &mut self.half {
             Half::Server(dialogue) => dialogue.reset().await,
             Half::Maildir(delivery) => delivery.reset(),
         }
@@ -167,7 +204,7 @@ impl Session {
 
     /// Whether the upstream waits for the rest of a transaction.
     pub fn in_transaction(&self) -> bool {
-        match &self.0 {
+        match &self.half {
             Half::Server(dialogue) => dialogue.in_transaction(),
             Half::Maildir(_) => false,
         }
@@ -176,14 +213,14 @@ impl Session {
     /// Says NOOP, so that an upstream with a message long under way does not give up. One that is lost is found to be
     /// so and connected to again by the next method.
     pub async fn keep_alive(&mut self) {
-        if let Half::Server(dialogue) = &mut self.0 {
+        if let Half::Server(dialogue) = &mut self.half {
             dialogue.keep_alive().await;
         }
     }
 
     /// Takes leave: QUIT, or a place among the idle connections where those are shared.
     pub async fn quit(self) {
-        if let Half::Server(dialogue) = self.0 {
+        if let Half::Server(dialogue) = self.half {
             dialogue.quit().await;
         }
     }

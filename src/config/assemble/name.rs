@@ -82,9 +82,14 @@ fn inline_domain(entry: &Placed<String>, report: &mut Report) -> Option<String> 
         let help = "then every recipient is accepted that the upstream accepts; name your domains instead";
         report.warning(entry.place, "`*` makes every domain ours", help);
     }
-    let found = pattern(&entry.value);
+    domain_pattern(&entry.value, entry.place, report)
+}
+
+/// `*`, `example.org` or `.example.org`, in A-labels and lower case.
+pub(super) fn domain_pattern(entry: &str, place: Position, report: &mut Report) -> Option<String> {
+    let found = pattern(entry);
     if let Err(error) = &found {
-        report.error_with_help(entry.place, format!("`{}` {error}", entry.value), instead(&entry.value));
+        report.error_with_help(place, format!("`{entry}` {error}"), instead(entry));
     }
     found.ok()
 }

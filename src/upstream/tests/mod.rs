@@ -45,7 +45,14 @@ impl World {
     fn at(addresses: &[&str], script: Script, identity: Identity, tls: TlsMode) -> Self {
         let server = Arc::new(simulated::Upstream::new(script));
         let addresses = addresses.iter().map(|&address| address.to_owned()).collect();
-        let remote = Remote { addresses, identity, tls, timeouts: TIMEOUTS };
+        let remote = Remote {
+            addresses,
+            balance: Balance::First,
+            protocol: Protocol::Smtp,
+            identity,
+            tls,
+            timeouts: TIMEOUTS,
+        };
         let target = Target {
             name: "main".to_owned(),
             hostname: "gate.example.org".to_owned(),
