@@ -14,6 +14,7 @@ mod bridge;
 mod client;
 mod expect;
 mod format;
+mod others;
 mod pattern;
 mod play;
 mod report;

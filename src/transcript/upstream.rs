@@ -2,8 +2,8 @@
 
 use super::setup::TlsOffer;
 use super::words::{Mistake, Words};
-use crate::upstream::Identity;
 use crate::upstream::simulated::{Act, Answer, Cue, Rule, Script};
+use crate::upstream::{Balance, Identity, Protocol};
 
 /// The server behind Gatepost.
 #[derive(Clone, Debug)]
@@ -13,6 +13,12 @@ pub(super) struct UpstreamSetup {
     pub(super) tls: TlsOffer,
     /// How it learns who the client is.
     pub(super) identity: Identity,
+    /// Where it listens, and which of these a connection goes to.
+    pub(super) addresses: Vec<String>,
+    pub(super) balance: Balance,
+    pub(super) protocol: Protocol,
+    /// Whether Gatepost has asked what it offers before the client comes.
+    pub(super) probed: bool,
     /// What it does instead of accepting.
     pub(super) rules: Vec<Rule>,
 }
@@ -24,11 +30,21 @@ impl Default for UpstreamSetup {
             offers: offers.map(str::to_owned).to_vec(),
             tls: TlsOffer::Off,
             identity: Identity::None,
+            addresses: vec!["upstream.example:25".to_owned()],
+            balance: Balance::First,
+            protocol: Protocol::Smtp,
+            probed: true,
             rules: Vec::new(),
         }
     }
 }
 
+const BALANCES: [(&str, Balance); 3] = [
+    ("first", Balance::First),
+    ("round-robin", Balance::RoundRobin),
+    ("least-sessions", Balance::LeastSessions),
+];
+const PROTOCOLS: [(&str, Protocol); 2] = [("smtp", Protocol::Smtp), ("lmtp", Protocol::Lmtp)];
 const IDENTITIES: [(&str, Identity); 2] = [("xclient", Identity::XClient), ("none", Identity::None)];
 
 impl UpstreamSetup {
@@ -48,10 +64,33 @@ impl UpstreamSetup {
                 words.next();
                 self.identity = words.expect("an identity")?.choose("identity", &IDENTITIES)?;
             }
+            "addresses" => {
+                words.next();
+                self.addresses = words.list().iter().map(|word| word.text.to_owned()).collect();
+            }
+            "balance" => {
+                words.next();
+                self.balance = words.expect("a balance")?.choose("balance", &BALANCES)?;
+            }
+            "protocol" => {
+                words.next();
+                self.protocol = words.expect("a protocol")?.choose("protocol", &PROTOCOLS)?;
+            }
+            "unprobed" => {
+                words.next();
+                self.probed = false;
+            }
             _ => self.rules.push(rule(words)?),
         }
         Ok(())
     }
+}
+
+/// The name in `@name`, where that comes next.
+pub(super) fn name(words: &mut Words<'_>) -> Option<String> {
+    let is_named = words.peek().starts_with('@');
+    let word = if is_named { words.next() } else { None };
+    word.map(|word| word.text.trim_start_matches('@').to_owned())
 }
 
 /// Tells the upstream what to do from now on. Of rules that stand, the last one that fits counts; those that hold only
@@ -69,7 +108,7 @@ fn offers(text: &str) -> Vec<String> {
     }
 }
 
-/// `[once] COMMAND [<ARG>] ANSWER`.
+/// `[once] COMMAND [<ARG>] ANSWER`; at `connect`, the argument is the address.
 pub(super) fn rule(words: &mut Words<'_>) -> Result<Rule, Mistake> {
     let mut first = words.expect("a command")?;
     let once = first.text == "once";
@@ -79,7 +118,10 @@ pub(super) fn rule(words: &mut Words<'_>) -> Result<Rule, Mistake> {
     let cue =
         Cue::parse(first.text).ok_or_else(|| Mistake::unknown("command", first, Cue::ALL.map(Cue::name)))?;
     let argument = if words.peek().starts_with('<') { words.next() } else { None };
-    let pattern = argument.map(|word| format!("...{}...", word.text));
+    let pattern = argument.map(|word| match cue {
+        Cue::Connect => word.text.trim_matches(['<', '>']).to_owned(),
+        _ => format!("...{}...", word.text),
+    });
     Ok(Rule { cue, pattern, answer: answer(words)?, times: once.then_some(1) })
 }
 

@@ -77,7 +77,7 @@ mod tests {
         let some = Extensions {
             xclient: vec!["ADDR".to_owned()],
             unknown: vec!["VRFY".to_owned(), "X".to_owned()],
-            ..all.clone()
+            ..Extensions::default()
         };
         let both = all.intersect(&some);
         assert_eq!((both.xclient.join(" "), both.unknown.join(" ")), ("ADDR".to_owned(), "VRFY".to_owned()));

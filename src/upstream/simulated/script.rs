@@ -194,6 +194,8 @@ pub struct Script {
     pub extensions: Vec<String>,
     /// With it, STARTTLS works.
     pub tls: Option<Arc<ServerTls>>,
+    /// It speaks LMTP (RFC 2033) and knows no EHLO; without, it knows no LHLO.
+    pub lmtp: bool,
 }
 
 /// `PIPELINING`, `SIZE`, `8BITMIME`, `ENHANCEDSTATUSCODES` and `XCLIENT`.
@@ -206,7 +208,7 @@ impl Default for Script {
             "ENHANCEDSTATUSCODES",
             "XCLIENT NAME ADDR PORT PROTO HELO",
         ];
-        Self { rules: Vec::new(), extensions: offered.map(str::to_owned).to_vec(), tls: None }
+        Self { rules: Vec::new(), extensions: offered.map(str::to_owned).to_vec(), tls: None, lmtp: false }
     }
 }
 

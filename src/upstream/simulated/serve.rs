@@ -57,7 +57,7 @@ impl Peer {
             let line = self.line().await?;
             self.stage.record().line('G', &line);
             let line = String::from_utf8_lossy(&line).into_owned();
-            let (cue, argument) = read(&line);
+            let (cue, argument) = read(&line, self.stage.script().lmtp);
             let answer = self.answer(cue, &line);
             self.perform(&answer).await?;
             if answer.said().starts_with(if cue == Cue::Data { b"3" } else { b"2" }) {
@@ -171,7 +171,8 @@ impl Peer {
         let said = answer.said();
         // Written down before it is said, so that whoever hears it finds the message.
         if said.starts_with(b"2") && said.ends_with(b"\r\n") {
-            self.stage.record().message(Message { data, ..self.known.clone() });
+            let number = self.stage.taken.fetch_add(1, Ordering::Relaxed);
+            self.stage.record().message(Message { data, ..self.known.clone() }, number);
         }
         self.transaction_over();
         self.perform(&answer).await
@@ -234,9 +235,11 @@ impl Peer {
 }
 
 /// The cue in a command line, and its argument.
-fn read(line: &str) -> (Cue, &str) {
+fn read(line: &str, lmtp: bool) -> (Cue, &str) {
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
     let cue = match verb.to_ascii_uppercase().as_str() {
+        "LHLO" if lmtp => Cue::Ehlo,
+        "EHLO" | "HELO" if lmtp => Cue::Any,
         "HELO" => Cue::Ehlo,
         "CONNECT" | "BODY" | "DOT" => Cue::Any,
         verb => Cue::parse(verb).unwrap_or(Cue::Any),
