@@ -125,11 +125,21 @@ async fn probe(name: String, upstream: Arc<Upstream>, stop: CancellationToken, f
             tracing::warn!(event = "upstream_down", upstream = name, %error, "cannot be reached");
         }
         drop(first.take());
-        let usual = if upstream.extensions().is_some() { PROBE } else { FIRST_PROBE };
-        let pause = upstream.next_trial().map_or(usual, |trial| trial.clamp(SHORTEST_PAUSE, usual));
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+            () = pause(&upstream) => {}
+        }
+    }
+}
+
+/// Until an upstream is to be asked again, also when one of its addresses fails meanwhile.
+async fn pause(upstream: &Upstream) {
+    loop {
+        let usual = if upstream.extensions().is_some() { PROBE } else { FIRST_PROBE };
+        let time = upstream.next_trial().map_or(usual, |trial| trial.clamp(SHORTEST_PAUSE, usual));
+        tokio::select! {
+            () = tokio::time::sleep(time) => return,
+            () = upstream.set_aside() => {}
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::target::Balance;
@@ -27,6 +28,8 @@ pub(super) struct Addresses {
     all: Vec<Arc<Address>>,
     balance: Balance,
     turn: AtomicUsize,
+    /// Told of every address that is set aside.
+    set_aside: Arc<Notify>,
 }
 
 /// One address and what is known of it.
@@ -39,6 +42,7 @@ pub(super) struct Address {
     /// What it offered last.
     extensions: ArcSwapOption<Extensions>,
     metrics: AddressMetrics,
+    set_aside: Arc<Notify>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,8 +66,11 @@ impl Drop for Lease {
 
 impl Addresses {
     pub(super) fn new(addresses: &[String], balance: Balance, metrics: &UpstreamMetrics) -> Self {
-        let address = |text: &String| Arc::new(Address::new(text, metrics.address(text)));
-        Self { all: addresses.iter().map(address).collect(), balance, turn: AtomicUsize::new(0) }
+        let set_aside = Arc::<Notify>::default();
+        let address =
+            |text: &String| Arc::new(Address::new(text, metrics.address(text), Arc::clone(&set_aside)));
+        let all = addresses.iter().map(address).collect();
+        Self { all, balance, turn: AtomicUsize::new(0), set_aside }
     }
 
     pub(super) fn all(&self) -> &[Arc<Address>] {
@@ -96,6 +103,11 @@ impl Addresses {
         relevant.reduce(|one, other| Arc::new(one.intersect(&other)))
     }
 
+    /// Waits until an address is set aside.
+    pub(super) async fn set_aside(&self) {
+        self.set_aside.notified().await;
+    }
+
     /// How long until the next address that is set aside is to be tried again, if there is one.
     pub(super) fn next_trial(&self) -> Option<Duration> {
         let until = self.all.iter().filter_map(|address| address.health().until).min()?;
@@ -104,13 +116,14 @@ impl Addresses {
 }
 
 impl Address {
-    fn new(text: &str, metrics: AddressMetrics) -> Self {
+    fn new(text: &str, metrics: AddressMetrics, set_aside: Arc<Notify>) -> Self {
         Self {
             text: text.to_owned(),
             health: Mutex::default(),
             open: AtomicUsize::new(0),
             extensions: ArcSwapOption::empty(),
             metrics,
+            set_aside,
         }
     }
 
@@ -145,6 +158,7 @@ impl Address {
         }
         if !health.is_set_aside() {
             health.fail();
+            self.set_aside.notify_one();
         }
         drop(health);
         self.metrics.up(false);

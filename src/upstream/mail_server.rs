@@ -1,6 +1,7 @@
 //! The guarded mail server: how to reach it, what it is known to offer, and its idle connections.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -74,8 +75,13 @@ impl MailServer {
     }
 
     /// How long until the next address that is set aside is to be tried again, if there is one.
-    pub(super) fn next_trial(&self) -> Option<std::time::Duration> {
+    pub(super) fn next_trial(&self) -> Option<Duration> {
         self.addresses.next_trial()
+    }
+
+    /// Waits until an address is set aside.
+    pub(super) async fn set_aside(&self) {
+        self.addresses.set_aside().await;
     }
 
     /// Whether a transaction has one recipient only.

@@ -132,6 +132,14 @@ impl Upstream {
         }
     }
 
+    /// Waits until one of its addresses fails, so that it is tried again in time.
+    pub async fn set_aside(&self) {
+        match &self.place {
+            Place::Server(server) => server.set_aside().await,
+            Place::Maildir(..) => std::future::pending().await,
+        }
+    }
+
     /// The upstream's half of a session with `client`.
     pub fn session(self: &Arc<Self>, client: Client) -> Session {
         let half = match &self.place {

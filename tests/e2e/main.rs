@@ -24,6 +24,8 @@ mod refusals;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod routes;
+#[cfg(test)]
 mod smuggling;
 #[cfg(test)]
 mod tls;

@@ -4,6 +4,7 @@
 
 mod client;
 mod dns;
+mod dovecot_lmtp;
 mod gatepost;
 mod load;
 mod mail;
@@ -25,6 +26,7 @@ use tempfile::TempDir;
 
 pub(crate) use client::{Client, Reply, stuffed};
 pub(crate) use dns::Dns;
+pub(crate) use dovecot_lmtp::DovecotLmtp;
 pub(crate) use gatepost::{Gatepost, command};
 pub(crate) use load::Load;
 pub(crate) use mail::{AddedFields, letter, letter_of};
