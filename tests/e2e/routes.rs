@@ -107,6 +107,7 @@ fn mail_moves_to_the_second_postfix_while_the_first_is_away_and_comes_back() {
     let mut busy = gatepost.introduced();
     assert_eq!(busy.ask(&format!("MAIL FROM:<{FROM}>")).code, 250);
     assert_eq!(busy.ask("RCPT TO:<suzie@example.org>").code, 250);
+    assert!(gatepost.metrics().sum("upstream_sessions_active", &[("upstream", "main")]) >= 1);
     assert_eq!(send(&gatepost, "suzie@example.org", &letter("three")).code, 250);
     first.delivered("suzie", 2);
     busy.ask("QUIT");
