@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::books::{Books, Counted};
@@ -29,6 +29,8 @@ use crate::{log, tls, upstream};
 const COMMAND_BUDGET: Duration = Duration::from_secs(4 * 60);
 /// Everything from the final dot to its reply: the client itself waits ten minutes (RFC 5321 4.5.3.2.6).
 const MESSAGE_BUDGET: Duration = Duration::from_secs(9 * 60);
+/// How long an upstream may take to let go of a client that goes on to another one.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// How often an upstream that waits for the message hears a NOOP.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
@@ -318,8 +320,9 @@ impl<C: Client> Driver<C> {
         };
         let route = self.listener.routes.admit(transaction, &rcpt.path)?;
         if let Some(other) = self.upstream.take_if(|upstream| !Arc::ptr_eq(upstream.upstream(), route)) {
-            // None of its recipients was accepted, so nothing is lost with its half of the transaction.
-            wire::in_company(&mut self.wire, other.quit()).await;
+            // None of its recipients was accepted, so nothing is lost with its half of the transaction. One that does
+            // not say goodbye keeps nobody waiting who has nothing to do with it.
+            let _ = wire::in_company(&mut self.wire, timeout(FAREWELL, other.quit())).await;
         }
         let begin = || route.session(scene::identity(&self.connection, &self.session));
         let upstream = self.upstream.get_or_insert_with(begin);

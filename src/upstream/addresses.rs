@@ -176,7 +176,8 @@ impl Address {
         Lease(Arc::clone(self))
     }
 
-    fn is_up(&self) -> bool {
+    /// Whether it answered as it should when it was last tried.
+    pub(super) fn is_up(&self) -> bool {
         self.health().failures == 0
     }
 

@@ -123,7 +123,14 @@ impl MailServer {
                     self.metrics.up(true);
                     return Ok(connection);
                 }
-                Err(failure) => last = Some(failure),
+                Err(failure) => {
+                    // It greeted us and refused this client: another address is not asked for another answer.
+                    let final_word = !is_away(&failure) && address.is_up();
+                    last = Some(failure);
+                    if final_word {
+                        break;
+                    }
+                }
             }
         }
         let Some(last) = last else {

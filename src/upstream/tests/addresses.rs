@@ -116,7 +116,7 @@ async fn what_is_said_about_a_client_does_not_set_an_address_aside() {
     );
     let world = world(Balance::First, script);
     assert_eq!(world.send().await, "550 5.7.1 no mail from you");
-    assert_eq!(world.upstream.next_trial(), None);
+    assert_eq!((dialled(&world), world.upstream.next_trial()), ([1, 0, 0], None));
     assert_eq!(world.metric("upstream_address_up", &[r#"address="one.example:25""#]), 1);
 }
 
