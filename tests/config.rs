@@ -17,7 +17,7 @@ use gatepost::log;
 use gatepost::policy::judgement::Mode;
 use gatepost::policy::sources::{Budget, ListSource, OnError, Selection, Setting};
 use gatepost::session::{AuthTerms, Inquiry};
-use gatepost::upstream::{Identity, Kind, TlsMode};
+use gatepost::upstream::{Balance, Identity, Kind, Protocol, TlsMode};
 use proptest::prelude::*;
 
 fn files(folder: &str) -> Vec<PathBuf> {
@@ -119,8 +119,14 @@ fn every_key_of_a_listener_arrives() {
 #[test]
 fn every_key_of_an_upstream_arrives() {
     let settings = good("everything.yaml");
-    let [main, maildir] = settings.upstreams.as_slice() else { panic!("two upstreams") };
+    let [main, maildir, lmtp] = settings.upstreams.as_slice() else { panic!("three upstreams") };
+    let Kind::Smtp(remote) = &lmtp.kind else { panic!("a mail server") };
+    assert_eq!(remote.addresses, ["mail.example.org:24", "unix:/run/dovecot/lmtp"]);
+    assert_eq!((remote.protocol, remote.balance), (Protocol::Lmtp, Balance::LeastSessions));
+    assert_eq!(remote.identity, Identity::None, "the default for LMTP");
+    assert!(matches!(remote.tls, TlsMode::Off));
     let Kind::Smtp(remote) = &main.kind else { panic!("a mail server") };
+    assert_eq!((remote.protocol, remote.balance), (Protocol::Smtp, Balance::RoundRobin));
     assert_eq!((main.name.as_str(), main.hostname.as_str()), ("main", "mx.example.org"));
     assert_eq!(remote.addresses, ["mail.example.org:25", "[2001:db8::25]:25"]);
     assert_eq!(remote.identity, Identity::None);
@@ -171,6 +177,9 @@ fn every_other_key_arrives() {
         ("mx.example.org", "example.org")
     );
     assert_eq!(settings.domains, ["example.org", ".example.org", "xn--bcher-kva.example"]);
+    let routes =
+        [("sub.example.org", "maildir"), ("xn--bcher-kva.example", "lmtp"), (".example.org", "lmtp")];
+    assert_eq!(settings.routes, routes.map(|(domain, name)| (domain.to_owned(), name.to_owned())));
     assert_eq!(settings.trusted_networks.len(), 3);
     assert_eq!(settings.spool.dir.as_deref(), Some(Path::new("tests/config/good/../var/spool")));
     assert_eq!((settings.spool.memory, settings.spool.memory_per_message), (32 << 20, 512 << 10));

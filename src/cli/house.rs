@@ -14,7 +14,7 @@ use crate::facts::World;
 use crate::message::spool::{self, Spooler};
 use crate::metrics::{DnsMetrics, Metrics};
 use crate::policy::Policies;
-use crate::proxy::{Border, Facts, Journal, Listener, Tracing};
+use crate::proxy::{Border, Facts, Journal, Listener, Routes, Tracing};
 use crate::server::{Admission, Door, Entrance};
 use crate::tls::ServerTls;
 use crate::upstream::{TcpDial, Upstream};
@@ -29,6 +29,8 @@ pub(super) struct House {
     spooler: Arc<Spooler>,
     journal: Arc<dyn Journal>,
     border: Border,
+    /// Domains, and the names of the upstreams to which their mail goes.
+    routes: Vec<(String, String)>,
 }
 
 impl House {
@@ -50,6 +52,7 @@ impl House {
             spooler: Arc::new(spooler(&settings.spool)?),
             journal: Arc::new(Tracing),
             border: Border::new(settings.domains.iter().cloned(), settings.trusted_networks.clone()),
+            routes: settings.routes.clone(),
             metrics,
         })
     }
@@ -73,7 +76,7 @@ impl House {
 
     /// What the sessions of one listener need, and its door.
     fn furnish(&self, wanted: ready::Listener, authserv_id: &str) -> anyhow::Result<(Arc<Listener>, Door)> {
-        let upstream = self.upstreams.get(&wanted.upstream).context("the upstream is not there")?;
+        let routes = self.routes(&wanted.upstream)?;
         let metrics = self.metrics.listener(&wanted.name);
         metrics.sessions_limit(wanted.bounds.sessions as u64);
         if wanted.terms.auth.relay {
@@ -89,7 +92,7 @@ impl House {
             border: self.border.clone(),
             manners: wanted.manners,
             policies: Arc::clone(&self.policies),
-            upstream: Arc::clone(upstream),
+            routes,
             facts: Arc::clone(&self.facts),
             spooler: Arc::clone(&self.spooler),
             journal: Arc::clone(&self.journal),
@@ -98,6 +101,16 @@ impl House {
             check_metrics: self.metrics.checks(),
         };
         Ok((Arc::new(listener), door(wanted.tls)?))
+    }
+}
+
+impl House {
+    /// The routes of a listener whose mail goes to `default` unless a domain's goes elsewhere.
+    fn routes(&self, default: &str) -> anyhow::Result<Routes> {
+        let upstream =
+            |name: &str| self.upstreams.get(name).map(Arc::clone).context("the upstream is not there");
+        let routes = self.routes.iter().map(|(domain, name)| Ok((domain.clone(), upstream(name)?)));
+        Ok(Routes::new(upstream(default)?, routes.collect::<anyhow::Result<Vec<_>>>()?))
     }
 }
 

@@ -30,6 +30,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(8);
 const PROBE: Duration = Duration::from_secs(60);
 /// The same for one that has never answered: until it does, clients are not offered what it can do.
 const FIRST_PROBE: Duration = Duration::from_secs(5);
+/// The same for one with an address that is set aside, however soon that is due.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long the first client waits for the first answers of the upstreams.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -135,10 +137,21 @@ async fn probe(name: String, upstream: Arc<Upstream>, stop: CancellationToken, f
             }
         }
         drop(first.take());
-        let pause = if upstream.extensions().is_some() { PROBE } else { FIRST_PROBE };
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+            () = pause(&upstream) => {}
+        }
+    }
+}
+
+/// Until an upstream is to be asked again, also when one of its addresses fails meanwhile.
+async fn pause(upstream: &Upstream) {
+    loop {
+        let usual = if upstream.extensions().is_some() { PROBE } else { FIRST_PROBE };
+        let time = upstream.next_trial().map_or(usual, |trial| trial.clamp(SHORTEST_PAUSE, usual));
+        tokio::select! {
+            () = tokio::time::sleep(time) => return,
+            () = upstream.set_aside() => {}
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::log;
 use crate::policy::judgement::Mode;
 use crate::policy::sources::{OnError, Setting};
 use crate::session::Inquiry;
-use crate::upstream::{Identity, ProxyVersion};
+use crate::upstream::{Balance, Identity, ProxyVersion};
 
 use super::report::Report;
 use super::tree::{Node, Value};
@@ -40,6 +40,7 @@ pub(super) struct File {
     pub listeners: Option<Named<Listener>>,
     pub upstreams: Option<Named<Upstream>>,
     pub domains: Option<Placed<Entries>>,
+    pub routes: Option<Named<Placed<String>>>,
     pub trusted_networks: Option<Vec<Placed<IpNet>>>,
     pub policies: Option<Policies>,
     pub spool: Option<Spool>,
@@ -55,6 +56,7 @@ section!(File {
     listeners: required,
     upstreams: required,
     domains: required,
+    routes: optional,
     trusted_networks: optional,
     policies: optional,
     spool: optional,
@@ -208,12 +210,24 @@ section!(Timeouts { command: optional, data: optional, session: optional });
 #[derive(Debug)]
 pub(super) struct Upstream {
     pub address: Option<OneOrMore<Placed<String>>>,
+    pub balance: Option<Placed<Balance>>,
     pub client_identity: Option<Placed<Identity>>,
     pub tls: Option<Placed<UpstreamTls>>,
     pub timeouts: Option<Placed<UpstreamTimeouts>>,
 }
 
-section!(Upstream { address: required, client_identity: optional, tls: optional, timeouts: optional });
+section!(Upstream {
+    address: required,
+    balance: optional,
+    client_identity: optional,
+    tls: optional,
+    timeouts: optional,
+});
+
+impl Choice for Balance {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("first", Self::First), ("round-robin", Self::RoundRobin), ("least-sessions", Self::LeastSessions)];
+}
 
 impl Choice for Identity {
     const WORDS: &'static [(&'static str, Self)] = &[

@@ -30,6 +30,9 @@ pub struct Settings {
     /// The recipients' domains that are ours, in A-labels and lower case: `example.org` is itself, `.example.org`
     /// everything below it, `*` any.
     pub domains: Vec<String>,
+    /// Domains of recipients as in `domains`, each with the name of the upstream that their mail goes to in place of the
+    /// listener's.
+    pub routes: Vec<(String, String)>,
     /// Clients that may relay.
     pub trusted_networks: Vec<IpNet>,
     /// Where policies come from and how they are bent.

@@ -72,6 +72,10 @@ families! {
             "1 if the latest look-ups that left the cache all went without an answer.";
         upstream_up: Gauge [upstream],
             "1 if the last connection or probe succeeded.";
+        upstream_address_up: Gauge [upstream, address],
+            "1 if this address of the upstream answered when it was last tried.";
+        upstream_sessions_active: Gauge [upstream, address],
+            "Connections to this address of the upstream, idle ones too.";
         upstream_connects_total: Counter [upstream, outcome],
             "Attempts to get a connection to the upstream.";
         upstream_replies_total: Counter [upstream, command, class],

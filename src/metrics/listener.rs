@@ -15,12 +15,14 @@ const COMMANDS: [&str; 16] = [
 ];
 
 /// The limits of a listener, by the rule names under which they refuse.
-const LIMITS: [&str; 15] = [
+const LIMITS: [&str; 17] = [
     "sessions",
     "sessions_per_ip",
     "message_size",
     "header_size",
     "recipients",
+    "other_route",
+    "one_recipient",
     "transactions",
     "errors",
     "junk_commands",

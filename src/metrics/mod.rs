@@ -33,7 +33,7 @@ pub use dns::DnsMetrics;
 pub use exposition::sum;
 pub use listener::{Admission, ListenerMetrics, Outcome};
 pub use policy::{PolicyMetrics, RuleLabels};
-pub use upstream::UpstreamMetrics;
+pub use upstream::{AddressMetrics, UpstreamMetrics};
 
 use families::Families;
 use names::Names;

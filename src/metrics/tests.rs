@@ -21,6 +21,7 @@ async fn every_family_is_exposed_with_help_and_a_name_of_its_kind() {
     listener.sessions_limit(2);
     listener.offers_auth();
     upstream.up(true);
+    upstream.address("127.0.0.1:25").up(true);
     policy.expect_policy("helo", "helo");
     policy.expect_rule(rule("mx", "helo.bare-ip", "enforce"), Some(550));
     policy.info("1");
@@ -120,6 +121,11 @@ fn upstream_policy_checks_and_dns_move() {
     let (checks, dns) = (metrics.checks(), metrics.dns());
     upstream.up(true);
     upstream.connect("ok");
+    let address = upstream.address("127.0.0.1:25");
+    address.up(true);
+    address.opened();
+    address.opened();
+    address.closed();
     upstream.reply("end_of_data", 2, MILLISECOND);
     upstream.reply("lhlo", 0, MILLISECOND);
     upstream.ambiguous();
@@ -138,6 +144,8 @@ fn upstream_policy_checks_and_dns_move() {
     let text = metrics.encode().unwrap();
     for (metric, labels, value) in [
         ("upstream_up", ("upstream", "main"), 1.0),
+        ("upstream_address_up", ("address", "127.0.0.1:25"), 1.0),
+        ("upstream_sessions_active", ("address", "127.0.0.1:25"), 1.0),
         ("upstream_connects_total", ("outcome", "ok"), 1.0),
         ("upstream_replies_total", ("command", "end_of_data"), 1.0),
         ("upstream_replies_total", ("class", "none"), 1.0),

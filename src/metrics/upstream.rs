@@ -8,7 +8,8 @@ use super::family::{Counter, Gauge, Histogram, Resolved};
 use super::tls::{self, Side};
 
 /// How an attempt to get a connection ends.
-const CONNECT_OUTCOMES: [&str; 7] = ["ok", "refused", "timeout", "tls", "greeting", "identity", "reused"];
+const CONNECT_OUTCOMES: [&str; 8] =
+    ["ok", "refused", "timeout", "tls", "greeting", "identity", "reused", "circuit_open"];
 
 /// What Gatepost says to an upstream; `connect` is the banner.
 const COMMANDS: [&str; 16] = [
@@ -97,12 +98,22 @@ impl UpstreamMetrics {
         }))
     }
 
+    /// Handles for one of its addresses, as the operator wrote it.
+    pub fn address(&self, address: &str) -> AddressMetrics {
+        let labels = [&*self.0.upstream, address];
+        AddressMetrics {
+            up: self.0.families.upstream_address_up.with(labels),
+            sessions: self.0.families.upstream_sessions_active.with(labels),
+        }
+    }
+
     /// Whether the last probe or connection succeeded.
     pub fn up(&self, up: bool) {
         self.0.up.set(up.into());
     }
 
-    /// One attempt to connect; `outcome`: `ok`, `refused`, `timeout`, `tls`, `greeting`, `identity`, `reused`.
+    /// One attempt to connect; `outcome`: `ok`, `refused`, `timeout`, `tls`, `greeting`, `identity`, `reused`,
+    /// or `circuit_open`, when every address failed so often that none was tried.
     pub fn connect(&self, outcome: &'static str) {
         match self.0.connects.find(outcome) {
             Some(counter) => counter.inc(),
@@ -140,5 +151,29 @@ impl UpstreamMetrics {
     /// A handshake with the upstream failed.
     pub fn tls_failed(&self) {
         tls::failed(&self.0.families, Side::Upstream);
+    }
+}
+
+/// Handles for one address of an upstream.
+#[derive(Clone, Debug)]
+pub struct AddressMetrics {
+    up: Gauge,
+    sessions: Gauge,
+}
+
+impl AddressMetrics {
+    /// Whether it answered when it was last tried.
+    pub fn up(&self, up: bool) {
+        self.up.set(up.into());
+    }
+
+    /// A connection to it was begun.
+    pub fn opened(&self) {
+        self.sessions.inc();
+    }
+
+    /// A connection to it is over.
+    pub fn closed(&self) {
+        self.sessions.dec();
     }
 }

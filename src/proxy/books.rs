@@ -150,10 +150,17 @@ impl Books {
                 checked.spf.as_ref().unwrap_or(&unchecked),
             ),
             results: checked.message.as_deref(),
+            route: self.route_of(finished),
             took: self.began.elapsed(),
             upstream: self.upstream,
         })));
         reply
+    }
+
+    /// The name of the upstream that the accepted recipients belong to.
+    fn route_of(&self, finished: &Finished) -> Option<&str> {
+        let first = finished.transaction.recipients.first()?;
+        Some(self.listener.routes.for_recipient(&first.path).name())
     }
 
     fn count_message(&self, finished: &Finished, size: u64) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::books::{Books, Counted};
@@ -24,17 +24,18 @@ use crate::session::stage::{Reason, Refusal, Source, Stage, Verdict};
 use crate::session::{Action, Finished, Offers, Outcome, Question, Session};
 use crate::smtp::auth::Mechanism;
 use crate::smtp::command::Command;
-use crate::smtp::extensions::Extensions;
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::Reply;
 use crate::smtp::xclient::XClient;
-use crate::upstream::ClientName;
+use crate::upstream::{ClientName, Upstream};
 use crate::{log, tls, upstream};
 
 /// Everything behind one command: the client itself waits five minutes (RFC 5321 4.5.3.2.3).
 const COMMAND_BUDGET: Duration = Duration::from_secs(4 * 60);
 /// Everything from the final dot to its reply: the client itself waits ten minutes (RFC 5321 4.5.3.2.6).
 const MESSAGE_BUDGET: Duration = Duration::from_secs(9 * 60);
+/// How long an upstream may take to let go of a client that goes on to another one.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// How often an upstream that waits for the message hears a NOOP.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
@@ -344,29 +345,48 @@ impl<C: Client> Driver<C> {
 
     // === the upstream ===
 
-    /// Makes sure that there is an upstream's half of the session; it hears nothing yet.
-    async fn meet_upstream(&mut self) {
+    /// Makes sure that the upstream's half of the session is one with `route`, which hears nothing yet.
+    async fn meet_upstream(&mut self, route: &Arc<Upstream>) {
+        if let Some(other) = self.upstream.take_if(|upstream| !Arc::ptr_eq(upstream.upstream(), route)) {
+            // None of its recipients was accepted, so nothing is lost with its half of the transaction. One that does
+            // not say goodbye keeps nobody waiting who has nothing to do with it.
+            let _ = wire::in_company(&mut self.wire, timeout(FAREWELL, other.quit())).await;
+        }
         if self.upstream.is_none() {
-            let name = self.client_name().await;
+            let name = self.client_name(route).await;
             let client = scene::identity(&self.connection, self.session.hello(), name);
-            self.upstream = Some(self.listener.upstream.session(client));
+            self.upstream = Some(route.session(client));
         }
     }
 
     /// The client's name, where the upstream is told it.
-    async fn client_name(&mut self) -> ClientName {
-        if self.listener.upstream.tells_name() {
+    async fn client_name(&mut self, route: &Upstream) -> ClientName {
+        if route.tells_name() {
             wire::in_company(&mut self.wire, self.judge.reverse().name()).await
         } else {
             ClientName::Unknown
         }
     }
 
+    /// The upstream that the recipient in question belongs to. Somebody who has logged in belongs to the one that knows it.
+    fn route(&self) -> Result<Arc<Upstream>, Refusal> {
+        let (Some(Question::Rcpt(rcpt)), Some(transaction)) =
+            (self.session.question(), self.session.transaction())
+        else {
+            return Err(trouble::out_of_time());
+        };
+        let routes = &self.listener.routes;
+        let login = self.session.login().is_some();
+        let route = if login { routes.default() } else { routes.admit(transaction, &rcpt.path)? };
+        Ok(Arc::clone(route))
+    }
+
     async fn ask_upstream(&mut self) -> Result<Reply, Refusal> {
         if let Some(Question::Inquiry(command)) = self.session.question() {
             return self.inquire(command.clone()).await;
         }
-        self.meet_upstream().await;
+        let route = self.route()?;
+        self.meet_upstream(&route).await;
         let (Some(Question::Rcpt(rcpt)), Some(transaction), Some(upstream)) =
             (self.session.question(), self.session.transaction(), &mut self.upstream)
         else {
@@ -386,7 +406,8 @@ impl<C: Client> Driver<C> {
     /// VRFY or EXPN.
     async fn inquire(&mut self, command: Command) -> Result<Reply, Refusal> {
         self.patience = Instant::now() + COMMAND_BUDGET;
-        self.meet_upstream().await;
+        let route = Arc::clone(self.listener.routes.default());
+        self.meet_upstream(&route).await;
         let Some(upstream) = &mut self.upstream else { return Err(trouble::out_of_time()) };
         self.asked_upstream = Instant::now();
         let asking = timeout_at(self.patience, upstream.inquire(&command));
@@ -558,23 +579,24 @@ async fn sleep_until_some(deadline: Option<Instant>) {
     }
 }
 
-/// What EHLO may offer: what the upstream was last seen to offer, and we can carry.
+/// What EHLO may offer: what every upstream was last seen to offer, and we can carry.
 fn offers(listener: &Listener) -> Offers {
     let limit = listener.terms.limits.message_size;
-    let extensions = listener.upstream.extensions().unwrap_or_default();
+    let extensions = listener.routes.extensions().unwrap_or_default();
     let room = extensions.size.flatten().map(|size| size.saturating_sub(upstream::ADDED_FIELDS_ROOM));
     Offers {
         starttls: listener.starttls,
         size: Some(room.map_or(limit, |room| limit.min(room).max(1))),
         chunking: true,
         binary_mime: extensions.chunking && extensions.binary_mime,
-        auth: mechanisms(listener, &extensions),
+        auth: mechanisms(listener),
         ..Offers::carried(&extensions)
     }
 }
 
 /// The mechanisms of AUTH that the upstream offers and that mean anything behind a proxy.
-fn mechanisms(listener: &Listener, extensions: &Extensions) -> Vec<String> {
+fn mechanisms(listener: &Listener) -> Vec<String> {
+    let extensions = listener.routes.default().extensions().unwrap_or_default();
     let relayed = |name: &&String| Mechanism::parse(name).is_some_and(|mechanism| mechanism.can_be_relayed());
     let offered = extensions.auth.iter().filter(|_| listener.terms.auth.relay);
     offered.filter(relayed).cloned().collect()

@@ -87,6 +87,8 @@ pub struct TransactionEntry<'a> {
     pub spf: (&'a Spf, &'a Spf),
     /// DKIM and DMARC, once the message was complete.
     pub results: Option<&'a MessageResults>,
+    /// The name of the upstream that its accepted recipients belong to.
+    pub route: Option<&'a str>,
     /// From MAIL to the end.
     pub took: Duration,
     /// The part of it that the upstream needed to take the message.
@@ -153,6 +155,7 @@ fn log_transaction(entry: &TransactionEntry<'_>) {
         place = reason.as_ref().and_then(|reason| reason.place.as_deref()),
         detail = reason.as_ref().map(|reason| tracing::field::display(safe(&reason.detail))),
         reply = entry.reply.map(|reply| tracing::field::display(safe(&reply.to_string()).to_string())),
+        upstream = entry.route,
         took_ms = millis(entry.took),
         upstream_ms = millis(entry.upstream),
         "transaction"

@@ -15,6 +15,7 @@ mod judge;
 mod outgoing;
 mod proxy_header;
 mod reverse;
+mod routes;
 mod scene;
 mod trouble;
 mod wire;
@@ -32,6 +33,7 @@ pub use self::border::Border;
 pub use self::drive::{End, drive};
 pub use self::id::Id;
 pub use self::journal::{Entry, Journal, Refused, Shadow, Tracing};
+pub use self::routes::Routes;
 pub use self::wire::Client;
 use crate::checks::MessageCheck;
 use crate::checks::results::{Iprev, MessageResults, Spf};
@@ -41,7 +43,7 @@ use crate::metrics::{CheckMetrics, ListenerMetrics, PolicyMetrics};
 use crate::policy::Policies;
 use crate::policy::question::{Answer, Question};
 use crate::session::Terms;
-use crate::upstream::{BoxFuture, Upstream};
+use crate::upstream::BoxFuture;
 
 /// The largest header of a message where nothing else is configured, in octets.
 pub const DEFAULT_HEADER_LIMIT: usize = 256 << 10;
@@ -66,7 +68,7 @@ pub struct Listener {
     /// The policies in force.
     pub policies: Arc<ArcSwap<Policies>>,
     /// Where accepted mail goes.
-    pub upstream: Arc<Upstream>,
+    pub routes: Routes,
     /// Who answers what policies ask.
     pub facts: Arc<dyn Facts>,
     /// Where messages wait for their end.

@@ -226,7 +226,10 @@ impl Session {
     fn refuse_rcpt(&mut self, refusal: Refusal) {
         if let Some(transaction) = &mut self.transaction {
             transaction.refused += 1;
-            self.counters.recipients_refused += 1;
+            // Where we have no room, or trouble of our own, the client did not guess wrong.
+            if !matches!(refusal.reason.source, Source::Limit | Source::Internal) {
+                self.counters.recipients_refused += 1;
+            }
         }
         self.refuse(Stage::Rcpt, refusal);
     }

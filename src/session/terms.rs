@@ -42,7 +42,7 @@ pub struct Counters {
     pub junk: u32,
     /// Transactions begun.
     pub transactions: u32,
-    /// Recipients refused, whoever refused them.
+    /// Recipients refused by the upstream, a policy or the grammar; not those for whom there was no room.
     pub recipients_refused: u32,
     /// Messages whose final dot was answered with 2yz.
     pub messages: u32,

@@ -8,7 +8,7 @@ use super::steps::Assertion;
 use crate::message::header::Header;
 use crate::metrics;
 use crate::session::Outcome;
-use crate::upstream::simulated::Message;
+use crate::upstream::simulated::{self, Message};
 
 /// Looks at the world as it is now.
 ///
@@ -26,14 +26,15 @@ pub(super) fn check(play: &Play, assertion: &Assertion) -> Result<(), Trouble> {
             Err(Trouble::new(format!("it took {:?}, which is more than {time:?}", play.took)))
         }
         Assertion::Offered(pattern, wanted) => offered(play, pattern, *wanted),
-        Assertion::Messages(number) => {
-            same("the number of messages", number, &play.world.upstream.messages().len())
+        Assertion::Messages(_) | Assertion::Connections(_) | Assertion::Never(_) | Assertion::Dialled(..) => {
+            let before = (play.before.lines, play.before.connections);
+            of_the_upstream(&play.world.upstream, before, assertion)
         }
-        Assertion::Connections(number) => {
-            let connections = play.world.upstream.connections() - play.before.connections;
-            same("the number of connections", number, &connections)
+        Assertion::Of(name, assertion) => {
+            let other = play.world.others.iter().find(|other| other.name == *name);
+            let other = other.ok_or_else(|| Trouble::new(format!("there is no upstream @{name}")))?;
+            of_the_upstream(&other.simulated, other.before, assertion)
         }
-        Assertion::Never(pattern) => never(play, pattern),
         Assertion::Identical => identical(play),
         Assertion::Delivered(lines) => delivered(play, lines),
         Assertion::Header { name, value, present } => header(play, name, value, *present),
@@ -100,9 +101,30 @@ fn offered(play: &Play, pattern: &Pattern, wanted: bool) -> Result<(), Trouble> 
     }
 }
 
-fn never(play: &Play, pattern: &Pattern) -> Result<(), Trouble> {
-    let heard = play.world.upstream.transcript();
-    let said = heard.iter().skip(play.before.lines).filter_map(|line| line.strip_prefix("G: "));
+/// What is asked about one upstream; `before` is how many lines and connections it had seen when the session began.
+fn of_the_upstream(
+    upstream: &simulated::Upstream,
+    before: (usize, usize),
+    assertion: &Assertion,
+) -> Result<(), Trouble> {
+    match assertion {
+        Assertion::Messages(number) => same("the number of messages", number, &upstream.messages().len()),
+        Assertion::Connections(number) => {
+            same("the number of connections", number, &(upstream.connections() - before.1))
+        }
+        Assertion::Dialled(address, number) => {
+            // The probe has been everywhere once.
+            let dialled = upstream.dialled_at(address).saturating_sub(before.1.min(1));
+            same("how often it was dialled", number, &dialled)
+        }
+        Assertion::Never(pattern) => never(upstream, before.0, pattern),
+        _ => Ok(()),
+    }
+}
+
+fn never(upstream: &simulated::Upstream, before: usize, pattern: &Pattern) -> Result<(), Trouble> {
+    let heard = upstream.transcript();
+    let said = heard.iter().skip(before).filter_map(|line| line.strip_prefix("G: "));
     match said.into_iter().find(|line| pattern.matches(line)) {
         Some(line) => Err(Trouble::new(format!("the upstream heard `{line}`"))),
         None => Ok(()),
@@ -112,7 +134,7 @@ fn never(play: &Play, pattern: &Pattern) -> Result<(), Trouble> {
 // === the message ===
 
 fn last_message(play: &Play) -> Result<Message, Trouble> {
-    play.world.upstream.messages().pop().ok_or_else(|| Trouble::new("the upstream got no message"))
+    play.world.last_message().ok_or_else(|| Trouble::new("the upstream got no message"))
 }
 
 fn identical(play: &Play) -> Result<(), Trouble> {
@@ -185,7 +207,7 @@ fn nothing_acknowledged_is_lost(play: &Play) -> Result<(), Trouble> {
     let granted = ended.iter().filter(|(_, granted)| *granted);
     let accepted = granted.clone().filter(|(outcome, _)| *outcome == Outcome::Accepted).count();
     let discarded = granted.clone().filter(|(outcome, _)| *outcome == Outcome::Discarded).count();
-    let held = play.world.upstream.messages().len();
+    let held = play.world.messages().len();
     if accepted + discarded != granted.count() || accepted > held {
         return Err(Trouble::new(format!(
             "{accepted} messages were acknowledged and {discarded} discarded, but the upstream has {held}"
@@ -196,7 +218,7 @@ fn nothing_acknowledged_is_lost(play: &Play) -> Result<(), Trouble> {
 
 /// What goes upstream as a command is printable ASCII; in a transaction with SMTPUTF8, UTF-8 without controls.
 fn commands_are_printable(play: &Play) -> Result<(), Trouble> {
-    let heard = play.world.upstream.transcript();
+    let heard: Vec<String> = play.world.upstreams().flat_map(|upstream| upstream.transcript()).collect();
     let mut utf8 = false;
     let mut printable = |line: &&str| {
         if line.starts_with("MAIL") {
@@ -220,7 +242,7 @@ fn messages_are_strict(play: &Play) -> Result<(), Trouble> {
         let binary = message.chunked && message.mail.contains("BODY=BINARYMIME");
         binary || !text.contains(['\r', '\n', '\0'])
     };
-    if play.world.upstream.messages().iter().all(strict) {
+    if play.world.messages().iter().all(strict) {
         Ok(())
     } else {
         Err(Trouble::new("the upstream got a message with a bare CR, a bare LF or a NUL"))

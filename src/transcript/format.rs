@@ -75,8 +75,8 @@ pub(super) fn read_bytes(file: &Path) -> Result<Vec<u8>, String> {
 #[derive(Debug)]
 enum Draft {
     Step(Step),
-    /// `U:` behind a `G:`.
-    Answer(usize, Rule),
+    /// `U:` behind a `G:`, perhaps of another upstream.
+    Answer(usize, Option<String>, Rule),
 }
 
 /// Puts the answers of `U:` lines in front of the client's line that leads to them: the upstream has to know its answer
@@ -98,8 +98,12 @@ fn arm(drafts: Vec<Draft>) -> Vec<Step> {
                 }
                 steps.push(step);
             }
-            Draft::Answer(line, rule) => {
-                steps.insert(cause, Step { line, action: Action::Direct(rule) });
+            Draft::Answer(line, other, rule) => {
+                let action = match other {
+                    Some(name) => Action::DirectOther(name, rule),
+                    None => Action::Direct(rule),
+                };
+                steps.insert(cause, Step { line, action });
                 cause += 1;
             }
         }
@@ -198,7 +202,15 @@ impl<'a> Parser<'a> {
             "S:" => self.server(number, words),
             "U:" => self.upstream_line(number, words.rest()),
             _ => {
-                self.step(number, Action::Said(Pattern::new(words.rest().text)));
+                let other = upstream::name(&mut words);
+                let pattern = Pattern::new(words.rest().text);
+                self.step(
+                    number,
+                    other.map_or_else(
+                        || Action::Said(pattern.clone()),
+                        |name| Action::SaidTo(name, pattern.clone()),
+                    ),
+                );
                 Ok(())
             }
         }
@@ -227,13 +239,18 @@ impl<'a> Parser<'a> {
     fn upstream_line(&mut self, number: usize, word: Word<'a>) -> Result<(), Mistake> {
         let said = format!("{}\r\n", word.text).into_bytes();
         match self.steps.last_mut() {
-            Some(Draft::Answer(_, rule)) => {
+            Some(Draft::Answer(_, _, rule)) => {
                 rule.answer.0.push(Act::Say(said));
                 Ok(())
             }
             Some(Draft::Step(Step { action: Action::Said(pattern), .. })) => {
                 let rule = answer_to(pattern, said);
-                self.steps.push(Draft::Answer(number, rule));
+                self.steps.push(Draft::Answer(number, None, rule));
+                Ok(())
+            }
+            Some(Draft::Step(Step { action: Action::SaidTo(name, pattern), .. })) => {
+                let (other, rule) = (Some(name.clone()), answer_to(pattern, said));
+                self.steps.push(Draft::Answer(number, other, rule));
                 Ok(())
             }
             _ => {
@@ -279,7 +296,10 @@ impl<'a> Parser<'a> {
     fn in_dialogue(&mut self, number: usize, name: Word<'a>, words: &mut Words<'a>) -> Result<(), Mistake> {
         let action = match name.text {
             "dns" => Action::Dns(DnsChange::read(words)?),
-            _ => Action::Direct(upstream::rule(words)?),
+            _ => match upstream::name(words) {
+                Some(other) => Action::DirectOther(other, upstream::rule(words)?),
+                None => Action::Direct(upstream::rule(words)?),
+            },
         };
         words.end()?;
         self.step(number, action);

@@ -16,6 +16,7 @@ mod expect;
 mod format;
 #[cfg(test)]
 mod matrix;
+mod others;
 mod pattern;
 mod play;
 mod report;

@@ -131,7 +131,8 @@ impl Play {
             Action::Reply(expected) => return self.expect_reply(expected).await,
             Action::Closed => return self.expect_closed().await,
             Action::Silence(time) => return self.expect_silence(*time).await,
-            Action::Said(pattern) => return self.expect_said(pattern).await,
+            Action::Said(pattern) => return self.expect_said(None, pattern).await,
+            Action::SaidTo(other, pattern) => return self.expect_said(Some(other), pattern).await,
             Action::Handshake(how) => self.handshake(*how).await,
             Action::Close => {
                 self.log.push("close".to_owned());
@@ -143,6 +144,9 @@ impl Play {
             }
             Action::Dns(change) => self.world.responder.change(|zone| change.apply(zone)),
             Action::Direct(rule) => self.world.upstream.direct(|script| direct(script, rule)),
+            Action::DirectOther(other, rule) => {
+                self.world.other(other)?.simulated.direct(|script| direct(script, rule));
+            }
             Action::Assert(assertion) => {
                 sleep(MOMENT).await;
                 return assert::check(self, assertion);
@@ -240,21 +244,32 @@ impl Play {
 
     // === what the upstream hears ===
 
-    async fn expect_said(&mut self, pattern: &Pattern) -> Result<(), Trouble> {
+    async fn expect_said(&mut self, other: Option<&String>, pattern: &Pattern) -> Result<(), Trouble> {
         // The upstream may be told to take its time, and so may Gatepost.
         for wait in [0, 1, 10, 100, 1_000, 10_000, 100_000] {
             sleep(Duration::from_millis(wait)).await;
-            let heard = self.world.upstream.transcript();
+            let (heard, looked_at) = self.unseen(other)?;
             let said = |line: &String| line.strip_prefix("G: ").is_some_and(|line| pattern.matches(line));
-            if let Some(at) = heard.iter().skip(self.said).position(said) {
-                self.said += at + 1;
+            if let Some(at) = heard.iter().position(said) {
+                *looked_at += at + 1;
                 return Ok(());
             }
         }
-        let heard = self.world.upstream.transcript();
-        let lines: Vec<String> = heard.into_iter().skip(self.said).collect();
+        let (lines, _) = self.unseen(other)?;
         let difference = difference(&[format!("G: {pattern}")], |_, _| false, &lines);
         Err(Trouble { what: "the upstream did not hear this".to_owned(), difference })
+    }
+
+    /// The dialogue of one upstream behind what `G:` lines have spoken for, and the place where that is counted.
+    fn unseen(&mut self, other: Option<&String>) -> Result<(Vec<String>, &mut usize), Trouble> {
+        let (upstream, said) = match other {
+            Some(name) => {
+                let other = self.world.other(name)?;
+                (&other.simulated, &mut other.said)
+            }
+            None => (&self.world.upstream, &mut self.said),
+        };
+        Ok((upstream.transcript().into_iter().skip(*said).collect(), said))
     }
 
     fn log_upstream(&mut self) {
@@ -262,6 +277,7 @@ impl Play {
         let new = heard.iter().skip(self.logged).map(|line| format!("    {line}"));
         self.log.extend(new);
         self.logged = heard.len();
+        self.log.extend(self.world.others.iter_mut().flat_map(|other| other.news()));
     }
 
     // === the end ===

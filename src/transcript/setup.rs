@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::upstream::UpstreamSetup;
+use super::upstream::{self, UpstreamSetup};
 use super::words::{Mistake, Word, Words};
 use super::zone::DnsChange;
 use crate::policy::judgement::Mode;
@@ -46,6 +46,10 @@ pub(super) struct Setup {
     pub(super) clock: Timestamp,
     pub(super) dns: Vec<DnsChange>,
     pub(super) upstream: UpstreamSetup,
+    /// Other upstreams, by their names.
+    pub(super) others: Vec<(String, UpstreamSetup)>,
+    /// Domains, and the names of the others that their mail goes to.
+    pub(super) routes: Vec<(String, String)>,
     /// The dialogue is run once for each.
     pub(super) splits: Vec<Split>,
 }
@@ -72,6 +76,8 @@ impl Default for Setup {
             clock: DEFAULT_CLOCK,
             dns: Vec::new(),
             upstream: UpstreamSetup::default(),
+            others: Vec::new(),
+            routes: Vec::new(),
             splits: vec![Split::Whole],
         }
     }
@@ -158,7 +164,7 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 22] = [
+pub(super) const DIRECTIVES: [&str; 23] = [
     "client",
     "local",
     "hostname",
@@ -179,6 +185,7 @@ pub(super) const DIRECTIVES: [&str; 22] = [
     "clock",
     "dns",
     "upstream",
+    "route",
     "split",
     "bytewise",
 ];
@@ -213,13 +220,37 @@ impl Setup {
             "inquiry" => inquiry(words, &mut self.inquiries)?,
             "clock" => self.clock = words.expect("a time")?.parse("a time as in RFC 3339")?,
             "dns" => self.dns.push(DnsChange::read(words)?),
-            "upstream" => self.upstream.read(words)?,
+            "upstream" => self.side(words).read(words)?,
+            "route" => self.read_route(words)?,
             "split" => self.splits = splits(words)?,
             "bytewise" => self.splits = vec![Split::AtMost(1)],
             _ => return Ok(false),
         }
         words.end()?;
         Ok(true)
+    }
+
+    /// The upstream that is spoken of: `@NAME`, or the one without a name.
+    fn side(&mut self, words: &mut Words<'_>) -> &mut UpstreamSetup {
+        let Some(name) = upstream::name(words) else { return &mut self.upstream };
+        let at = self.others.iter().position(|(known, _)| *known == name).unwrap_or(self.others.len());
+        if at == self.others.len() {
+            self.others.push((name, UpstreamSetup::default()));
+        }
+        self.others.get_mut(at).map_or(&mut self.upstream, |(_, other)| other)
+    }
+
+    /// `route example.net @other`, of an upstream that was spoken of before.
+    fn read_route(&mut self, words: &mut Words<'_>) -> Result<(), Mistake> {
+        let domain = words.expect("a domain")?.text.to_lowercase();
+        let word = words.expect("the upstream's @name")?;
+        let name = word.text.trim_start_matches('@');
+        let known = self.others.iter().map(|(name, _)| name.as_str());
+        if !known.clone().any(|known| known == name) {
+            return Err(Mistake::unknown("upstream", word, known));
+        }
+        self.routes.push((domain, name.to_owned()));
+        Ok(())
     }
 
     /// `policies only a, b`, `policies except a, b` or `policies DIR`.
@@ -443,6 +474,10 @@ mod tests {
             "upstream MAIL explode",
             "upstream identity ident",
             "upstream proxy maybe",
+            "upstream @other balance unfair",
+            "upstream @other protocol uucp",
+            "route a.test",
+            "route a.test @nobody",
             "split 0",
             "split",
         ] {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::format::read_bytes;
 use super::pattern::{Pattern, ReplyLine};
+use super::upstream;
 use super::words::{Mistake, Word, Words};
 use super::zone::DnsChange;
 use crate::session::Outcome;
@@ -26,6 +27,8 @@ pub(super) enum Action {
     Silence(Duration),
     /// `G:`: Gatepost says this to the upstream.
     Said(Pattern),
+    /// `G: @NAME`: Gatepost says this to another one.
+    SaidTo(String, Pattern),
     /// `handshake`: the client begins TLS.
     Handshake(Handshake),
     /// `close`: the client hangs up.
@@ -36,6 +39,8 @@ pub(super) enum Action {
     Dns(DnsChange),
     /// `upstream COMMAND` in the middle of a dialogue, and `U:`.
     Direct(Rule),
+    /// The same for another upstream.
+    DirectOther(String, Rule),
     Assert(Assertion),
 }
 
@@ -69,6 +74,10 @@ pub(super) enum Assertion {
     Connections(usize),
     /// `upstream never PATTERN`.
     Never(Pattern),
+    /// `upstream dialled ADDRESS N`.
+    Dialled(String, usize),
+    /// `upstream @NAME ...`: one of these, of another upstream.
+    Of(String, Box<Self>),
     /// `delivered identical`.
     Identical,
     /// `delivered` and the lines of the last message.
@@ -164,10 +173,18 @@ fn assertion(name: Word<'_>, words: &mut Words<'_>) -> Result<Option<Assertion>,
     Ok(Some(assertion))
 }
 
-/// `upstream got`, `upstream connections` and `upstream never`; every other `upstream` is no assertion.
+/// `upstream [@NAME] got`, `connections`, `dialled` and `never`; every other `upstream` is no assertion.
 fn of_the_upstream(words: &mut Words<'_>) -> Result<Option<Assertion>, Mistake> {
+    let before = words.clone();
+    if let Some(name) = upstream::name(words) {
+        let assertion = of_the_upstream(words)?;
+        if assertion.is_none() {
+            *words = before;
+        }
+        return Ok(assertion.map(|assertion| Assertion::Of(name, Box::new(assertion))));
+    }
     let first = words.peek().split([' ', '\t']).next().unwrap_or_default();
-    if !["got", "connections", "never"].contains(&first) {
+    if !["got", "connections", "dialled", "never"].contains(&first) {
         return Ok(None);
     }
     words.next();
@@ -179,6 +196,10 @@ fn of_the_upstream(words: &mut Words<'_>) -> Result<Option<Assertion>, Mistake> 
                 return Err(unit.mistake("write it as `upstream got 1 message`"));
             }
             Assertion::Messages(number)
+        }
+        "dialled" => {
+            let address = words.expect("an address")?.text.to_owned();
+            Assertion::Dialled(address, words.expect("a number")?.parse("a number")?)
         }
         "connections" => Assertion::Connections(words.expect("a number")?.parse("a number")?),
         _ => Assertion::Never(pattern(words, "a pattern")?),

@@ -3,13 +3,11 @@
 use super::setup::TlsOffer;
 use super::words::{Mistake, Words};
 use crate::upstream::simulated::{Act, Answer, Cue, Rule, Script};
-use crate::upstream::{Identity, ProxyVersion};
+use crate::upstream::{Balance, Identity, Protocol, ProxyVersion};
 
 /// The server behind Gatepost.
 #[derive(Clone, Debug)]
 pub(super) struct UpstreamSetup {
-    /// `host:port`, where it seems to be.
-    pub(super) address: String,
     /// The EHLO keywords, with their arguments.
     pub(super) offers: Vec<String>,
     pub(super) tls: TlsOffer,
@@ -17,6 +15,12 @@ pub(super) struct UpstreamSetup {
     pub(super) identity: Identity,
     /// Whether it expects a PROXY header; if not said, where it is to get one.
     pub(super) proxy: Option<bool>,
+    /// Where it listens, and which of these a connection goes to.
+    pub(super) addresses: Vec<String>,
+    pub(super) balance: Balance,
+    pub(super) protocol: Protocol,
+    /// Whether Gatepost has asked what it offers before the client comes.
+    pub(super) probed: bool,
     /// What it does instead of accepting.
     pub(super) rules: Vec<Rule>,
 }
@@ -25,16 +29,25 @@ impl Default for UpstreamSetup {
     fn default() -> Self {
         let offers = ["PIPELINING", "SIZE 52428800", "8BITMIME", "ENHANCEDSTATUSCODES"];
         Self {
-            address: "127.0.0.1:10025".to_owned(),
             offers: offers.map(str::to_owned).to_vec(),
             tls: TlsOffer::Off,
             identity: Identity::None,
             proxy: None,
+            addresses: vec!["127.0.0.1:10025".to_owned()],
+            balance: Balance::First,
+            protocol: Protocol::Smtp,
+            probed: true,
             rules: Vec::new(),
         }
     }
 }
 
+const BALANCES: [(&str, Balance); 3] = [
+    ("first", Balance::First),
+    ("round-robin", Balance::RoundRobin),
+    ("least-sessions", Balance::LeastSessions),
+];
+const PROTOCOLS: [(&str, Protocol); 2] = [("smtp", Protocol::Smtp), ("lmtp", Protocol::Lmtp)];
 const IDENTITIES: [(&str, Identity); 6] = [
     ("xclient", Identity::XClient),
     ("xforward", Identity::XForward),
@@ -60,7 +73,7 @@ impl UpstreamSetup {
             }
             "at" => {
                 words.next();
-                self.address = words.expect("the upstream's host and port")?.text.to_owned();
+                self.addresses = vec![words.expect("the upstream's host and port")?.text.to_owned()];
             }
             "tls" => {
                 words.next();
@@ -75,10 +88,33 @@ impl UpstreamSetup {
                 self.proxy =
                     Some(words.expect("on or off")?.choose("word", &[("on", true), ("off", false)])?);
             }
+            "addresses" => {
+                words.next();
+                self.addresses = words.list().iter().map(|word| word.text.to_owned()).collect();
+            }
+            "balance" => {
+                words.next();
+                self.balance = words.expect("a balance")?.choose("balance", &BALANCES)?;
+            }
+            "protocol" => {
+                words.next();
+                self.protocol = words.expect("a protocol")?.choose("protocol", &PROTOCOLS)?;
+            }
+            "unprobed" => {
+                words.next();
+                self.probed = false;
+            }
             _ => self.rules.push(rule(words)?),
         }
         Ok(())
     }
+}
+
+/// The name in `@name`, where that comes next.
+pub(super) fn name(words: &mut Words<'_>) -> Option<String> {
+    let is_named = words.peek().starts_with('@');
+    let word = if is_named { words.next() } else { None };
+    word.map(|word| word.text.trim_start_matches('@').to_owned())
 }
 
 /// Tells the upstream what to do from now on. Of rules that stand, the last one that fits counts; those that hold only
@@ -96,7 +132,7 @@ fn offers(text: &str) -> Vec<String> {
     }
 }
 
-/// `[once] COMMAND [<ARG>] ANSWER`.
+/// `[once] COMMAND [<ARG>] ANSWER`; at `connect`, the argument is the address.
 pub(super) fn rule(words: &mut Words<'_>) -> Result<Rule, Mistake> {
     let mut first = words.expect("a command")?;
     let once = first.text == "once";
@@ -106,7 +142,10 @@ pub(super) fn rule(words: &mut Words<'_>) -> Result<Rule, Mistake> {
     let cue =
         Cue::parse(first.text).ok_or_else(|| Mistake::unknown("command", first, Cue::ALL.map(Cue::name)))?;
     let argument = if words.peek().starts_with('<') { words.next() } else { None };
-    let pattern = argument.map(|word| format!("...{}...", word.text));
+    let pattern = argument.map(|word| match cue {
+        Cue::Connect => word.text.trim_matches(['<', '>']).to_owned(),
+        _ => format!("...{}...", word.text),
+    });
     Ok(Rule { cue, pattern, answer: answer(words)?, times: once.then_some(1) })
 }
 

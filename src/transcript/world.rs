@@ -13,8 +13,9 @@ use tokio::time::Instant;
 
 use super::books::Books;
 use super::bridge::RealTime;
+use super::others::Other;
 use super::setup::{Limit, Setup, TlsOffer};
-use super::upstream::direct;
+use super::upstream::{UpstreamSetup, direct};
 use crate::checks::results::{Iprev, MessageResults, Spf};
 use crate::checks::{Checker, Clock, MessageCheck};
 use crate::dns::Resolver;
@@ -24,11 +25,11 @@ use crate::message::spool::{self, Spooler};
 use crate::metrics::Metrics;
 use crate::policy::Policies;
 use crate::policy::question::{Answer, Question};
-use crate::proxy::{Border, DEFAULT_HEADER_LIMIT, Facts, Listener, Peer};
+use crate::proxy::{Border, DEFAULT_HEADER_LIMIT, Facts, Listener, Peer, Routes};
 use crate::session::{Limits, Terms, Timeouts};
 use crate::tls::{ClientTls, Verify};
 use crate::upstream::simulated::{self, Script};
-use crate::upstream::{BoxFuture, Kind, Remote, Target, TlsMode, Upstream};
+use crate::upstream::{BoxFuture, Kind, Protocol, Remote, Target, TlsMode, Upstream};
 use crate::{checks, dns, upstream};
 
 /// The listener's and the upstream's name in policies and metrics.
@@ -65,6 +66,8 @@ pub(super) struct World {
     pub(super) listener: Arc<Listener>,
     pub(super) peer: Peer,
     pub(super) upstream: Arc<simulated::Upstream>,
+    /// The others, to which routes lead.
+    pub(super) others: Vec<Other>,
     pub(super) responder: Responder,
     pub(super) books: Arc<Books>,
     pub(super) metrics: Arc<Metrics>,
@@ -82,7 +85,8 @@ impl World {
         let metrics = Metrics::new();
         let (responder, resolver) = names(setup, real).await?;
         let facts = bridged(resolver, &hostname, setup, real);
-        let (simulated, upstream) = mail_server(setup, &hostname, &metrics).await?;
+        let (simulated, upstream) = mail_server(setup, None, &hostname, &metrics).await?;
+        let (others, routes) = elsewhere(setup, &simulated, &hostname, &metrics).await?;
         let books = Arc::new(Books::default());
         let listener = Listener {
             name: NAME.into(),
@@ -93,7 +97,7 @@ impl World {
             border: border(setup, defaults),
             manners: setup.manners.clone(),
             policies: Arc::new(ArcSwap::new(policies)),
-            upstream,
+            routes: Routes::new(upstream, routes),
             facts: Arc::new(facts),
             spooler: Arc::new(Spooler::new(spool::Settings {
                 dir: None,
@@ -109,6 +113,7 @@ impl World {
             listener: Arc::new(listener),
             peer: Peer::new(setup.client).at(Some(setup.local)),
             upstream: simulated,
+            others,
             responder,
             books,
             metrics,
@@ -253,36 +258,67 @@ impl Facts for BridgedFacts {
 
 // === upstream ===
 
-/// The simulated mail server, which has been probed as at the start of a daemon, and Gatepost's side of it.
+/// The simulated mail server, which has been probed as at the start of a daemon, and Gatepost's side of it: the one without
+/// a name, or `other` beside it.
 async fn mail_server(
     setup: &Setup,
+    other: Option<(&str, &UpstreamSetup, &simulated::Upstream)>,
     hostname: &str,
     metrics: &Arc<Metrics>,
 ) -> Result<(Arc<simulated::Upstream>, Arc<Upstream>), WorldError> {
-    let proxy = setup.upstream.takes_proxy_header();
-    let script = Script { extensions: setup.upstream.offers.clone(), proxy, ..Script::default() };
-    let simulated = Arc::new(simulated::Upstream::new(script));
-    let target =
-        Target { name: NAME.to_owned(), hostname: hostname.to_owned(), kind: Kind::Smtp(remote(setup)?) };
-    let upstream = Upstream::new(target, Arc::clone(&simulated) as _, metrics.upstream(NAME));
-    // One that cannot be used says so again when there is mail for it, and that is what a transcript looks at.
-    let _ = upstream.probe().await;
-    simulated.direct(|script| setup.upstream.rules.iter().for_each(|rule| direct(script, rule)));
+    let (name, side) = other.map_or((NAME, &setup.upstream), |(name, side, _)| (name, side));
+    let (lmtp, proxy) = (side.protocol == Protocol::Lmtp, side.takes_proxy_header());
+    let script = Script { extensions: side.offers.clone(), lmtp, proxy, ..Script::default() };
+    let simulated = Arc::new(match other {
+        Some((_, _, main)) => main.beside(script),
+        None => simulated::Upstream::new(script),
+    });
+    let kind = Kind::Smtp(remote(setup, side)?);
+    let target = Target { name: name.to_owned(), hostname: hostname.to_owned(), kind };
+    let upstream = Upstream::new(target, Arc::clone(&simulated) as _, metrics.upstream(name));
+    if side.probed {
+        // One that cannot be used says so again when there is mail for it, and that is what a transcript looks at.
+        let _ = upstream.probe().await;
+    }
+    simulated.direct(|script| side.rules.iter().for_each(|rule| direct(script, rule)));
     Ok((simulated, upstream))
 }
 
-fn remote(setup: &Setup) -> Result<Remote, WorldError> {
+/// The upstreams with a name, beside `main`, and the routes that lead to them.
+async fn elsewhere(
+    setup: &Setup,
+    main: &simulated::Upstream,
+    hostname: &str,
+    metrics: &Arc<Metrics>,
+) -> Result<(Vec<Other>, Vec<(String, Arc<Upstream>)>), WorldError> {
+    let (mut others, mut routes) = (Vec::new(), Vec::new());
+    for (name, side) in &setup.others {
+        let (simulated, upstream) = mail_server(setup, Some((name, side, main)), hostname, metrics).await?;
+        let here = setup.routes.iter().filter(|(_, to)| to == name);
+        routes.extend(here.map(|(domain, _)| (domain.clone(), Arc::clone(&upstream))));
+        others.push(Other::new(name, simulated));
+    }
+    Ok((others, routes))
+}
+
+fn remote(setup: &Setup, side: &UpstreamSetup) -> Result<Remote, WorldError> {
     let mut timeouts = upstream::Timeouts::default();
     for limit in &setup.limits {
         if let Limit::Upstream(step, time) = limit {
             step.set(&mut timeouts, *time);
         }
     }
-    let tls = match setup.upstream.tls {
+    let tls = match side.tls {
         TlsOffer::Off => TlsMode::Off,
         TlsOffer::Opportunistic => TlsMode::Opportunistic(ClientTls::new(&Verify::Nothing)?),
         TlsOffer::Required => TlsMode::Required(ClientTls::new(&Verify::Nothing)?),
     };
-    let identity = setup.upstream.identity;
-    Ok(Remote { addresses: vec![setup.upstream.address.clone()], identity, tls, timeouts })
+    Ok(Remote {
+        addresses: side.addresses.clone(),
+        balance: side.balance,
+        protocol: side.protocol,
+        identity: side.identity,
+        tls,
+        timeouts,
+    })
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::addresses::Lease;
 use super::fault::{Failure, Fault, FaultKind, one_line, softened};
-use super::target::{Timeouts, TlsMode};
+use super::target::{Protocol, Timeouts, TlsMode};
 use super::wire::Wire;
 use crate::metrics::UpstreamMetrics;
 use crate::smtp::extensions::Extensions;
@@ -88,12 +89,23 @@ pub(super) struct Connection {
     pub(super) metrics: UpstreamMetrics,
     extensions: Arc<Extensions>,
     confidential: bool,
+    protocol: Protocol,
+    /// Held until it is closed.
+    _lease: Lease,
 }
 
 impl Connection {
-    /// The connection on `wire`, on which nothing was said yet; `confidential` if nobody can listen there.
-    pub(super) fn new(wire: Wire, timeouts: Timeouts, metrics: UpstreamMetrics, confidential: bool) -> Self {
-        Self { wire, timeouts, extensions: Arc::default(), metrics, confidential }
+    /// The connection on `wire`, on which nothing was said yet and `protocol` is to be spoken; `confidential` if nobody can listen
+    /// there.
+    pub(super) fn new(
+        wire: Wire,
+        protocol: Protocol,
+        timeouts: Timeouts,
+        metrics: UpstreamMetrics,
+        confidential: bool,
+        lease: Lease,
+    ) -> Self {
+        Self { wire, timeouts, extensions: Arc::default(), metrics, confidential, protocol, _lease: lease }
     }
 
     /// Whether it is a place for passwords: under TLS, or within this machine.
@@ -135,9 +147,10 @@ impl Connection {
         self.wire.expects_utf8()
     }
 
-    /// Says EHLO and keeps what is offered; a refusal ends the connection.
+    /// Says EHLO, or LHLO (RFC 2033 4.1), and keeps what is offered; a refusal ends the connection.
     pub(super) async fn ehlo(&mut self, name: &str) -> Result<(), Failure> {
-        let reply = self.ask(Exchange::Ehlo, &format!("EHLO {name}")).await?;
+        let line = format!("{} {name}", self.protocol.greeting());
+        let reply = self.ask(Exchange::Ehlo, &line).await?;
         if !reply.is_completed() {
             return Err(Failure::Refused(reply));
         }
@@ -147,6 +160,10 @@ impl Connection {
         }
         // RFC 8689 4.2.1: it is worth what the certificate is worth.
         offered.require_tls &= self.wire.is_verified();
+        if self.protocol == Protocol::Lmtp {
+            // Each recipient has an answer of its own, and a client hears one (RFC 9422 4.2).
+            offered.limits.rcpt_max = Some(1);
+        }
         self.extensions = Arc::new(offered);
         Ok(())
     }

@@ -13,7 +13,7 @@ use std::pin::Pin;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 
 /// A future that a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -25,7 +25,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// Opens streams to addresses.
 pub trait Dial: fmt::Debug + Send + Sync {
-    /// A stream to `address` (`host:port`). Who calls sets the deadline.
+    /// A stream to `address`: `host:port`, or `unix:PATH`. Who calls sets the deadline.
     ///
     /// # Errors
     /// Whatever kept the connection from standing.
@@ -43,13 +43,16 @@ pub trait Dial: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, io::Result<Box<dyn Stream>>>;
 }
 
-/// Dials over TCP, names resolved by the system, their addresses tried one after the other.
+/// Dials over TCP, names resolved by the system, their addresses tried one after the other; or the socket at `unix:PATH`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TcpDial;
 
 impl Dial for TcpDial {
     fn dial<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
         Box::pin(async move {
+            if let Some(path) = address.strip_prefix("unix:") {
+                return Ok(Box::new(UnixStream::connect(path).await?) as Box<dyn Stream>);
+            }
             let stream = TcpStream::connect(address).await?;
             ready(stream)
         })
@@ -129,7 +132,7 @@ mod tests {
     use super::*;
 
     use tokio::io::AsyncReadExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, UnixListener};
 
     #[tokio::test]
     async fn dials_who_listens() {
@@ -153,5 +156,21 @@ mod tests {
         }
         let error = TcpDial.dial_from(Ipv4Addr::UNSPECIFIED.into(), "127.0.0.1:9").await.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "a source of our own is none of a client's");
+    }
+
+    #[tokio::test]
+    async fn dials_sockets_in_the_file_system() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lmtp");
+        let listener = UnixListener::bind(&path).unwrap();
+        let address = format!("unix:{}", path.display());
+        let (dialled, accepted) = tokio::join!(TcpDial.dial(&address), listener.accept());
+        accepted.unwrap().0.try_write(b"220 hi\r\n").unwrap();
+        let mut banner = [0; 8];
+        dialled.unwrap().read_exact(&mut banner).await.unwrap();
+        assert_eq!(&banner, b"220 hi\r\n");
+        drop(listener);
+        assert!(TcpDial.dial(&address).await.is_err());
+        assert!(TcpDial.dial("unix:").await.is_err());
     }
 }

@@ -94,8 +94,15 @@ impl Dialogue {
     }
 
     pub(super) async fn deliver(&mut self, message: &Outgoing) -> Result<Receipt, Failure> {
-        if self.transaction.as_ref().is_none_or(|transaction| transaction.accepted.is_empty()) {
+        if self.recipients() == 0 {
             return Err(Fault::new(FaultKind::Unexpected, "no recipient was accepted").into());
+        }
+        if self.server.takes_one_recipient() && self.recipients() > 1 {
+            // There would be an answer for each, and the client hears one.
+            self.reset().await;
+            return Err(
+                Fault::new(FaultKind::Unexpected, "several recipients in one transaction of LMTP").into()
+            );
         }
         match self.stand().await {
             Ok(connection) if connection.extensions().chunking => {
@@ -182,6 +189,10 @@ impl Dialogue {
         if let Some(idle) = idle {
             self.server.give_back(idle);
         }
+    }
+
+    fn recipients(&self) -> usize {
+        self.transaction.as_ref().map_or(0, |transaction| transaction.accepted.len())
     }
 
     async fn forward(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Reply, Failure> {

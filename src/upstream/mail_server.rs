@@ -2,18 +2,20 @@
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
+use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use tokio::io::AsyncWriteExt;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::addresses::{Address, Addresses};
 use super::auth;
 use super::connection::Connection;
 use super::dial::{Dial, Stream};
 use super::fault::{Failure, Fault, FaultKind};
 use super::identity::{self, Client};
 use super::pool::Pool;
-use super::target::{Identity, Remote, TlsMode};
+use super::target::{Identity, Protocol, Remote, TlsMode};
 use super::wire::Wire;
 use crate::metrics::UpstreamMetrics;
 use crate::smtp::extensions::Extensions;
@@ -26,7 +28,7 @@ pub(super) struct MailServer {
     hostname: String,
     remote: Remote,
     dial: Arc<dyn Dial>,
-    extensions: ArcSwapOption<Extensions>,
+    addresses: Addresses,
     pool: Arc<Pool>,
 }
 
@@ -39,8 +41,8 @@ impl MailServer {
         dial: Arc<dyn Dial>,
         metrics: UpstreamMetrics,
     ) -> Self {
-        let (extensions, pool) = (ArcSwapOption::empty(), Arc::default());
-        Self { metrics, name, hostname, remote, dial, extensions, pool }
+        let addresses = Addresses::new(&remote.addresses, remote.balance, &metrics);
+        Self { metrics, name, hostname, remote, dial, addresses, pool: Arc::default() }
     }
 
     /// What we call ourselves.
@@ -53,17 +55,51 @@ impl MailServer {
         self.remote.identity
     }
 
-    /// What the last complete greeting offered.
+    /// What the last complete greetings offered.
     pub(super) fn extensions(&self) -> Option<Arc<Extensions>> {
-        self.extensions.load_full()
+        self.addresses.extensions()
     }
 
-    /// Greets the server to learn what it offers.
-    pub(super) async fn probe(&self) -> Result<Arc<Extensions>, Failure> {
-        let connection = self.connect(None).await?;
-        let extensions = connection.extensions();
+    /// Greets the server at every address, all at the same time, to learn whether it is there and what it offers.
+    ///
+    /// # Errors
+    /// What happened at one of the addresses, when it is at none of them.
+    pub(super) async fn probe(self: &Arc<Self>) -> Result<Arc<Extensions>, Failure> {
+        let mut probes = JoinSet::new();
+        for address in self.addresses.all() {
+            let (server, address) = (Arc::clone(self), Arc::clone(address));
+            probes.spawn(async move { server.probe_at(&address).await });
+        }
+        let mut outcome = Err(nothing_to_try().into());
+        while let Some(probed) = probes.join_next().await {
+            match probed {
+                Ok(probed) if outcome.is_err() => outcome = probed,
+                _ => {}
+            }
+        }
+        self.metrics.up(!outcome.as_ref().is_err_and(is_away));
+        outcome.map(|()| self.extensions().unwrap_or_default())
+    }
+
+    async fn probe_at(&self, address: &Arc<Address>) -> Result<(), Failure> {
+        let connection = self.connect_at(address, None).await?;
         connection.quit().await;
-        Ok(extensions)
+        Ok(())
+    }
+
+    /// How long until the next address that is set aside is to be tried again, if there is one.
+    pub(super) fn next_trial(&self) -> Option<Duration> {
+        self.addresses.next_trial()
+    }
+
+    /// Waits until an address is set aside.
+    pub(super) async fn set_aside(&self) {
+        self.addresses.set_aside().await;
+    }
+
+    /// Whether a transaction has one recipient only.
+    pub(super) fn takes_one_recipient(&self) -> bool {
+        self.remote.protocol == Protocol::Lmtp
     }
 
     /// An idle connection, where connections may be shared.
@@ -110,48 +146,109 @@ impl MailServer {
     /// A fresh connection, at the point where MAIL is next: the first address that gets that far.
     ///
     /// # Errors
-    /// What happened at the last address.
+    /// What happened at the last address. When all of them failed time and again, that is said at once, and nobody waits
+    /// for them.
     pub(super) async fn connect(&self, client: Option<&Client>) -> Result<Connection, Failure> {
-        let mut last = Fault::new(FaultKind::Connect, "no address is configured").into();
-        for address in &self.remote.addresses {
-            match self.connect_to(address, client).await {
+        let mut last = None;
+        for address in self.addresses.in_order() {
+            if !address.may_be_tried() {
+                continue;
+            }
+            match self.connect_at(&address, client).await {
                 Ok(connection) => {
-                    self.metrics.connect("ok");
                     self.metrics.up(true);
-                    self.extensions.store(Some(connection.extensions()));
                     return Ok(connection);
                 }
                 Err(failure) => {
-                    tracing::debug!(upstream = %self.name, %address, %failure, "cannot use this address");
-                    self.metrics.connect(outcome(&failure));
-                    last = failure;
+                    // It greeted us and refused this client: another address is not asked for another answer.
+                    let final_word = !is_away(&failure) && address.is_up();
+                    last = Some(failure);
+                    if final_word {
+                        break;
+                    }
                 }
             }
         }
-        // Whoever refuses is there.
-        self.metrics.up(matches!(last, Failure::Refused(_)));
+        let Some(last) = last else {
+            self.metrics.connect("circuit_open");
+            return Err(nothing_to_try().into());
+        };
+        self.metrics.up(!is_away(&last));
         Err(last)
     }
 
-    async fn connect_to(&self, address: &str, client: Option<&Client>) -> Result<Connection, Failure> {
-        let Remote { identity, tls, timeouts, .. } = &self.remote;
+    /// A connection to `address`, at the point where MAIL is next, and in the books what came of it.
+    async fn connect_at(
+        &self,
+        address: &Arc<Address>,
+        client: Option<&Client>,
+    ) -> Result<Connection, Failure> {
+        match self.connect_to(address, client).await {
+            Ok(connection) => {
+                self.metrics.connect("ok");
+                address.offers(connection.extensions());
+                Ok(connection)
+            }
+            Err(failure) => {
+                tracing::debug!(upstream = %self.name, address = address.text, %failure, "cannot use this address");
+                self.metrics.connect(outcome(&failure));
+                Err(failure)
+            }
+        }
+    }
+
+    async fn connect_to(
+        &self,
+        address: &Arc<Address>,
+        client: Option<&Client>,
+    ) -> Result<Connection, Failure> {
+        let mut connection = match self.greeted(address, client).await {
+            Ok(connection) => {
+                address.answered(&self.name);
+                connection
+            }
+            Err(failure) => {
+                if !self.is_about_the_client(&failure, client) {
+                    address.failed(&self.name);
+                }
+                return Err(failure);
+            }
+        };
+        if let Some(client) = client {
+            identity::demand(self.remote.identity, &connection.extensions())?;
+            if self.remote.identity == Identity::XClient {
+                identity::introduce(&mut connection, client, &self.hostname).await?;
+            }
+        }
+        Ok(connection)
+    }
+
+    /// Whether a failure says nothing about the address: it is one of how clients are named to it, or its word on this one.
+    fn is_about_the_client(&self, failure: &Failure, client: Option<&Client>) -> bool {
+        let sees_client = self.remote.identity == Identity::Transparent && client.is_some();
+        match failure {
+            Failure::Fault(fault) => fault.kind == FaultKind::Identity,
+            Failure::Refused(_) => sees_client,
+            Failure::Withdrawn(_) => true,
+        }
+    }
+
+    /// A connection to `address` on which we have greeted, and nothing was said about `client` but what comes before that.
+    async fn greeted(&self, address: &Arc<Address>, client: Option<&Client>) -> Result<Connection, Failure> {
+        let Remote { protocol, identity, tls, timeouts, .. } = &self.remote;
+        let lease = address.lease();
+        let address = address.text.as_str();
         let host = host(address);
         let mut wire = Wire::new(self.dial(address, client).await?);
         if let TlsMode::Implicit(tls) = tls {
             wire = wire.into_tls(tls, host, &self.metrics).await?;
         }
         let confidential = matches!(tls, TlsMode::Implicit(_)) || auth::is_loopback(address);
-        let connection = Connection::new(wire, *timeouts, self.metrics.clone(), confidential);
+        let connection =
+            Connection::new(wire, *protocol, *timeouts, self.metrics.clone(), confidential, lease);
         let name = identity::first_greeting(*identity, client, &self.hostname);
         let greeted = connection.greet(name, tls, host).await;
-        let mut connection = greeted.map_err(|failure| identity::before_mail(*identity, client, failure))?;
-        if let Some(client) = client {
-            identity::demand(*identity, &connection.extensions())?;
-            if *identity == Identity::XClient {
-                identity::introduce(&mut connection, client, &self.hostname).await?;
-            }
-        }
-        Ok(connection)
+        greeted.map_err(|failure| identity::before_mail(*identity, client, failure))
     }
 
     /// A stream to `address`, which already says whom it is for where that is said before the dialogue.
@@ -180,6 +277,16 @@ impl MailServer {
         }
         Ok(stream)
     }
+}
+
+/// Every address failed so often, and so lately, that nobody waits for it.
+fn nothing_to_try() -> Fault {
+    Fault::new(FaultKind::Connect, "every address failed repeatedly and is not tried again yet")
+}
+
+/// Whether nobody is there; whoever refuses is.
+fn is_away(failure: &Failure) -> bool {
+    !matches!(failure, Failure::Refused(_))
 }
 
 /// The host of `host:port`, without the brackets of an IPv6 address.

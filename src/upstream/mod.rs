@@ -28,6 +28,7 @@
 //!
 //! Deliberately absent: a queue, MX look-ups, sessions with clients, policy; chunks that are sent before the last was answered.
 
+mod addresses;
 mod auth;
 mod connection;
 mod delivery;
@@ -47,6 +48,7 @@ mod tests;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use self::auth::is_loopback;
 pub use self::dial::{BoxFuture, Dial, Stream, TcpDial, may_be_transparent};
@@ -56,7 +58,7 @@ pub use self::fault::{Failure, Fault, FaultKind};
 pub use self::identity::{Client, ClientName, ProxyVersion};
 use self::mail_server::MailServer;
 use self::maildir::{Delivery, Maildir};
-pub use self::target::{Identity, Kind, Remote, Target, Timeouts, TlsMode};
+pub use self::target::{Balance, Identity, Kind, Protocol, Remote, Target, Timeouts, TlsMode};
 use crate::message::spool::Outgoing;
 use crate::metrics::UpstreamMetrics;
 use crate::smtp::auth::AuthLine;
@@ -67,7 +69,10 @@ use crate::smtp::reply::Reply;
 
 /// Where accepted mail goes, shared by all sessions that send it there.
 #[derive(Debug)]
-pub struct Upstream(Place);
+pub struct Upstream {
+    name: Arc<str>,
+    place: Place,
+}
 
 #[derive(Debug)]
 enum Place {
@@ -79,17 +84,40 @@ impl Upstream {
     /// The upstream `target`, reached through `dial`. Nothing is dialled or created yet.
     pub fn new(target: Target, dial: Arc<dyn Dial>, metrics: UpstreamMetrics) -> Arc<Self> {
         let Target { name, hostname, kind } = target;
-        Arc::new(Self(match kind {
+        let place = match kind {
             Kind::Smtp(remote) => {
-                Place::Server(Arc::new(MailServer::new(name, hostname, remote, dial, metrics)))
+                Place::Server(Arc::new(MailServer::new(name.clone(), hostname, remote, dial, metrics)))
             }
             Kind::Maildir(root) => Place::Maildir(Arc::new(Maildir::new(root, &hostname)), metrics),
-        }))
+        };
+        Arc::new(Self { name: name.into(), place })
+    }
+
+    /// The operator's name for it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it takes one recipient a transaction and no more: LMTP, which has an answer for each recipient where the
+    /// client has room for one.
+    pub fn takes_one_recipient(&self) -> bool {
+        match &self.place {
+            Place::Server(server) => server.takes_one_recipient(),
+            Place::Maildir(..) => false,
+        }
+    }
+
+    /// How long until one of its addresses that failed is to be tried again; `None` when none has.
+    pub fn next_trial(&self) -> Option<Duration> {
+        match &self.place {
+            Place::Server(server) => server.next_trial(),
+            Place::Maildir(..) => None,
+        }
     }
 
     /// What it can do, by the last probe or session that got through its greeting; `None` before the first.
     pub fn extensions(&self) -> Option<Arc<Extensions>> {
-        match &self.0 {
+        match &self.place {
             Place::Server(server) => server.extensions(),
             Place::Maildir(..) => Some(maildir::extensions()),
         }
@@ -101,7 +129,7 @@ impl Upstream {
     /// # Errors
     /// Why it cannot be used. An identity that is configured and not offered is [`misgiving`](Self::misgiving), not an error.
     pub async fn probe(&self) -> Result<Arc<Extensions>, Failure> {
-        match &self.0 {
+        match &self.place {
             Place::Server(server) => server.probe().await,
             Place::Maildir(maildir, metrics) => {
                 let made = Maildir::make(Arc::clone(maildir)).await;
@@ -115,7 +143,7 @@ impl Upstream {
     /// Why mail will not go there although it answers: what a [`probe`](Self::probe) was offered does not hand the clients'
     /// identities over.
     pub fn misgiving(&self, offered: &Extensions) -> Option<&'static str> {
-        match &self.0 {
+        match &self.place {
             Place::Server(server) => server.misgiving(offered),
             Place::Maildir(..) => None,
         }
@@ -123,17 +151,26 @@ impl Upstream {
 
     /// Whether [`session`](Self::session) has a use for the client's name, so that waiting for it is worth while.
     pub fn tells_name(&self) -> bool {
-        matches!(&self.0, Place::Server(server) if server.tells_name())
+        matches!(&self.place, Place::Server(server) if server.tells_name())
+    }
+
+    /// Waits until one of its addresses fails, so that it is tried again in time.
+    pub async fn set_aside(&self) {
+        match &self.place {
+            Place::Server(server) => server.set_aside().await,
+            Place::Maildir(..) => std::future::pending().await,
+        }
     }
 
     /// The upstream's half of a session with `client`.
-    pub fn session(&self, client: Client) -> Session {
-        Session(match &self.0 {
+    pub fn session(self: &Arc<Self>, client: Client) -> Session {
+        let half = match &self.place {
             Place::Server(server) => Half::Server(Box::new(Dialogue::new(Arc::clone(server), client))),
             Place::Maildir(maildir, metrics) => {
                 Half::Maildir(Delivery::new(Arc::clone(maildir), metrics.clone()))
             }
-        })
+        };
+        Session { upstream: Arc::clone(self), half }
     }
 }
 
@@ -143,7 +180,10 @@ impl Upstream {
 /// it, and a message whose final dot was not written yet is not delivered. Dropping the session closes its connection;
 /// [`quit`](Self::quit) does so in good order.
 #[derive(Debug)]
-pub struct Session(Half);
+pub struct Session {
+    upstream: Arc<Upstream>,
+    half: Half,
+}
 
 #[derive(Debug)]
 enum Half {
@@ -155,9 +195,14 @@ impl Session {
     /// Says what our log calls the transaction at hand, before its first recipient: an upstream that is told so knows it by
     /// the same word.
     pub fn name_transaction(&mut self, id: &str) {
-        if let Half::Server(dialogue) = &mut self.0 {
+        if let Half::Server(dialogue) = &mut self.half {
             dialogue.name_transaction(id);
         }
+    }
+
+    /// Whose half it is.
+    pub const fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
     }
 
     /// Asks the upstream to take `rcpt` in the transaction of `mail`, and gives its answer, whatever class it is of.
@@ -169,7 +214,7 @@ impl Session {
     /// # Errors
     /// Never [`Failure::Refused`]. A fault before the transaction stands is given to all its recipients alike.
     pub async fn rcpt(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Reply, Failure> {
-        match &mut self.0 {
+        match &mut self.half {
             Half::Server(dialogue) => dialogue.rcpt(mail, rcpt).await,
             Half::Maildir(delivery) => Ok(delivery.rcpt(mail)),
         }
@@ -180,7 +225,7 @@ impl Session {
     /// # Errors
     /// Only what is no answer.
     pub async fn inquire(&mut self, command: &Command) -> Result<Reply, Failure> {
-        match &mut self.0 {
+        match &mut self.half {
             Half::Server(dialogue) => dialogue.inquire(command).await,
             Half::Maildir(_) => Ok(maildir::no_answer(command)),
         }
@@ -192,7 +237,7 @@ impl Session {
     /// The upstream's refusal of DATA or of the message in its own words, or a fault. One that is
     /// [ambiguous](Fault::ambiguous) came after the final dot.
     pub async fn deliver(&mut self, message: &Outgoing) -> Result<Receipt, Failure> {
-        match &mut self.0 {
+        match &mut self.half {
             Half::Server(dialogue) => dialogue.deliver(message).await,
             Half::Maildir(delivery) => delivery.deliver(message).await,
         }
@@ -200,7 +245,7 @@ impl Session {
 
     /// Ends the transaction without a message. A connection on which that does not work is dropped in silence.
     pub async fn reset(&mut self) {
-        match &mut self.0 {
+        match &mut self.half {
             Half::Server(dialogue) => dialogue.reset().await,
             Half::Maildir(delivery) => delivery.reset(),
         }
@@ -213,7 +258,7 @@ impl Session {
     /// A 421 as a 451 with its text; a fault, also where the mechanism is not offered or the connection is no place for a
     /// password.
     pub async fn auth(&mut self, line: &AuthLine) -> Result<Reply, Failure> {
-        match &mut self.0 {
+        match &mut self.half {
             Half::Server(dialogue) => dialogue.auth(line).await,
             Half::Maildir(_) => Err(Fault::new(FaultKind::Capability, "a Maildir knows no logins").into()),
         }
@@ -221,7 +266,7 @@ impl Session {
 
     /// Whether the upstream knows who the client is, on a connection that was not lost as far as we know.
     pub fn holds_login(&self) -> bool {
-        match &self.0 {
+        match &self.half {
             Half::Server(dialogue) => dialogue.holds_login(),
             Half::Maildir(_) => false,
         }
@@ -229,14 +274,14 @@ impl Session {
 
     /// The same client has another name now.
     pub async fn rename(&mut self, client: Client) {
-        if let Half::Server(dialogue) = &mut self.0 {
+        if let Half::Server(dialogue) = &mut self.half {
             dialogue.rename(client).await;
         }
     }
 
     /// Whether the upstream waits for the rest of a transaction.
     pub fn in_transaction(&self) -> bool {
-        match &self.0 {
+        match &self.half {
             Half::Server(dialogue) => dialogue.in_transaction(),
             Half::Maildir(_) => false,
         }
@@ -245,14 +290,14 @@ impl Session {
     /// Says NOOP, so that an upstream with a message long under way does not give up. One that is lost is found to be
     /// so and connected to again by the next method.
     pub async fn keep_alive(&mut self) {
-        if let Half::Server(dialogue) = &mut self.0 {
+        if let Half::Server(dialogue) = &mut self.half {
             dialogue.keep_alive().await;
         }
     }
 
     /// Takes leave: QUIT, or a place among the idle connections where those are shared.
     pub async fn quit(self) {
-        if let Half::Server(dialogue) = self.0 {
+        if let Half::Server(dialogue) = self.half {
             dialogue.quit().await;
         }
     }

@@ -20,7 +20,7 @@ pub struct Target {
 /// Where mail goes.
 #[derive(Clone, Debug)]
 pub enum Kind {
-    /// To a mail server, over SMTP.
+    /// To a mail server, over SMTP or LMTP.
     Smtp(Remote),
     /// Into a Maildir of our own, whoever the recipients are.
     Maildir(PathBuf),
@@ -29,14 +29,51 @@ pub enum Kind {
 /// A mail server and how to speak to it.
 #[derive(Clone, Debug)]
 pub struct Remote {
-    /// `host:port`, tried in this order.
+    /// `host:port`, or `unix:PATH` for a socket in the file system.
     pub addresses: Vec<String>,
+    /// Which of them a connection goes to.
+    pub balance: Balance,
+    /// What is spoken there.
+    pub protocol: Protocol,
     /// How it learns who the client is.
     pub identity: Identity,
     /// Whether TLS is spoken to it.
     pub tls: TlsMode,
     /// How long it may take.
     pub timeouts: Timeouts,
+}
+
+/// Which of several addresses a new connection goes to. Those that failed come last, whatever this says.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Balance {
+    /// The first; the others only when it fails.
+    #[default]
+    First,
+    /// Each in turn.
+    RoundRobin,
+    /// The one with the fewest connections of ours.
+    LeastSessions,
+}
+
+/// What is spoken to a mail server.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Protocol {
+    /// SMTP (RFC 5321).
+    #[default]
+    Smtp,
+    /// LMTP (RFC 2033). It answers for each recipient at the end of a message, while a client hears one answer: so
+    /// a transaction has one recipient.
+    Lmtp,
+}
+
+impl Protocol {
+    /// The command that introduces us.
+    pub(super) const fn greeting(self) -> &'static str {
+        match self {
+            Self::Smtp => "EHLO",
+            Self::Lmtp => "LHLO",
+        }
+    }
 }
 
 /// How an upstream learns who the client is.

@@ -34,6 +34,8 @@ mod refusals;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod routes;
+#[cfg(test)]
 mod smuggling;
 #[cfg(test)]
 mod tls;

@@ -109,7 +109,8 @@ fn listener(
     })
 }
 
-fn upstream_of(
+/// The upstream with this name, if there is one.
+pub(super) fn upstream_of(
     name: &Placed<String>,
     upstreams: Option<&Named<raw::Upstream>>,
     report: &mut Report,

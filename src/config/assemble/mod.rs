@@ -3,8 +3,10 @@
 mod arrival;
 mod auth;
 mod listener;
+mod lmtp;
 mod name;
 mod policy;
+mod routes;
 mod upstream;
 
 use std::net::{IpAddr, SocketAddr};
@@ -30,7 +32,10 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let hostname = file.hostname.as_ref().and_then(|name| name::host(name, report));
     let called = hostname.as_deref().unwrap_or_default();
     let domains = file.domains.and_then(|domains| name::domains(&domains, report));
-    let (listeners, upstreams) = sides(file.listeners.as_ref(), file.upstreams.as_ref(), called, report);
+    let routes = file.routes.as_ref();
+    let (listeners, upstreams) =
+        sides(file.listeners.as_ref(), file.upstreams.as_ref(), routes, called, report);
+    let routes = routes::all(routes, domains.as_deref(), file.upstreams.as_ref(), report);
     let admin = file.admin.and_then(|admin| admin.listen);
     listener::check_addresses(file.listeners.as_ref(), admin.as_ref(), report);
     let policies = policy::sources(file.policies.unwrap_or_default(), file.listeners.as_ref(), report);
@@ -47,6 +52,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
         listeners: listeners?,
         upstreams: upstreams?,
         domains: domains?,
+        routes: routes?,
         trusted_networks,
         policies: policies?,
         spool,
@@ -64,11 +70,12 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
 fn sides(
     listeners: Option<&Named<raw::Listener>>,
     upstreams: Option<&Named<raw::Upstream>>,
+    routes: Option<&Named<Placed<String>>>,
     hostname: &str,
     report: &mut Report,
 ) -> (Option<Vec<Listener>>, Option<Vec<Target>>) {
     if let (Some(listeners), Some(upstreams)) = (listeners, upstreams) {
-        upstream::check_use(listeners, upstreams, report);
+        upstream::check_use(listeners, upstreams, routes, report);
     }
     (
         listeners.and_then(|listeners| listener::all(listeners, hostname, upstreams, report)),

@@ -115,9 +115,14 @@ fn inline_domain(entry: &Placed<String>, star: Star, report: &mut Report) -> Opt
         let said = star.say(report.file()).at(report.text(), entry.place);
         report.elsewhere(said);
     }
-    let found = pattern(&entry.value);
+    domain_pattern(&entry.value, entry.place, report)
+}
+
+/// `*`, `example.org` or `.example.org`, in A-labels and lower case.
+pub(super) fn domain_pattern(entry: &str, place: Position, report: &mut Report) -> Option<String> {
+    let found = pattern(entry);
     if let Err(error) = &found {
-        report.error_with_help(entry.place, format!("`{}` {error}", entry.value), instead(&entry.value));
+        report.error_with_help(place, format!("`{entry}` {error}"), instead(entry));
     }
     found.ok()
 }

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::tls::{ClientTls, Verify};
-use crate::upstream::{Identity, Kind, Remote, Target, Timeouts, TlsMode as TlsTowards, may_be_transparent};
+use crate::upstream::{
+    Identity, Kind, Protocol, Remote, Target, Timeouts, TlsMode as TlsTowards, may_be_transparent,
+};
 
 use super::super::raw::{self, TlsMode};
 use super::super::read::{Named, Placed};
 use super::super::report::Report;
-use super::duration;
 use super::listener::label;
+use super::{duration, lmtp};
 
 /// Every upstream; `None` when one is broken.
 pub(super) fn all(raw: &Named<raw::Upstream>, hostname: &str, report: &mut Report) -> Option<Vec<Target>> {
@@ -31,23 +33,30 @@ pub(super) fn all(raw: &Named<raw::Upstream>, hostname: &str, report: &mut Repor
 pub(super) fn check_use(
     listeners: &Named<raw::Listener>,
     upstreams: &Named<raw::Upstream>,
+    routes: Option<&Named<Placed<String>>>,
     report: &mut Report,
 ) {
     let listeners: Vec<_> = listeners.0.iter().filter_map(|(_, listener)| listener.as_ref()).collect();
-    let used: Vec<_> = listeners.iter().filter_map(|listener| listener.upstream.as_ref()).collect();
+    let mut used: Vec<_> = listeners.iter().filter_map(|listener| listener.upstream.as_ref()).collect();
+    let routes = routes.map_or(&[][..], |routes| &routes.0);
+    used.extend(routes.iter().filter_map(|(_, upstream)| upstream.as_ref()));
     // A broken or misspelt name may be meant for the one that seems unused.
     let certain = !used.is_empty()
-        && used.len() == listeners.len()
+        && used.len() == listeners.len() + routes.len()
         && used.iter().all(|name| upstreams.names().any(|known| known == name.value));
     let own: Vec<_> = listeners.iter().filter_map(|listener| listener.listen.as_ref()).collect();
     for (key, upstream) in &upstreams.0 {
         if certain && !used.iter().any(|name| name.value == key.name) {
-            let message = format!("no listener uses the upstream `{}`", key.name);
-            report.warning(key.place, message, "name it as the `upstream` of a listener, or remove it");
+            let message = format!("no listener and no route uses the upstream `{}`", key.name);
+            report.warning(
+                key.place,
+                message,
+                "name it as the `upstream` of a listener or in `routes`, or remove it",
+            );
         }
         let addresses = upstream.iter().filter_map(|upstream| upstream.address.as_ref());
         for address in addresses.flat_map(|addresses| &addresses.0) {
-            let Ok(target) = address.value.parse::<SocketAddr>() else { continue };
+            let Ok(target) = lmtp::without_scheme(&address.value).parse::<SocketAddr>() else { continue };
             if own.iter().flat_map(|own| &own.0).any(|own| reaches(target, own.value)) {
                 let help = "give your mail server an address of its own, such as `127.0.0.1:10025`";
                 report.error_with_help(address.place, "this is an address of Gatepost's own listener", help);
@@ -68,11 +77,18 @@ fn kind(raw: &raw::Upstream, report: &mut Report) -> Option<Kind> {
     if let Some(path) = addresses.iter().find_map(folder) {
         return maildir(raw, addresses, &path, report);
     }
-    let checked: Vec<_> = addresses.iter().map(|address| host_and_port(address, report)).collect();
+    check_addresses(addresses, report);
+    if addresses.iter().any(|address| lmtp::is_meant(&address.value)) {
+        return lmtp::remote(raw, addresses, report).map(Kind::Smtp);
+    }
+    let help = "write `127.0.0.1:10025`, `[::1]:25`, `mail.example.org:25`, `lmtp://HOST:PORT`, `lmtp:///PATH` or `maildir:PATH`";
+    let checked: Vec<_> = addresses.iter().map(|address| host_and_port(address, help, report)).collect();
     let tls = tls(raw.tls.as_ref(), report);
     let timeouts = raw.timeouts.as_ref().map_or_else(Timeouts::default, |raw| timeouts(&raw.value, report));
     Some(Kind::Smtp(Remote {
         addresses: checked.into_iter().collect::<Option<_>>()?,
+        balance: raw.balance.as_ref().map_or_else(Default::default, |balance| balance.value),
+        protocol: Protocol::Smtp,
         identity: identity(raw.client_identity.as_ref(), report),
         tls: tls?,
         timeouts,
@@ -99,6 +115,7 @@ fn maildir(
     report: &mut Report,
 ) -> Option<Kind> {
     let without = [
+        ("balance", raw.balance.as_ref().map(|value| value.place)),
         ("client_identity", raw.client_identity.as_ref().map(|value| value.place)),
         ("tls", raw.tls.as_ref().map(|value| value.place)),
         ("timeouts", raw.timeouts.as_ref().map(|value| value.place)),
@@ -119,8 +136,17 @@ fn maildir(
     Some(Kind::Maildir(report.resolve(path)))
 }
 
-/// `host:port`, `192.0.2.1:port` or `[2001:db8::1]:port`.
-fn host_and_port(address: &Placed<String>, report: &mut Report) -> Option<String> {
+/// Twice the same address is one that is tried twice.
+fn check_addresses(addresses: &[Placed<String>], report: &mut Report) {
+    for (n, address) in addresses.iter().enumerate() {
+        if addresses.iter().take(n).any(|earlier| earlier.value == address.value) {
+            report.error_with_help(address.place, "this address is there already", "remove one of them");
+        }
+    }
+}
+
+/// `host:port`, `192.0.2.1:port` or `[2001:db8::1]:port`; `help` says what else may be written there.
+pub(super) fn host_and_port(address: &Placed<String>, help: &str, report: &mut Report) -> Option<String> {
     let text = &address.value;
     if text.parse::<SocketAddr>().is_ok_and(|address| address.port() != 0) {
         return Some(text.clone());
@@ -135,7 +161,6 @@ fn host_and_port(address: &Placed<String>, report: &mut Report) -> Option<String
     if text.rsplit_once(':').is_some_and(|(name, number)| host(name) && port(number)) {
         return Some(text.clone());
     }
-    let help = "write `127.0.0.1:10025`, `[::1]:25`, `mail.example.org:25` or `maildir:PATH`";
     report.error_with_help(address.place, "expected a host and a port", help);
     None
 }
@@ -175,7 +200,7 @@ fn verify(raw: &raw::UpstreamTls, report: &mut Report) -> Option<Verify> {
     }
 }
 
-fn timeouts(raw: &raw::UpstreamTimeouts, report: &mut Report) -> Timeouts {
+pub(super) fn timeouts(raw: &raw::UpstreamTimeouts, report: &mut Report) -> Timeouts {
     let default = Timeouts::default();
     let second = Duration::from_secs(1);
     // The client waits 4 minutes for a reply and 9 from its final dot on; what is longer than that helps nobody.

@@ -1,5 +1,7 @@
 //! AUTH between the session and its upstream (RFC 4954): lines go to and fro, and a login lives as long as its connection.
 
+use std::sync::Arc;
+
 use tokio::time::{Instant, timeout_at};
 
 use super::{COMMAND_BUDGET, Driver};
@@ -16,7 +18,8 @@ impl<C: Client> Driver<C> {
     pub(super) async fn authenticate(&mut self, line: &AuthLine) -> Result<Reply, Refusal> {
         self.patience = Instant::now() + COMMAND_BUDGET;
         self.asked_upstream = Instant::now();
-        self.meet_upstream().await;
+        let route = Arc::clone(self.listener.routes.default());
+        self.meet_upstream(&route).await;
         let Some(upstream) = &mut self.upstream else { return Err(trouble::login_out_of_time()) };
         let asking = timeout_at(self.patience, upstream.auth(line));
         match wire::in_company(&mut self.wire, asking).await {
@@ -46,7 +49,8 @@ impl<C: Client> Driver<C> {
         if self.session.login().is_none() {
             return self.leave_upstream().await;
         }
-        let name = self.client_name().await;
+        let route = Arc::clone(self.listener.routes.default());
+        let name = self.client_name(&route).await;
         if let Some(upstream) = &mut self.upstream {
             let client = scene::identity(&self.connection, Some(hello), name);
             wire::in_company(&mut self.wire, upstream.rename(client)).await;

@@ -11,7 +11,7 @@ mod serve;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -42,6 +42,8 @@ pub struct Upstream {
 struct Stage {
     script: Mutex<Script>,
     record: Mutex<Record>,
+    /// How many messages it and those beside it took.
+    taken: Arc<AtomicUsize>,
 }
 
 /// What happened so far.
@@ -49,7 +51,10 @@ struct Stage {
 struct Record {
     transcript: Vec<String>,
     messages: Vec<Message>,
-    dialled: usize,
+    /// The number of the last message among those of all upstreams beside each other.
+    latest: usize,
+    /// The addresses that were dialled.
+    dialled: Vec<String>,
     connections: usize,
 }
 
@@ -77,7 +82,17 @@ pub struct Message {
 impl Upstream {
     /// An upstream that follows `script`.
     pub fn new(script: Script) -> Self {
-        let stage = Stage { script: Mutex::new(script), record: Mutex::default() };
+        Self::counting(script, Arc::default())
+    }
+
+    /// Another one, whose messages are counted together with those of this one.
+    #[must_use]
+    pub fn beside(&self, script: Script) -> Self {
+        Self::counting(script, Arc::clone(&self.stage.taken))
+    }
+
+    fn counting(script: Script, taken: Arc<AtomicUsize>) -> Self {
+        let stage = Stage { script: Mutex::new(script), record: Mutex::default(), taken };
         Self { stage: Arc::new(stage), connections: Mutex::default() }
     }
 
@@ -94,9 +109,20 @@ impl Upstream {
         self.stage.record().messages.clone()
     }
 
+    /// The last message that was accepted, and its number among those of all upstreams [beside](Self::beside) it.
+    pub fn last_message(&self) -> Option<(usize, Message)> {
+        let record = self.stage.record();
+        record.messages.last().map(|message| (record.latest, message.clone()))
+    }
+
     /// How often it was dialled.
     pub fn dialled(&self) -> usize {
-        self.stage.record().dialled
+        self.stage.record().dialled.len()
+    }
+
+    /// How often it was dialled at this address.
+    pub fn dialled_at(&self, address: &str) -> usize {
+        self.stage.record().dialled.iter().filter(|dialled| *dialled == address).count()
     }
 
     /// How many connections it took.
@@ -118,7 +144,7 @@ impl Upstream {
 impl Dial for Upstream {
     fn dial<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
         Box::pin(async move {
-            self.stage.record().dialled += 1;
+            self.stage.record().dialled(address);
             let scripted = self.stage.script().answer(Cue::Connect, address);
             let usual = Answer::reply("220 upstream.example ESMTP");
             let banner = scripted.unwrap_or_else(|| Act::Usual.into()).with_usual(&usual);
@@ -174,9 +200,16 @@ impl Record {
         }
     }
 
-    fn message(&mut self, message: Message) {
+    fn message(&mut self, message: Message, number: usize) {
         if self.messages.len() < MESSAGES {
             self.messages.push(message);
+            self.latest = number;
+        }
+    }
+
+    fn dialled(&mut self, address: &str) {
+        if self.dialled.len() < LINES {
+            self.dialled.push(address.to_owned());
         }
     }
 }

@@ -221,6 +221,8 @@ pub struct Script {
     pub tls: Option<Arc<ServerTls>>,
     /// Whether every connection begins with a PROXY header, of either version.
     pub proxy: bool,
+    /// It speaks LMTP (RFC 2033) and knows no EHLO; without, it knows no LHLO.
+    pub lmtp: bool,
 }
 
 /// `PIPELINING`, `SIZE`, `8BITMIME`, `ENHANCEDSTATUSCODES` and `XCLIENT`.
@@ -233,7 +235,8 @@ impl Default for Script {
             "ENHANCEDSTATUSCODES",
             "XCLIENT NAME ADDR PORT PROTO HELO",
         ];
-        Self { rules: Vec::new(), extensions: offered.map(str::to_owned).to_vec(), tls: None, proxy: false }
+        let extensions = offered.map(str::to_owned).to_vec();
+        Self { rules: Vec::new(), extensions, tls: None, proxy: false, lmtp: false }
     }
 }
 

@@ -69,7 +69,9 @@ impl Peer {
             let line = self.line().await?;
             self.stage.record().line('G', &line);
             let line = String::from_utf8_lossy(&line).into_owned();
-            let (cue, argument) = if self.exchange.is_some() { (Cue::Response, "") } else { read(&line) };
+            let lmtp = self.stage.script().lmtp;
+            let (cue, argument) =
+                if self.exchange.is_some() { (Cue::Response, "") } else { read(&line, lmtp) };
             if cue == Cue::Bdat {
                 self.chunk(&line, argument).await?;
                 continue;
@@ -299,7 +301,8 @@ impl Peer {
         let said = answer.said();
         // Written down before it is said, so that whoever hears it finds the message.
         if said.starts_with(b"2") && said.ends_with(b"\r\n") {
-            self.stage.record().message(Message { data, ..self.known.clone() });
+            let number = self.stage.taken.fetch_add(1, Ordering::Relaxed);
+            self.stage.record().message(Message { data, ..self.known.clone() }, number);
         }
         self.transaction_over();
         self.perform(answer).await
@@ -370,9 +373,11 @@ fn pairs(argument: &str) -> impl Iterator<Item = (String, String)> {
 }
 
 /// The cue in a command line, and its argument.
-fn read(line: &str) -> (Cue, &str) {
+fn read(line: &str, lmtp: bool) -> (Cue, &str) {
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
     let cue = match verb.to_ascii_uppercase().as_str() {
+        "LHLO" if lmtp => Cue::Ehlo,
+        "EHLO" | "HELO" if lmtp => Cue::Any,
         "HELO" => Cue::Ehlo,
         "CONNECT" | "RESPONSE" | "BODY" | "DOT" => Cue::Any,
         verb => Cue::parse(verb).unwrap_or(Cue::Any),

@@ -1,5 +1,6 @@
 //! The whole room against simulated upstreams, on a stopped clock.
 
+mod addresses;
 mod auth;
 mod chunks;
 mod connections;
@@ -47,9 +48,11 @@ impl World {
     }
 
     fn at(addresses: &[&str], script: Script, identity: Identity, tls: TlsMode) -> Self {
+        Self::with(remote(addresses, identity, tls), script)
+    }
+
+    fn with(remote: Remote, script: Script) -> Self {
         let server = Arc::new(simulated::Upstream::new(script));
-        let addresses = addresses.iter().map(|&address| address.to_owned()).collect();
-        let remote = Remote { addresses, identity, tls, timeouts: TIMEOUTS };
         let target = Target {
             name: "main".to_owned(),
             hostname: "gate.example.org".to_owned(),
@@ -95,6 +98,13 @@ impl World {
     fn commands(&self) -> String {
         self.said(|line| line.starts_with("G: ")).replace("G: ", "")
     }
+}
+
+/// SMTP at these addresses, the first of them first.
+fn remote(addresses: &[&str], identity: Identity, tls: TlsMode) -> Remote {
+    let addresses = addresses.iter().map(|&address| address.to_owned()).collect();
+    let (balance, protocol) = (Balance::First, Protocol::Smtp);
+    Remote { addresses, balance, protocol, identity, tls, timeouts: TIMEOUTS }
 }
 
 /// One message from `<s@example.org>`; the reply to the first thing that is not accepted, or the last.

@@ -5,6 +5,7 @@
 mod client;
 mod dns;
 mod dovecot;
+mod dovecot_lmtp;
 mod exim;
 mod gatepost;
 mod haproxy;
@@ -29,6 +30,7 @@ use tempfile::TempDir;
 pub(crate) use client::{Client, Reply, stuffed};
 pub(crate) use dns::Dns;
 pub(crate) use dovecot::Dovecot;
+pub(crate) use dovecot_lmtp::DovecotLmtp;
 pub(crate) use exim::Exim;
 pub(crate) use gatepost::{Gatepost, command};
 pub(crate) use haproxy::HaProxy;

@@ -10,6 +10,8 @@ use super::{Dns, Gatepost, Postfix};
 #[derive(Debug)]
 pub(crate) struct Plan {
     upstream: String,
+    other_upstreams: Vec<(String, String)>,
+    domains: Vec<String>,
     listener: Vec<String>,
     top: Vec<String>,
     records: String,
@@ -39,6 +41,8 @@ impl Plan {
     pub(crate) fn with_upstream(upstream: &str) -> Self {
         Self {
             upstream: upstream.to_owned(),
+            other_upstreams: Vec::new(),
+            domains: vec!["example.org".to_owned()],
             listener: Vec::new(),
             top: Vec::new(),
             records: String::new(),
@@ -47,6 +51,13 @@ impl Plan {
             files: Vec::new(),
             log_level: "info",
         }
+    }
+
+    /// Another upstream, with the domain whose mail goes there.
+    pub(crate) fn route(mut self, domain: &str, name: &str, upstream: &str) -> Self {
+        self.domains.push(domain.to_owned());
+        self.other_upstreams.push((name.to_owned(), upstream.to_owned()));
+        self.section(format!("routes: {{ {domain}: {name} }}"))
     }
 
     /// A key of the listener: `limits: { ... }`.
@@ -118,14 +129,16 @@ listeners:
         }
         write!(
             text,
-            "upstreams: {{ main: {} }}
-domains: [example.org]
+            "upstreams: {{ main: {}{} }}
+domains: [{}]
 spool: {{ dir: \"{}\" }}
 dns: {{ servers: [\"{}\"], timeout: 2s }}
 admin: {{ listen: \"127.0.0.1:{}\" }}
 log: {{ format: json, level: {} }}
 ",
             self.upstream,
+            self.other_upstreams.iter().map(|(name, text)| format!(", {name}: {text}")).collect::<String>(),
+            self.domains.join(", "),
             folder.display(),
             dns.address(),
             ports.admin,

@@ -39,6 +39,12 @@ impl Postfix {
         Self::start(Afterwards::Delivered, "")
     }
 
+    /// One that delivers into Maildirs, for suzie@example.net.
+    pub(crate) fn of_example_net() -> Self {
+        let more = "virtual_mailbox_domains = example.net\nvirtual_mailbox_maps = inline:{ suzie@example.net=suzie/ }\n";
+        Self::start(Afterwards::Delivered, more)
+    }
+
     /// One that delivers into Maildirs and takes mail under TLS only.
     pub(crate) fn encrypting(authority: &Authority) -> Self {
         let (certificate, key) = (authority.certificate.display(), authority.key.display());
