@@ -199,9 +199,10 @@ impl proxy::Client for ClientStream {
         }
         let info = tls::Info {
             version: "TLSv1.3",
-            cipher: "TLS13_AES_256_GCM_SHA384".to_owned(),
+            cipher: "TLS_AES_256_GCM_SHA384".to_owned(),
             group: Some("X25519MLKEM768".to_owned()),
             sni: None,
+            client: None,
         };
         Ok((Self { pipe, upgrades: self.upgrades }, info))
     }

@@ -69,13 +69,17 @@ pub(super) struct Connection {
     pub(super) wire: Wire,
     pub(super) timeouts: Timeouts,
     pub(super) metrics: UpstreamMetrics,
+    /// Whether TLS is under the dialogue.
+    pub(super) encrypted: bool,
+    /// Whether its certificate was checked, so that the other end is known to be the one that is meant.
+    pub(super) verified_tls: bool,
     extensions: Arc<Extensions>,
 }
 
 impl Connection {
     /// The connection on `wire`, on which nothing was said yet.
     pub(super) fn new(wire: Wire, timeouts: Timeouts, metrics: UpstreamMetrics) -> Self {
-        Self { wire, timeouts, extensions: Arc::default(), metrics }
+        Self { wire, timeouts, metrics, encrypted: false, verified_tls: false, extensions: Arc::default() }
     }
 
     /// What the last EHLO offered.
@@ -156,7 +160,8 @@ impl Connection {
     /// Puts TLS under the connection; what was offered in plaintext is forgotten (RFC 3207 4.2).
     pub(super) async fn into_tls(self, tls: &ClientTls, host: &str) -> Result<Self, Fault> {
         let wire = self.wire.into_tls(tls, host, &self.metrics).await?;
-        Ok(Self { wire, extensions: Arc::default(), ..self })
+        let (encrypted, verified_tls) = (true, tls.verifies());
+        Ok(Self { wire, encrypted, verified_tls, extensions: Arc::default(), ..self })
     }
 
     async fn banner(&mut self) -> Result<(), Failure> {
@@ -166,14 +171,19 @@ impl Connection {
         if reply.is_completed() { Ok(()) } else { Err(Failure::Refused(reply)) }
     }
 
-    /// Whether the upstream is ready for a handshake.
+    /// Whether the upstream is ready for a handshake. Asked in plaintext only: what an EHLO under TLS says of STARTTLS is nothing.
     async fn start_tls(&mut self, required: bool) -> Result<bool, Failure> {
         if !self.extensions.starttls {
             let missing = || Fault::new(FaultKind::Tls, "TLS is required and STARTTLS is not offered");
-            return if required { Err(missing().into()) } else { Ok(false) };
+            if required {
+                self.metrics.starttls_missing("required");
+                return Err(missing().into());
+            }
+            return Ok(false);
         }
         let reply = self.ask(Exchange::StartTls, "STARTTLS").await?;
         if required && !reply.is_completed() {
+            self.metrics.starttls_missing("required");
             let detail = format!("TLS is required and STARTTLS was answered {}", one_line(&reply));
             return Err(Fault::new(FaultKind::Tls, detail).into());
         }

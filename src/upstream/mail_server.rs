@@ -10,6 +10,7 @@ use super::dial::Dial;
 use super::fault::{Failure, Fault, FaultKind};
 use super::identity::{self, Client};
 use super::pool::Pool;
+use super::stripping::Seen;
 use super::target::{Identity, Remote, TlsMode};
 use super::wire::Wire;
 use crate::metrics::UpstreamMetrics;
@@ -25,6 +26,8 @@ pub(super) struct MailServer {
     dial: Arc<dyn Dial>,
     extensions: ArcSwapOption<Extensions>,
     pool: Arc<Pool>,
+    /// Who spoke TLS so far.
+    spoke_tls: Seen,
 }
 
 impl MailServer {
@@ -37,7 +40,7 @@ impl MailServer {
         metrics: UpstreamMetrics,
     ) -> Self {
         let (extensions, pool) = (ArcSwapOption::empty(), Arc::default());
-        Self { metrics, name, hostname, remote, dial, extensions, pool }
+        Self { metrics, name, hostname, remote, dial, extensions, pool, spoke_tls: Seen::default() }
     }
 
     /// What the last complete greeting offered.
@@ -109,16 +112,34 @@ impl MailServer {
                 )
             })?
             .map_err(|e| Fault::new(FaultKind::Connect, format!("{address}: {e}")))?;
-        let mut wire = Wire::new(stream);
+        let mut connection = Connection::new(Wire::new(stream), *timeouts, self.metrics.clone());
         if let TlsMode::Implicit(tls) = tls {
-            wire = wire.into_tls(tls, host, &self.metrics).await?;
+            connection = connection.into_tls(tls, host).await?;
         }
-        let connection = Connection::new(wire, *timeouts, self.metrics.clone());
         let mut connection = connection.greet(&self.hostname, tls, host).await?;
+        self.watch_for_stripping(address, &connection);
         if let (Identity::XClient, Some(client)) = (identity, client) {
             identity::introduce(&mut connection, client, &self.hostname).await?;
         }
         Ok(connection)
+    }
+
+    /// Tells the operator when TLS is not to be had any more from an address that spoke it, and plaintext is what the mode says.
+    fn watch_for_stripping(&self, address: &str, connection: &Connection) {
+        let Connection { encrypted, verified_tls, .. } = connection;
+        tracing::debug!(upstream = %self.name, %address, encrypted, verified_tls, "greeted");
+        if !matches!(self.remote.tls, TlsMode::Opportunistic(_))
+            || !self.spoke_tls.is_stripped(address, connection.encrypted)
+        {
+            return;
+        }
+        self.metrics.starttls_missing("opportunistic");
+        tracing::warn!(
+            event = "starttls_missing",
+            upstream = %self.name,
+            %address,
+            "it spoke TLS before and does not now: mail goes to it in plaintext; `mode: required` forbids that"
+        );
     }
 }
 

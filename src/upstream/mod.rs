@@ -35,6 +35,7 @@ mod mail_server;
 mod maildir;
 mod pool;
 pub mod simulated;
+mod stripping;
 mod target;
 #[cfg(test)]
 mod tests;

@@ -27,3 +27,9 @@ mod reload;
 mod smuggling;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod tls_attacks;
+#[cfg(test)]
+mod tls_certificates;
+#[cfg(test)]
+mod tls_upstream;

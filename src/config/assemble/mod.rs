@@ -3,6 +3,7 @@
 mod listener;
 mod name;
 mod policy;
+mod tls;
 mod upstream;
 
 use std::net::{IpAddr, SocketAddr};
