@@ -7,11 +7,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use super::certificate::certificate;
 use super::upstream::UpstreamSetup;
 use super::words::{Mistake, Word, Words};
 use super::zone::DnsChange;
 use crate::policy::judgement::Mode;
 use crate::policy::sources::{Selection, Setting};
+use crate::tls::ClientCertificate;
 use crate::upstream::Timeouts;
 
 /// Everything that holds before the first word of a dialogue.
@@ -25,6 +27,8 @@ pub(super) struct Setup {
     pub(super) domains: Option<Vec<String>>,
     pub(super) trusted: Option<Vec<IpNet>>,
     pub(super) tls: TlsOffer,
+    /// What the client shows in its handshakes.
+    pub(super) certificate: Option<ClientCertificate>,
     pub(super) policies_dir: Option<PathBuf>,
     pub(super) selection: Selection,
     /// Policies that stand in the transcript itself.
@@ -50,6 +54,7 @@ impl Default for Setup {
             domains: None,
             trusted: None,
             tls: TlsOffer::Off,
+            certificate: None,
             policies_dir: None,
             selection: Selection::All,
             own_policies: Vec::new(),
@@ -143,9 +148,23 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 15] = [
-    "client", "hostname", "domains", "trusted", "tls", "policies", "setting", "mode", "list", "limit",
-    "clock", "dns", "upstream", "split", "bytewise",
+pub(super) const DIRECTIVES: [&str; 16] = [
+    "certificate",
+    "client",
+    "hostname",
+    "domains",
+    "trusted",
+    "tls",
+    "policies",
+    "setting",
+    "mode",
+    "list",
+    "limit",
+    "clock",
+    "dns",
+    "upstream",
+    "split",
+    "bytewise",
 ];
 
 impl Setup {
@@ -157,6 +176,7 @@ impl Setup {
         folder: &Path,
     ) -> Result<bool, Mistake> {
         match name.text {
+            "certificate" => self.certificate = Some(certificate(words)?),
             "client" => self.client = words.expect("an address")?.address(DEFAULT_PORT)?,
             "hostname" => self.hostname = Some(words.expect("a host name")?.text.to_owned()),
             "domains" => self.domains = Some(texts(&words.list())),
@@ -350,6 +370,7 @@ mod tests {
             "client nobody",
             "client 192.0.2.1 x",
             "tls maybe",
+            "certificate a.example c0de perhaps",
             "trusted 10.0.0.0/33",
             "policies",
             "setting max_size 1",

@@ -25,7 +25,7 @@ use crate::policy::Policies;
 use crate::policy::question::{Answer, Question};
 use crate::proxy::{Border, DEFAULT_HEADER_LIMIT, Facts, Listener, Peer};
 use crate::session::{Limits, Terms, Timeouts};
-use crate::tls::{ClientTls, Verify};
+use crate::tls::{ClientCertificate, ClientTls, Verify};
 use crate::upstream::simulated::{self, Script};
 use crate::upstream::{BoxFuture, Kind, Remote, Target, TlsMode, Upstream};
 use crate::{checks, dns, upstream};
@@ -65,6 +65,8 @@ pub(super) enum WorldError {
 pub(super) struct World {
     pub(super) listener: Arc<Listener>,
     pub(super) peer: Peer,
+    /// What the client shows in its handshakes.
+    pub(super) certificate: Option<Arc<ClientCertificate>>,
     pub(super) upstream: Arc<simulated::Upstream>,
     pub(super) responder: Responder,
     pub(super) books: Arc<Books>,
@@ -108,6 +110,7 @@ impl World {
         Ok(Self {
             listener: Arc::new(listener),
             peer: Peer::new(setup.client),
+            certificate: setup.certificate.clone().map(Arc::new),
             upstream: simulated,
             responder,
             books,

@@ -17,6 +17,7 @@ fn with_tls(mode: &str) -> Setting {
     let gatepost = Plan::in_front_of(&postfix)
         .listener(format!("tls: {}", authority.setting(mode)))
         .listener("limits: { sessions_per_ip: 300 }")
+        .listener("timeouts: { command: 5s }")
         .start();
     Setting { postfix, gatepost, authority, _folder: folder }
 }
@@ -104,6 +105,7 @@ fn who_ends_tls_in_the_middle_of_a_message_is_not_heard_in_plain_text() {
 #[test]
 fn nobody_renegotiates() {
     let setting = with_tls("opportunistic");
+    // The refusal is on its way with the next reply, which is the farewell to a client that says nothing.
     let session = openssl(&setting, "-tls1_2", "R\n");
     assert!(session.contains("RENEGOTIATING") && session.contains("no renegotiation"), "{session}");
     let reply =

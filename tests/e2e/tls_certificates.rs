@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use crate::harness::{
     AddedFields, Authority, Client, Gatepost, Issuer, Load, NAME, Plan, Postfix, Program, folder, letter,
-    until,
+    stuffed, until,
 };
 
 /// How soon a change has to be in effect.
@@ -193,7 +193,7 @@ fn new_certificates_are_shown_within_two_seconds_and_no_session_is_dropped() {
     assert!(resumed.resumed, "and yet a session from before goes on");
     assert_eq!(session.ask("RCPT TO:<load@example.org>").code, 250);
     assert_eq!(session.ask("DATA").code, 354);
-    session.send(b"Subject: x\r\n\r\nx\r\n.\r\n").unwrap();
+    session.send(&stuffed(&letter("old"))).unwrap();
     session.expect(250);
 
     fs::write(&new.key, "-----BEGIN PRIVATE KEY-----\n").unwrap();

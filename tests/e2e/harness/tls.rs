@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
@@ -31,17 +31,17 @@ impl Authority {
 
     /// The same for other names, in files of the name `stem`.
     pub(crate) fn for_names(folder: &Path, stem: &str, names: &[&str]) -> Self {
-        Self::of(folder, stem, &params(names), &KeyPair::generate().unwrap())
+        Self::of(folder, stem, &params(stem, names), &KeyPair::generate().unwrap())
     }
 
     /// One with an RSA key.
     pub(crate) fn with_rsa(folder: &Path, stem: &str, names: &[&str]) -> Self {
-        Self::of(folder, stem, &params(names), &KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap())
+        Self::of(folder, stem, &params(stem, names), &KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap())
     }
 
     /// One that was valid once.
     pub(crate) fn expired(folder: &Path) -> Self {
-        let mut params = params(&[NAME, "127.0.0.1"]);
+        let mut params = params("expired", &[NAME, "127.0.0.1"]);
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2021, 1, 1);
         Self::of(folder, "expired", &params, &KeyPair::generate().unwrap())
@@ -97,7 +97,7 @@ pub(crate) struct Issuer {
 
 impl Issuer {
     pub(crate) fn in_folder(folder: &Path, stem: &str) -> Self {
-        let mut params = params(&[]);
+        let mut params = params(stem, &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let file = folder.join(format!("{stem}.pem"));
@@ -108,13 +108,17 @@ impl Issuer {
     /// A certificate for `name` and its key, in files.
     pub(crate) fn issue(&self, folder: &Path, stem: &str, name: &str) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
-        let made = params(&[name]).signed_by(&key, &self.issuer).unwrap();
+        let made = params(stem, &[name]).signed_by(&key, &self.issuer).unwrap();
         write(folder, stem, &made.pem(), &key)
     }
 }
 
-fn params(names: &[&str]) -> CertificateParams {
-    CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap()
+/// `subject` tells one from the other: OpenSSL looks for an issuer by its name.
+fn params(subject: &str, names: &[&str]) -> CertificateParams {
+    let mut params =
+        CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, subject);
+    params
 }
 
 /// Writes the key first and renames both, as who renews a certificate does; nobody else may read the key.
