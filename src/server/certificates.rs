@@ -206,3 +206,89 @@ impl CertificateReloader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::tests::write;
+
+    struct Rig {
+        folder: tempfile::TempDir,
+        reloader: CertificateReloader,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let files = write(folder.path(), "mx", &["old.example.org"]);
+            let tls = Arc::new(ServerTls::new(Certificates::load(&[files]).unwrap()).unwrap());
+            let metrics = crate::metrics::Metrics::new();
+            let watched = vec![Watched::listener("mx", tls, metrics.listener("mx"))];
+            let (metrics, health, order) = (metrics.policy(), Arc::default(), Arc::default());
+            Self { folder, reloader: CertificateReloader { watched, metrics, health, order } }
+        }
+
+        fn look(&mut self, ordered: bool) -> Outcome {
+            self.reloader.watched[0].look(ordered)
+        }
+
+        fn shows(&self, name: &str) -> bool {
+            match &self.reloader.watched[0].source {
+                Source::Listener(tls, _) => tls.certificates().covers(name),
+                Source::Upstream(_) => false,
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_the_same_is_left_alone_unless_it_is_ordered() {
+        let mut rig = Rig::new();
+        assert_eq!(rig.look(false), Outcome::Unchanged);
+        assert_eq!(rig.look(true), Outcome::Swapped);
+    }
+
+    #[test]
+    fn half_a_renewal_is_given_a_second() {
+        let mut rig = Rig::new();
+        let key = rig.folder.path().join("mx.key");
+        let old = std::fs::read(&key).unwrap();
+        write(rig.folder.path(), "mx", &["new.example.org"]);
+        let new = std::fs::read(&key).unwrap();
+        std::fs::write(&key, &old).unwrap();
+        assert_eq!(rig.look(false), Outcome::Unchanged);
+        std::fs::write(&key, &new).unwrap();
+        assert_eq!(rig.look(false), Outcome::Swapped);
+        assert!(rig.shows("new.example.org") && !rig.reloader.watched[0].refused);
+    }
+
+    #[test]
+    fn what_stays_broken_is_refused_once_and_the_old_one_stays() {
+        let mut rig = Rig::new();
+        let cert = rig.folder.path().join("mx.pem");
+        std::fs::remove_file(&cert).unwrap();
+        let looks = [rig.look(false), rig.look(false), rig.look(false)];
+        assert_eq!(looks, [Outcome::Unchanged, Outcome::Refused, Outcome::Unchanged]);
+        assert!(rig.shows("old.example.org") && rig.reloader.watched[0].refused);
+        write(rig.folder.path(), "mx", &["new.example.org"]);
+        assert_eq!(rig.look(false), Outcome::Swapped);
+        assert!(rig.shows("new.example.org") && !rig.reloader.watched[0].refused);
+
+        std::fs::write(&cert, "").unwrap();
+        assert_eq!(rig.look(true), Outcome::Refused, "an order is answered at once");
+    }
+
+    #[test]
+    fn two_files_of_one_name_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let deeper = folder.path().join("b");
+        std::fs::create_dir(&deeper).unwrap();
+        let files =
+            [write(folder.path(), "mx", &["a.example.org"]), write(&deeper, "mx", &["b.example.org"])];
+        let metrics = crate::metrics::Metrics::new();
+        expose(&Certificates::load(&files).unwrap(), &metrics.listener("mx"));
+        let text = metrics.encode().unwrap();
+        for name in ["mx.pem", "mx.pem#2"] {
+            assert!(text.contains(&format!("certificate=\"{name}\",listener=\"mx\"")), "{text}");
+        }
+    }
+}

@@ -78,6 +78,23 @@ impl Certificates {
         Ok(Self { all, files: files.to_vec() })
     }
 
+    /// One certificate with its key out of a text, for a server that nobody has to believe.
+    ///
+    /// # Errors
+    /// The text holds no such pair.
+    pub fn from_pem(text: &str) -> Result<Self, TlsError> {
+        let path = || PathBuf::from("(PEM)");
+        let chain = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
+        let key = PrivateKeyDer::from_pem_slice(text.as_bytes());
+        let (chain, key) = chain
+            .and_then(|chain| Ok((chain, key?)))
+            .map_err(|source| TlsError::Pem { path: path(), source })?;
+        let key = CertifiedKey::from_der(chain, key, &provider())
+            .map_err(|source| TlsError::Unusable { path: path(), source })?;
+        let validity = validity(&path(), &key)?;
+        Ok(Self { all: vec![Entry { key: Arc::new(key), validity }], files: Vec::new() })
+    }
+
     /// The files that they come from, in their order.
     pub fn files(&self) -> &[CertificateFiles] {
         &self.files

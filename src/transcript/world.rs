@@ -25,7 +25,7 @@ use crate::policy::Policies;
 use crate::policy::question::{Answer, Question};
 use crate::proxy::{Border, DEFAULT_HEADER_LIMIT, Facts, Listener, Peer};
 use crate::session::{Limits, Terms, Timeouts};
-use crate::tls::{ClientCertificate, ClientTls, Verify};
+use crate::tls::{Certificates, ClientCertificate, ClientTls, ServerTls, TlsError, Verify};
 use crate::upstream::simulated::{self, Script};
 use crate::upstream::{BoxFuture, Kind, Remote, Target, TlsMode, Upstream};
 use crate::{checks, dns, upstream};
@@ -57,7 +57,7 @@ pub(super) enum WorldError {
     #[error("{0}")]
     Spool(#[from] spool::SpoolError),
     #[error("{0}")]
-    Tls(#[from] crate::tls::TlsError),
+    Tls(#[from] TlsError),
 }
 
 /// One world, in which one session takes place.
@@ -249,7 +249,10 @@ async fn mail_server(
     hostname: &str,
     metrics: &Arc<Metrics>,
 ) -> Result<(Arc<simulated::Upstream>, Arc<Upstream>), WorldError> {
-    let script = Script { extensions: setup.upstream.offers.clone(), ..Script::default() };
+    let (starttls, extensions): (Vec<_>, Vec<_>) =
+        setup.upstream.offers.iter().cloned().partition(|keyword| keyword.eq_ignore_ascii_case("STARTTLS"));
+    let tls = if starttls.is_empty() { None } else { Some(Arc::new(upstream_tls()?)) };
+    let script = Script { extensions, tls, ..Script::default() };
     let simulated = Arc::new(simulated::Upstream::new(script));
     let target =
         Target { name: NAME.to_owned(), hostname: hostname.to_owned(), kind: Kind::Smtp(remote(setup)?) };
@@ -258,6 +261,11 @@ async fn mail_server(
     let _ = upstream.probe().await;
     simulated.direct(|script| setup.upstream.rules.iter().for_each(|rule| direct(script, rule)));
     Ok((simulated, upstream))
+}
+
+/// What the simulated server shows in real handshakes. Its key is known to everybody, and nobody checks its certificate.
+fn upstream_tls() -> Result<ServerTls, TlsError> {
+    ServerTls::new(Certificates::from_pem(include_str!("upstream.pem"))?)
 }
 
 fn remote(setup: &Setup) -> Result<Remote, WorldError> {
