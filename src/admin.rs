@@ -10,7 +10,7 @@
 //! [`CONNECTION_TIME`], there are at most [`CONNECTIONS`] of them, and when there are more, the oldest goes first. So a
 //! client that dawdles costs a scrape nothing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,10 +53,11 @@ const REQUEST_BYTES: usize = 16 * 1024;
 #[derive(Debug, Default)]
 pub struct Health(Mutex<State>);
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct State {
     phase: Phase,
-    reload: Reload,
+    /// What the last reload of which was refused, so that what was in force before stays.
+    refused: BTreeSet<&'static str>,
 }
 
 /// Where the process is in its life.
@@ -71,16 +72,6 @@ enum Phase {
     Draining,
 }
 
-/// How the last reload went.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum Reload {
-    /// It was taken, or there was none.
-    #[default]
-    Good,
-    /// It was refused, and what was in force before stays.
-    Refused,
-}
-
 impl Health {
     /// The configuration is in force and every listener is bound.
     pub fn serving(&self) {
@@ -92,15 +83,15 @@ impl Health {
         self.state().phase = Phase::Draining;
     }
 
-    /// A reload was taken.
-    pub fn reloaded(&self) {
-        self.state().reload = Reload::Good;
+    /// A reload of this kind (`policies`, `certificates`) was taken.
+    pub fn reloaded(&self, kind: &'static str) {
+        self.state().refused.remove(kind);
     }
 
-    /// A reload was refused. Gatepost stays ready: what it has in force is good, and a mistake in a file that all hosts
+    /// A reload of this kind was refused. Gatepost stays ready: what it has in force is good, and a mistake in a file that all hosts
     /// share must not take all of them out of service at once.
-    pub fn reload_refused(&self) {
-        self.state().reload = Reload::Refused;
+    pub fn reload_refused(&self, kind: &'static str) {
+        self.state().refused.insert(kind);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -200,7 +191,7 @@ impl Door {
         }
         match path {
             "/metrics" => self.metrics().await,
-            "/readyz" => readiness(*self.health.state()),
+            "/readyz" => readiness(&self.health.state()),
             _ => text(StatusCode::OK, "alive\n"),
         }
     }
@@ -226,17 +217,16 @@ impl Door {
     }
 }
 
-fn readiness(state: State) -> Response<Full<Bytes>> {
+fn readiness(state: &State) -> Response<Full<Bytes>> {
     let (status, phase) = match state.phase {
         Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "not ready: starting\n"),
         Phase::Serving => (StatusCode::OK, "ready\n"),
         Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "not ready: draining\n"),
     };
-    let reload = match state.reload {
-        Reload::Good => "",
-        Reload::Refused => "the last reload was refused; what was in force before stays; the log says why\n",
-    };
-    text(status, format!("{phase}{reload}"))
+    let refused = state.refused.iter().map(|kind| {
+        format!("the last reload of {kind} was refused; what was in force before stays; the log says why\n")
+    });
+    text(status, format!("{phase}{}", refused.collect::<String>()))
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
@@ -316,9 +306,11 @@ mod tests {
         expect("503", "starting").await;
         admin.health.serving();
         expect("200", "ready").await;
-        admin.health.reload_refused();
+        admin.health.reload_refused("certificates");
+        expect("200", "reload of certificates was refused").await;
+        admin.health.reloaded("policies");
         expect("200", "refused").await;
-        admin.health.reloaded();
+        admin.health.reloaded("certificates");
         assert!(!admin.ask("GET /readyz").await.contains("refused"));
         admin.health.draining();
         expect("503", "draining").await;

@@ -20,7 +20,17 @@ use gatepost::session::{AuthTerms, Inquiry};
 use gatepost::upstream::{Balance, Identity, Kind, Protocol, TlsMode};
 use proptest::prelude::*;
 
+/// Keys are secret, and `git` does not keep that they are: all but the one that is exposed on purpose are closed first.
+fn close_keys() {
+    use std::os::unix::fs::PermissionsExt;
+    for (key, mode) in [("mx.key", 0o600), ("other.key", 0o600), ("exposed.key", 0o644)] {
+        fs::set_permissions(Path::new("tests/config/tls").join(key), fs::Permissions::from_mode(mode))
+            .unwrap();
+    }
+}
+
 fn files(folder: &str) -> Vec<PathBuf> {
+    close_keys();
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -78,6 +88,7 @@ fn good_files_load_with_the_expected_warnings() {
 }
 
 fn good(name: &str) -> Settings {
+    close_keys();
     let path = Path::new("tests/config/good").join(name);
     load(&path).unwrap_or_else(|found| panic!("{}", render(&found))).settings
 }
@@ -88,6 +99,8 @@ fn every_key_of_a_listener_arrives() {
     let [mx, smtps, plain] = settings.listeners.as_slice() else { panic!("three listeners") };
     assert_eq!((mx.name.as_str(), mx.upstream.as_str(), mx.addresses.len()), ("mx", "main", 3));
     assert!(matches!(&mx.tls, ListenerTls::StartTls(identity) if identity.files.len() == 1));
+    let ListenerTls::StartTls(identity) = &mx.tls else { panic!("STARTTLS") };
+    assert_eq!(identity.tls.files().len(), 3, "the authority of the clients is among them");
     assert!(mx.terms.tls_required && !smtps.terms.tls_required && !plain.terms.tls_required);
     assert_eq!(mx.terms.hostname, "mx.example.org");
     assert_eq!((mx.bounds.sessions, mx.bounds.sessions_per_ip, mx.bounds.exempt.len()), (100, 5, 2));
@@ -131,6 +144,7 @@ fn every_key_of_an_upstream_arrives() {
     assert_eq!(remote.addresses, ["mail.example.org:25", "[2001:db8::25]:25"]);
     assert_eq!(remote.identity, Identity::None);
     assert!(matches!(remote.tls, TlsMode::Required(_)));
+    assert!(remote.tls.tls().is_some_and(|tls| tls.verifies() && tls.files().len() == 3));
     let timeouts = &remote.timeouts;
     assert_eq!([timeouts.connect, timeouts.reply, timeouts.end_of_data].map(|t| t.as_secs()), [10, 60, 300]);
     assert!(
@@ -328,10 +342,11 @@ fn the_shipped_file_keeps_to_this_machine() {
 
 #[test]
 fn a_file_of_the_performance_rig_loads() {
+    close_keys();
     let root = tempfile::tempdir().unwrap();
     let tls = fs::canonicalize("tests/config/tls").unwrap();
     let text = format!(
-        r#"hostname: mx.corp.test
+        r#"hostname: mx.example.org
 listeners:
   mx:
     listen: ["127.0.0.1:2500"]

@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
 
 use crate::checks::{Checker, Clock};
 use crate::config::Settings;
-use crate::config::ready::{self, ListenerTls};
+use crate::config::ready::{self, Identity, ListenerTls};
 use crate::dns::{self, Resolver};
 use crate::facts::World;
 use crate::message::spool::{self, Spooler};
 use crate::metrics::{DnsMetrics, Metrics};
 use crate::policy::Policies;
 use crate::proxy::{Border, Facts, Journal, Listener, Routes, Tracing};
-use crate::server::{Admission, Door, Entrance};
-use crate::tls::ServerTls;
+use crate::server::{Admission, Door, Entrance, HANDSHAKES, Handshakes, Upgrade, Watched};
 use crate::upstream::{TcpDial, Upstream};
 
 /// Everything that lives as long as the process.
@@ -31,11 +31,12 @@ pub(super) struct House {
     border: Border,
     /// Domains, and the names of the upstreams to which their mail goes.
     routes: Vec<(String, String)>,
+    handshakes: Arc<Handshakes>,
 }
 
 impl House {
-    /// A house with these settings and policies; nothing in it is open to the street yet.
-    pub(super) fn build(settings: &Settings, policies: Policies) -> anyhow::Result<Self> {
+    /// A house with these settings and policies, and threads for handshakes; nothing in it is open to the street yet.
+    pub(super) fn build(settings: &Settings, policies: Policies, handshakes: Handle) -> anyhow::Result<Self> {
         let metrics = Metrics::new();
         let resolver = Resolver::new(settings.dns.clone(), Arc::new(Lookups(metrics.dns())))?;
         let cache = resolver.clone();
@@ -53,8 +54,26 @@ impl House {
             journal: Arc::new(Tracing),
             border: Border::new(settings.domains.iter().cloned(), settings.trusted_networks.clone()),
             routes: settings.routes.clone(),
+            handshakes: Handshakes::new(handshakes, HANDSHAKES),
             metrics,
         })
+    }
+
+    /// Everything whose certificates can change while it is in use.
+    pub(super) fn watched(&self, settings: &Settings) -> Vec<Watched> {
+        let listeners = settings.listeners.iter().filter_map(|listener| match &listener.tls {
+            ListenerTls::Off => None,
+            ListenerTls::StartTls(identity) | ListenerTls::Implicit(identity) => Some(Watched::listener(
+                &listener.name,
+                Arc::clone(&identity.tls),
+                self.metrics.listener(&listener.name),
+            )),
+        });
+        let upstreams = settings.upstreams.iter().filter_map(|target| {
+            let tls = target.tls().filter(|tls| !tls.files().is_empty())?;
+            Some(Watched::upstream(&target.name, tls.clone()))
+        });
+        listeners.chain(upstreams).collect()
     }
 
     /// Binds every address of every listener.
@@ -100,7 +119,17 @@ impl House {
             policy_metrics: self.metrics.policy(),
             check_metrics: self.metrics.checks(),
         };
-        Ok((Arc::new(listener), door(wanted.tls)?))
+        Ok((Arc::new(listener), self.door(wanted.tls)))
+    }
+
+    fn door(&self, tls: ListenerTls) -> Door {
+        let upgrade =
+            |identity: Identity| Upgrade { tls: identity.tls, handshakes: Arc::clone(&self.handshakes) };
+        match tls {
+            ListenerTls::Off => Door::Clear,
+            ListenerTls::StartTls(identity) => Door::StartTls(upgrade(identity)),
+            ListenerTls::Implicit(identity) => Door::Implicit(upgrade(identity)),
+        }
     }
 }
 
@@ -118,14 +147,6 @@ fn spooler(settings: &spool::Settings) -> anyhow::Result<Spooler> {
     Spooler::new(settings.clone()).with_context(|| match &settings.dir {
         Some(dir) => format!("the folder of the spool, {}, cannot be used", dir.display()),
         None => "the spool cannot be used".to_owned(),
-    })
-}
-
-fn door(tls: ListenerTls) -> anyhow::Result<Door> {
-    Ok(match tls {
-        ListenerTls::Off => Door::Clear,
-        ListenerTls::StartTls(identity) => Door::StartTls(Arc::new(ServerTls::new(identity.certificates)?)),
-        ListenerTls::Implicit(identity) => Door::Implicit(Arc::new(ServerTls::new(identity.certificates)?)),
     })
 }
 

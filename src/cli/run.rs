@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -16,7 +17,7 @@ use crate::admin::{self, Health};
 use crate::config::{Loaded, Settings};
 use crate::log;
 use crate::policy::{Fingerprint, Policies};
-use crate::server::{self, Reloader};
+use crate::server::{self, CertificateReloader, Handshakes, Reloader};
 use crate::upstream::Upstream;
 
 use super::Failure;
@@ -50,14 +51,23 @@ pub(super) fn run(loaded: Loaded, show: impl Fn(&[crate::diagnostic::Diagnostic]
         .enable_all()
         .build()
         .context("the runtime cannot be started")?;
-    Ok(runtime.block_on(serve(settings, policies, fingerprint))?)
+    let handshakes = Handshakes::threads().context("the threads for handshakes cannot be started")?;
+    let served = runtime.block_on(serve(settings, policies, fingerprint, handshakes.handle().clone()));
+    handshakes.shutdown_background();
+    Ok(served?)
 }
 
-async fn serve(settings: Settings, policies: Policies, loaded: Fingerprint) -> anyhow::Result<()> {
+async fn serve(
+    settings: Settings,
+    policies: Policies,
+    loaded: Fingerprint,
+    handshakes: Handle,
+) -> anyhow::Result<()> {
     let signals = Signals::listen().context("signals cannot be listened for")?;
-    let house = House::build(&settings, policies)?;
+    let house = House::build(&settings, policies, handshakes)?;
     let health = Arc::new(Health::default());
-    let (stop, reload) = (CancellationToken::new(), Arc::new(Notify::new()));
+    let (stop, orders) = (CancellationToken::new(), [(); 2].map(|()| Arc::new(Notify::new())));
+    let [reload_policies, reload_certificates] = orders.clone();
     let admin_stop = CancellationToken::new();
     let admin = open_admin(&settings, &house, &health, &admin_stop).await?;
     let reloader = Reloader {
@@ -66,7 +76,13 @@ async fn serve(settings: Settings, policies: Policies, loaded: Fingerprint) -> a
         loaded,
         metrics: house.metrics.policy(),
         health: Arc::clone(&health),
-        order: Arc::clone(&reload),
+        order: reload_policies,
+    };
+    let certificates = CertificateReloader {
+        watched: house.watched(&settings),
+        metrics: house.metrics.policy(),
+        health: Arc::clone(&health),
+        order: reload_certificates,
     };
     let entrances = house.open(settings)?;
     for entrance in &entrances {
@@ -74,7 +90,8 @@ async fn serve(settings: Settings, policies: Policies, loaded: Fingerprint) -> a
         tracing::info!(event = "listening", listener = %entrance.listener.name, %address, "listening");
     }
     tokio::spawn(reloader.run(stop.clone()));
-    tokio::spawn(signals.heed(stop.clone(), reload, Arc::clone(&health)));
+    tokio::spawn(certificates.run(stop.clone()));
+    tokio::spawn(signals.heed(stop.clone(), orders, Arc::clone(&health)));
     meet(&house.upstreams, &stop).await;
     health.serving();
     server::serve(entrances, stop, DRAIN_LIMIT).await;
@@ -172,12 +189,12 @@ impl Signals {
         })
     }
 
-    async fn heed(mut self, stop: CancellationToken, reload: Arc<Notify>, health: Arc<Health>) {
+    async fn heed(mut self, stop: CancellationToken, orders: [Arc<Notify>; 2], health: Arc<Health>) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => break,
                 _ = self.interrupt.recv() => break,
-                _ = self.hangup.recv() => reload.notify_one(),
+                _ = self.hangup.recv() => orders.iter().for_each(|order| order.notify_one()),
             }
         }
         health.draining();

@@ -132,6 +132,8 @@ impl Choice for Inquiry {
 pub(super) struct ListenerTls {
     pub mode: Option<TlsMode>,
     pub certificates: Option<Vec<Certificate>>,
+    pub client_certificates: Option<Placed<ClientCertificates>>,
+    pub min_version: Option<MinVersion>,
 }
 
 /// `tls.mode` of a listener or an upstream.
@@ -152,7 +154,45 @@ impl Choice for TlsMode {
     ];
 }
 
-section!(ListenerTls { mode: optional, certificates: optional });
+section!(ListenerTls {
+    mode: optional,
+    certificates: optional,
+    client_certificates: optional,
+    min_version: optional,
+});
+
+/// `tls.min_version` of a listener.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum MinVersion {
+    Tls12,
+    Tls13,
+}
+
+impl Choice for MinVersion {
+    const WORDS: &'static [(&'static str, Self)] = &[("1.2", Self::Tls12), ("1.3", Self::Tls13)];
+}
+
+/// `tls.client_certificates` of a listener.
+#[derive(Debug)]
+pub(super) struct ClientCertificates {
+    pub mode: Option<Asking>,
+    pub ca: Option<Placed<PathBuf>>,
+}
+
+section!(ClientCertificates { mode: optional, ca: optional });
+
+/// `tls.client_certificates.mode` of a listener.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Asking {
+    Off,
+    Request,
+    Require,
+}
+
+impl Choice for Asking {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("request", Self::Request), ("require", Self::Require)];
+}
 
 /// One of `tls.certificates`.
 #[derive(Debug)]
@@ -246,9 +286,17 @@ pub(super) struct UpstreamTls {
     pub mode: Option<TlsMode>,
     pub verify: Option<bool>,
     pub ca: Option<Placed<PathBuf>>,
+    pub name: Option<Placed<String>>,
+    pub certificate: Option<Placed<Certificate>>,
 }
 
-section!(UpstreamTls { mode: optional, verify: optional, ca: optional });
+section!(UpstreamTls {
+    mode: optional,
+    verify: optional,
+    ca: optional,
+    name: optional,
+    certificate: optional,
+});
 
 /// `timeouts` of an upstream.
 #[derive(Debug, Default)]

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -12,7 +13,7 @@ use crate::policy::Sources;
 use crate::proxy::Manners;
 use crate::server::Bounds;
 use crate::session::Terms;
-use crate::tls::{CertificateFiles, Certificates};
+use crate::tls::{CertificateFiles, ServerTls};
 use crate::upstream::Target;
 use crate::{checks, dns, log};
 
@@ -90,8 +91,8 @@ pub enum ListenerTls {
 pub struct Identity {
     /// The files, to load them again when they change.
     pub files: Vec<CertificateFiles>,
-    /// What was in them.
-    pub certificates: Certificates,
+    /// What is in them, ready for handshakes.
+    pub tls: Arc<ServerTls>,
 }
 
 /// What is logged, and how.

@@ -43,6 +43,8 @@ pub struct Tls<'a> {
     pub version: &'a str,
     /// As in `TLS_AES_256_GCM_SHA384`.
     pub cipher: &'a str,
+    /// As in `X25519MLKEM768`.
+    pub group: Option<&'a str>,
 }
 
 /// The registered names of what a message came with (RFC 3848, RFC 6531 4.3).
@@ -108,7 +110,8 @@ impl Received<'_> {
         let by = token(self.by);
         let protocol = self.protocol.name();
         let tls = self.tls.map_or_else(String::new, |tls| {
-            format!(" (version={} cipher={})", token(tls.version), token(tls.cipher))
+            let group = tls.group.map_or_else(String::new, |group| format!(" group {}", token(group)));
+            format!(" (using {} with cipher {}{group})", token(tls.version), token(tls.cipher))
         });
         let id = token(self.id);
         let recipient =

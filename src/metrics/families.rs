@@ -40,6 +40,8 @@ families! {
             "Time from the end of the data to its reply, less the upstream's part.";
         tls_handshakes_total: Counter [side, version, key_exchange, outcome],
             "TLS handshakes with clients (side client) and upstreams (side upstream).";
+        tls_certificate_not_after_timestamp_seconds: Gauge [listener, certificate],
+            "When a certificate of a listener expires, in seconds since 1970, by the name of its file.";
         policy_decisions_total: Counter [listener, stage, rule, action, mode],
             "Verdicts and effects of policies by rule; only mode enforce had an effect.";
         policy_duration_seconds: Histogram [stage, policy] in SCRIPT_SECONDS,
@@ -84,6 +86,8 @@ families! {
             "Wait for the upstream's reply.";
         upstream_ambiguous_total: Counter [upstream],
             "Upstreams lost between the final dot and its reply: the message may arrive twice, it is never lost.";
+        upstream_starttls_missing_total: Counter [upstream, mode],
+            "Connections to an upstream that did not offer STARTTLS: all where it is required, else those to one that spoke TLS before.";
         tokio_workers: Gauge [],
             "Worker threads of the runtime.";
         tokio_alive_tasks: Gauge [],

@@ -1,7 +1,7 @@
 //! What happens between a listener and its clients.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::families::Families;
 use super::family::{Counter, Gauge, Histogram, Resolved, words};
@@ -258,6 +258,14 @@ impl ListenerMetrics {
     /// A handshake with a client succeeded: its version (`TLSv1.3`) and key exchange group (`X25519MLKEM768`), if it had one.
     pub fn tls_handshake(&self, version: &str, key_exchange: Option<&str>) {
         tls::succeeded(&self.0.families, Side::Client, version, key_exchange);
+    }
+
+    /// When one of its certificates expires; `certificate` is the operator's name for it.
+    pub fn certificate(&self, certificate: &str, not_after: SystemTime) {
+        let seconds = not_after.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let certificate = self.0.names.bounded(certificate);
+        let labels = [&*self.0.listener, certificate];
+        self.0.families.tls_certificate_not_after_timestamp_seconds.with(labels).set_count(seconds);
     }
 
     /// A handshake with a client failed.

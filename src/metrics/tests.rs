@@ -20,6 +20,7 @@ async fn every_family_is_exposed_with_help_and_a_name_of_its_kind() {
     let (_checks, _dns) = (metrics.checks(), metrics.dns());
     listener.sessions_limit(2);
     listener.offers_auth();
+    listener.certificate("mx.pem", UNIX_EPOCH);
     upstream.up(true);
     upstream.address("127.0.0.1:25").up(true);
     policy.expect_policy("helo", "helo");
@@ -61,6 +62,8 @@ fn known_series_exist_with_zero() {
         r#"gatepost_dmarc_results_total{disposition="reject",policy="reject",result="fail"} 0"#,
         r#"gatepost_rejections_total{code="550",listener="mx",rule="helo.bare-ip",source="policy",stage="helo"} 0"#,
         r#"gatepost_config_reloads_total{kind="policies",outcome="failed"} 0"#,
+        r#"gatepost_config_reloads_total{kind="certificates",outcome="failed"} 0"#,
+        r#"gatepost_upstream_starttls_missing_total{mode="opportunistic",upstream="main"} 0"#,
     ] {
         assert!(text.lines().any(|line| line == series), "{series} is missing");
     }

@@ -46,6 +46,7 @@ struct Handles {
     connects: Resolved<&'static str, Counter>,
     commands: Resolved<&'static str, Command>,
     ambiguous: Counter,
+    starttls_missing: Resolved<&'static str, Counter>,
 }
 
 #[derive(Debug)]
@@ -94,6 +95,9 @@ impl UpstreamMetrics {
             }),
             commands: Resolved::new(COMMANDS, |command| Command::new(families, upstream, command)),
             ambiguous: families.upstream_ambiguous_total.with([upstream]),
+            starttls_missing: Resolved::new(["opportunistic", "required"], |mode| {
+                families.upstream_starttls_missing_total.with([upstream, mode])
+            }),
             families: families.clone(),
         }))
     }
@@ -141,6 +145,14 @@ impl UpstreamMetrics {
     /// The upstream was lost between the final dot and its reply: the message may arrive twice.
     pub fn ambiguous(&self) {
         self.0.ambiguous.inc();
+    }
+
+    /// TLS was wanted and STARTTLS not to be had: where it is `required`, always; where it is `opportunistic`, when it was to be had
+    /// before.
+    pub fn starttls_missing(&self, mode: &'static str) {
+        if let Some(counter) = self.0.starttls_missing.find(mode) {
+            counter.inc();
+        }
     }
 
     /// A handshake with the upstream succeeded: its version (`TLSv1.3`) and key exchange group (`X25519MLKEM768`), if it had one.

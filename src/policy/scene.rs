@@ -130,11 +130,17 @@ pub struct TlsScene {
     pub version: String,
     /// The cipher suite.
     pub cipher: String,
+    /// The key exchange group, such as `X25519MLKEM768`.
+    pub group: String,
     /// The server name that the client asked for, in lower case.
     pub sni: String,
-    /// The name in the client's certificate.
+    /// The first name in the client's certificate, in lower case.
     pub client_name: String,
-    /// Whether that certificate was verified.
+    /// The whole subject of that certificate, such as `CN=mail.example.org, O=Example`.
+    pub client_subject: String,
+    /// SHA-256 of that certificate, in hexadecimal digits and lower case.
+    pub client_fingerprint: String,
+    /// Whether that certificate was issued by the listener's authority.
     pub verified: bool,
 }
 

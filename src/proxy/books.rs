@@ -1,5 +1,6 @@
 //! The one door for replies: each is counted, each refusal gets its id and its line in the books.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use super::journal::{Entry, Origin, Refused, Shadow, TransactionEntry};
 use super::judge::Checked;
 use super::{Id, Listener, Peer};
 use crate::checks::results::{Dmarc, DmarcPolicy, Spf};
+use crate::log;
 use crate::metrics::{self, ListenerMetrics, RuleLabels};
 use crate::policy::Judgement;
 use crate::policy::judgement::{Action, Mode};
@@ -56,9 +58,24 @@ impl Listener {
             Some(EnhancedCode::new(4, 7, 0)),
             "too many sessions: try again later",
         );
-        let origin = Origin { session: "", listener: &self.name, client: peer.ip, helo: "" };
+        let origin = Origin { session: "", listener: &self.name, client: peer.ip, helo: "", tls: None };
         let reason = Reason::new(Source::Limit, limit);
         Books::new(Arc::clone(self)).refused(origin, refusal, Stage::Connect, &reason)
+    }
+}
+
+impl Listener {
+    /// A handshake that came to nothing, counted and logged with its reason. `session` is empty where there is none yet.
+    pub fn no_handshake(&self, session: &str, peer: Peer, error: &io::Error) {
+        self.metrics.tls_failed();
+        tracing::info!(
+            event = "tls_failed",
+            session,
+            listener = &*self.name,
+            client = %peer.ip,
+            reason = %log::safe(&error.to_string()),
+            "no handshake"
+        );
     }
 }
 

@@ -550,7 +550,7 @@ impl<C: Client> Driver<C> {
                 Ok(())
             }
             Err(error) => {
-                self.listener.metrics.tls_failed();
+                self.listener.no_handshake(&self.connection.id, self.connection.peer, &error);
                 Err(error)
             }
         }

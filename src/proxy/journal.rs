@@ -11,6 +11,7 @@ use crate::policy::judgement::{RuleEvent, ScriptFault, Withheld};
 use crate::session::Finished;
 use crate::session::stage::{Reason, Stage};
 use crate::smtp::reply::Reply;
+use crate::tls;
 
 /// Where entries go. Called on the path of a session: an implementation must not block.
 pub trait Journal: fmt::Debug + Send + Sync {
@@ -42,6 +43,8 @@ pub struct Origin<'a> {
     pub client: IpAddr,
     /// What the client calls itself; empty before HELO.
     pub helo: &'a str,
+    /// What was negotiated with it; `None` in the clear.
+    pub tls: Option<&'a tls::Info>,
 }
 
 /// A refusal.
@@ -138,6 +141,7 @@ fn log_transaction(entry: &TransactionEntry<'_>) {
         listener = entry.origin.listener,
         client = %entry.origin.client,
         helo = %safe(entry.origin.helo),
+        tls = entry.origin.tls.map(tracing::field::display),
         id = entry.id,
         decision = entry.decision.map(tracing::field::display),
         sender = %safe(&transaction.mail.path.to_string()),

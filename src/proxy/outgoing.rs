@@ -75,7 +75,11 @@ impl Stamps<'_> {
             protocol: if utf8 { protocol.under_smtputf8() } else { protocol },
             id: &self.connection.transaction,
             recipient: self.only_recipient().map(|rcpt| &rcpt.path),
-            tls: tls.map(|info| Tls { version: info.version, cipher: &info.cipher }),
+            tls: tls.map(|info| Tls {
+                version: info.version,
+                cipher: &info.cipher,
+                group: info.group.as_deref(),
+            }),
             at: &self.now(),
         }
         .field()

@@ -113,11 +113,16 @@ pub(super) fn helo_name(hello: &Hello) -> String {
 }
 
 fn tls_scene(info: &tls::Info) -> TlsScene {
+    let client = info.client.as_deref().cloned().unwrap_or_default();
     TlsScene {
         version: info.version.to_owned(),
         cipher: info.cipher.clone(),
+        group: info.group.clone().unwrap_or_default(),
         sni: info.sni.clone().unwrap_or_default().to_lowercase(),
-        ..TlsScene::default()
+        client_name: client.name,
+        client_subject: client.subject,
+        client_fingerprint: client.fingerprint,
+        verified: client.verified,
     }
 }
 
@@ -169,6 +174,7 @@ pub(super) fn origin<'a>(connection: &'a Connection, listener: &'a Listener, jud
         listener: &listener.name,
         client: connection.peer.ip,
         helo: judge.subject().helo.as_deref().unwrap_or_default(),
+        tls: connection.tls.as_ref(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Sockets: binding, accepting, limits, TLS, and the orderly end.
 
 mod admission;
+mod certificates;
+mod handshakes;
 mod reload;
 mod stream;
 
@@ -15,11 +17,13 @@ use tokio_util::task::TaskTracker;
 
 pub use self::admission::{Admission, Bounds};
 use self::admission::{Full, Place};
+pub use self::certificates::{CertificateReloader, Watched};
+pub use self::handshakes::{HANDSHAKES, Handshakes, Upgrade};
 pub use self::reload::Reloader;
 use self::stream::ClientStream;
 use crate::metrics::Admission as Connected;
 use crate::proxy::{self, Client, End, Listener, Peer};
-use crate::tls::{self, ServerTls};
+use crate::tls;
 
 /// Connections that may wait in the kernel for us to accept them.
 const BACKLOG: u32 = 1024;
@@ -42,9 +46,9 @@ pub enum Door {
     /// Not at all.
     Clear,
     /// By STARTTLS.
-    StartTls(Arc<ServerTls>),
+    StartTls(Upgrade),
     /// From the first byte on.
-    Implicit(Arc<ServerTls>),
+    Implicit(Upgrade),
 }
 
 impl Entrance {
@@ -170,11 +174,13 @@ async fn session(
     let _ = stream.set_nodelay(true);
     let _wall = Wall { listener: Arc::clone(&listener), peer };
     match open(stream, door).await {
-        Ok((stream, tls)) => proxy::drive(stream, peer, tls, listener, end).await,
-        Err(error) => {
-            tracing::debug!(client = %peer.ip, %error, "no handshake");
-            listener.metrics.tls_failed();
+        Ok((stream, tls)) => {
+            if let Some(info) = &tls {
+                listener.metrics.tls_handshake(info.version, info.group.as_deref());
+            }
+            proxy::drive(stream, peer, tls, listener, end).await;
         }
+        Err(error) => listener.no_handshake("", peer, &error),
     }
 }
 
@@ -182,9 +188,9 @@ async fn session(
 async fn open(stream: TcpStream, door: Door) -> io::Result<(ClientStream, Option<tls::Info>)> {
     match door {
         Door::Clear => Ok((ClientStream::Clear(stream, None), None)),
-        Door::StartTls(tls) => Ok((ClientStream::Clear(stream, Some(tls)), None)),
-        Door::Implicit(tls) => {
-            let (stream, info) = ClientStream::Clear(stream, Some(tls)).start_tls().await?;
+        Door::StartTls(upgrade) => Ok((ClientStream::Clear(stream, Some(upgrade)), None)),
+        Door::Implicit(upgrade) => {
+            let (stream, info) = ClientStream::Clear(stream, Some(upgrade)).start_tls().await?;
             Ok((stream, Some(info)))
         }
     }

@@ -75,7 +75,7 @@ impl Reloader {
         announce(&policies, generation, &self.sources, &self.metrics);
         self.policies.store(Arc::new(policies));
         self.metrics.reloaded("policies", SystemTime::now());
-        self.health.reloaded();
+        self.health.reloaded("policies");
         tracing::info!(event = "reloaded", %generation, "policies reloaded");
     }
 
@@ -84,7 +84,7 @@ impl Reloader {
             tracing::error!(event = "reload_refused", "{}", diagnostic.one_line());
         }
         self.metrics.reload_failed("policies");
-        self.health.reload_refused();
+        self.health.reload_refused("policies");
     }
 }
 

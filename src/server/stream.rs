@@ -3,31 +3,30 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
 
+use super::handshakes::Upgrade;
 use crate::proxy::Client;
-use crate::tls::{self, ServerTls};
+use crate::tls::{self, ServerStream};
 
 /// A client's connection.
 #[derive(Debug)]
 pub(super) enum ClientStream {
     /// In the clear, and what STARTTLS would use.
-    Clear(TcpStream, Option<Arc<ServerTls>>),
+    Clear(TcpStream, Option<Upgrade>),
     /// Under TLS.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<ServerStream<TcpStream>>),
 }
 
 impl Client for ClientStream {
     async fn start_tls(self) -> io::Result<(Self, tls::Info)> {
         match self {
-            Self::Clear(stream, Some(tls)) => {
-                let (stream, info) = tls.accept(stream).await?;
+            Self::Clear(stream, Some(upgrade)) => {
+                let (stream, info) = upgrade.accept(stream).await?;
                 Ok((Self::Tls(Box::new(stream)), info))
             }
             Self::Clear(_, None) | Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ pub(super) fn connect(split: Split) -> (Client, ClientStream) {
     let (upgrades, arriving) = mpsc::unbounded_channel();
     let (out, heard, pipe) = open(split);
     let client = Client { split, out, heard, partial: Vec::new(), upgrades };
-    (client, ClientStream { pipe, upgrades: arriving })
+    (client, ClientStream { pipe, upgrades: arriving, certificate: None })
 }
 
 /// A connection: where the client sends to, where it hears from, and Gatepost's end.
@@ -186,6 +187,8 @@ pub(super) struct ClientStream {
     pipe: Pipe,
     /// The handshakes: a pipe that nothing has been said on, or none for one that fails.
     upgrades: mpsc::UnboundedReceiver<Option<Pipe>>,
+    /// What the client shows in a handshake.
+    pub(super) certificate: Option<Arc<tls::ClientCertificate>>,
 }
 
 impl proxy::Client for ClientStream {
@@ -199,11 +202,12 @@ impl proxy::Client for ClientStream {
         }
         let info = tls::Info {
             version: "TLSv1.3",
-            cipher: "TLS13_AES_256_GCM_SHA384".to_owned(),
+            cipher: "TLS_AES_256_GCM_SHA384".to_owned(),
             group: Some("X25519MLKEM768".to_owned()),
             sni: None,
+            client: self.certificate.clone(),
         };
-        Ok((Self { pipe, upgrades: self.upgrades }, info))
+        Ok((Self { pipe, ..self }, info))
     }
 }
 

@@ -11,6 +11,7 @@
 mod assert;
 mod books;
 mod bridge;
+mod certificate;
 mod client;
 mod expect;
 mod format;

@@ -104,7 +104,8 @@ impl Trouble {
 
 impl Play {
     fn begin(world: World, split: Split) -> Self {
-        let (client, stream) = client::connect(split);
+        let (client, mut stream) = client::connect(split);
+        stream.certificate.clone_from(&world.certificate);
         let session = session(stream, world.peer, Arc::clone(&world.listener));
         let before =
             Before { lines: world.upstream.transcript().len(), connections: world.upstream.connections() };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use super::certificate::certificate;
 use super::upstream::{self, UpstreamSetup};
 use super::words::{Mistake, Word, Words};
 use super::zone::DnsChange;
@@ -14,6 +15,7 @@ use crate::policy::judgement::Mode;
 use crate::policy::sources::{Selection, Setting};
 use crate::proxy::Manners;
 use crate::session::{AuthTerms, Inquiries, Inquiry};
+use crate::tls::ClientCertificate;
 use crate::upstream::Timeouts;
 
 /// Everything that holds before the first word of a dialogue.
@@ -31,6 +33,8 @@ pub(super) struct Setup {
     pub(super) tls: TlsOffer,
     pub(super) manners: Manners,
     pub(super) auth: AuthTerms,
+    /// What the client shows in its handshakes.
+    pub(super) certificate: Option<ClientCertificate>,
     pub(super) policies_dir: Option<PathBuf>,
     pub(super) selection: Selection,
     /// Policies that stand in the transcript itself.
@@ -65,6 +69,7 @@ impl Default for Setup {
             tls: TlsOffer::Off,
             manners: Manners::default(),
             auth: AuthTerms::default(),
+            certificate: None,
             policies_dir: None,
             selection: Selection::All,
             own_policies: Vec::new(),
@@ -164,7 +169,8 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 23] = [
+pub(super) const DIRECTIVES: [&str; 24] = [
+    "certificate",
     "client",
     "local",
     "hostname",
@@ -199,6 +205,7 @@ impl Setup {
         folder: &Path,
     ) -> Result<bool, Mistake> {
         match name.text {
+            "certificate" => self.certificate = Some(certificate(words)?),
             "client" => self.client = words.expect("an address")?.address(DEFAULT_PORT)?,
             "local" => self.local = words.expect("an address")?.address(DEFAULT_LOCAL_PORT)?,
             "hostname" => self.hostname = Some(words.expect("a host name")?.text.to_owned()),
@@ -452,6 +459,7 @@ mod tests {
             "tls maybe",
             "auth maybe",
             "auth relay always",
+            "certificate a.example c0de perhaps",
             "trusted 10.0.0.0/33",
             "policies",
             "setting max_size 1",

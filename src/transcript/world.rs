@@ -27,7 +27,7 @@ use crate::policy::Policies;
 use crate::policy::question::{Answer, Question};
 use crate::proxy::{Border, DEFAULT_HEADER_LIMIT, Facts, Listener, Peer, Routes};
 use crate::session::{Limits, Terms, Timeouts};
-use crate::tls::{ClientTls, Verify};
+use crate::tls::{Certificates, ClientCertificate, ClientTls, ServerTls, TlsError, Verify};
 use crate::upstream::simulated::{self, Script};
 use crate::upstream::{BoxFuture, Kind, Protocol, Remote, Target, TlsMode, Upstream};
 use crate::{checks, dns, upstream};
@@ -57,7 +57,7 @@ pub(super) enum WorldError {
     #[error("{0}")]
     Spool(#[from] spool::SpoolError),
     #[error("{0}")]
-    Tls(#[from] crate::tls::TlsError),
+    Tls(#[from] TlsError),
 }
 
 /// One world, in which one session takes place.
@@ -65,6 +65,8 @@ pub(super) enum WorldError {
 pub(super) struct World {
     pub(super) listener: Arc<Listener>,
     pub(super) peer: Peer,
+    /// What the client shows in its handshakes.
+    pub(super) certificate: Option<Arc<ClientCertificate>>,
     pub(super) upstream: Arc<simulated::Upstream>,
     /// The others, to which routes lead.
     pub(super) others: Vec<Other>,
@@ -112,6 +114,7 @@ impl World {
         Ok(Self {
             listener: Arc::new(listener),
             peer: Peer::new(setup.client).at(Some(setup.local)),
+            certificate: setup.certificate.clone().map(Arc::new),
             upstream: simulated,
             others,
             responder,
@@ -268,7 +271,10 @@ async fn mail_server(
 ) -> Result<(Arc<simulated::Upstream>, Arc<Upstream>), WorldError> {
     let (name, side) = other.map_or((NAME, &setup.upstream), |(name, side, _)| (name, side));
     let (lmtp, proxy) = (side.protocol == Protocol::Lmtp, side.takes_proxy_header());
-    let script = Script { extensions: side.offers.clone(), lmtp, proxy, ..Script::default() };
+    let (starttls, extensions): (Vec<_>, Vec<_>) =
+        side.offers.iter().cloned().partition(|keyword| keyword.eq_ignore_ascii_case("STARTTLS"));
+    let tls = if starttls.is_empty() { None } else { Some(Arc::new(upstream_tls()?)) };
+    let script = Script { extensions, tls, lmtp, proxy, ..Script::default() };
     let simulated = Arc::new(match other {
         Some((_, _, main)) => main.beside(script),
         None => simulated::Upstream::new(script),
@@ -282,6 +288,11 @@ async fn mail_server(
     }
     simulated.direct(|script| side.rules.iter().for_each(|rule| direct(script, rule)));
     Ok((simulated, upstream))
+}
+
+/// What the simulated server shows in real handshakes. Its key is known to everybody, and nobody checks its certificate.
+fn upstream_tls() -> Result<ServerTls, TlsError> {
+    ServerTls::new(Certificates::from_pem(include_str!("upstream.pem"))?)
 }
 
 /// The upstreams with a name, beside `main`, and the routes that lead to them.

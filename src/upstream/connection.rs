@@ -87,30 +87,36 @@ pub(super) struct Connection {
     pub(super) wire: Wire,
     pub(super) timeouts: Timeouts,
     pub(super) metrics: UpstreamMetrics,
+    /// Whether TLS is under the dialogue.
+    pub(super) encrypted: bool,
+    /// Whether its certificate was checked, so that the other end is known to be the one that is meant.
+    pub(super) verified_tls: bool,
     extensions: Arc<Extensions>,
-    confidential: bool,
+    /// Whether it stays on this machine.
+    near: bool,
     protocol: Protocol,
     /// Held until it is closed.
     _lease: Lease,
 }
 
 impl Connection {
-    /// The connection on `wire`, on which nothing was said yet and `protocol` is to be spoken; `confidential` if nobody can listen
-    /// there.
+    /// The connection on `wire`, on which nothing was said yet and `protocol` is to be spoken; `near` if it does not leave this
+    /// machine.
     pub(super) fn new(
         wire: Wire,
         protocol: Protocol,
         timeouts: Timeouts,
         metrics: UpstreamMetrics,
-        confidential: bool,
+        near: bool,
         lease: Lease,
     ) -> Self {
-        Self { wire, timeouts, extensions: Arc::default(), metrics, confidential, protocol, _lease: lease }
+        let (encrypted, verified_tls, extensions) = (false, false, Arc::default());
+        Self { wire, timeouts, metrics, encrypted, verified_tls, extensions, near, protocol, _lease: lease }
     }
 
     /// Whether it is a place for passwords: under TLS, or within this machine.
     pub(super) const fn is_confidential(&self) -> bool {
-        self.confidential
+        self.near || self.encrypted
     }
 
     /// What the last EHLO offered.
@@ -155,11 +161,11 @@ impl Connection {
             return Err(Failure::Refused(reply));
         }
         let mut offered = Extensions::from_ehlo(&reply);
-        if !self.confidential {
+        if !self.is_confidential() {
             offered.auth.clear();
         }
         // RFC 8689 4.2.1: it is worth what the certificate is worth.
-        offered.require_tls &= self.wire.is_verified();
+        offered.require_tls &= self.verified_tls;
         if self.protocol == Protocol::Lmtp {
             // Each recipient has an answer of its own, and a client hears one (RFC 9422 4.2).
             offered.limits.rcpt_max = Some(1);
@@ -240,7 +246,8 @@ impl Connection {
     /// Puts TLS under the connection; what was offered in plaintext is forgotten (RFC 3207 4.2).
     pub(super) async fn into_tls(self, tls: &ClientTls, host: &str) -> Result<Self, Fault> {
         let wire = self.wire.into_tls(tls, host, &self.metrics).await?;
-        Ok(Self { wire, extensions: Arc::default(), confidential: true, ..self })
+        let (encrypted, verified_tls) = (true, tls.verifies());
+        Ok(Self { wire, encrypted, verified_tls, extensions: Arc::default(), ..self })
     }
 
     async fn banner(&mut self) -> Result<(), Failure> {
@@ -250,14 +257,19 @@ impl Connection {
         if reply.is_completed() { Ok(()) } else { Err(Failure::Refused(reply)) }
     }
 
-    /// Whether the upstream is ready for a handshake.
+    /// Whether the upstream is ready for a handshake. Asked in plaintext only: what an EHLO under TLS says of STARTTLS is nothing.
     async fn start_tls(&mut self, required: bool) -> Result<bool, Failure> {
         if !self.extensions.starttls {
             let missing = || Fault::new(FaultKind::Tls, "TLS is required and STARTTLS is not offered");
-            return if required { Err(missing().into()) } else { Ok(false) };
+            if required {
+                self.metrics.starttls_missing("required");
+                return Err(missing().into());
+            }
+            return Ok(false);
         }
         let reply = self.ask(Exchange::StartTls, "STARTTLS").await?;
         if required && !reply.is_completed() {
+            self.metrics.starttls_missing("required");
             let detail = format!("TLS is required and STARTTLS was answered {}", one_line(&reply));
             return Err(Fault::new(FaultKind::Tls, detail).into());
         }

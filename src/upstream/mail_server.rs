@@ -15,6 +15,7 @@ use super::dial::{Dial, Stream};
 use super::fault::{Failure, Fault, FaultKind};
 use super::identity::{self, Client};
 use super::pool::Pool;
+use super::stripping::Seen;
 use super::target::{Identity, Protocol, Remote, TlsMode};
 use super::wire::Wire;
 use crate::metrics::UpstreamMetrics;
@@ -30,6 +31,8 @@ pub(super) struct MailServer {
     dial: Arc<dyn Dial>,
     addresses: Addresses,
     pool: Arc<Pool>,
+    /// Who spoke TLS so far.
+    spoke_tls: Seen,
 }
 
 impl MailServer {
@@ -42,7 +45,8 @@ impl MailServer {
         metrics: UpstreamMetrics,
     ) -> Self {
         let addresses = Addresses::new(&remote.addresses, remote.balance, &metrics);
-        Self { metrics, name, hostname, remote, dial, addresses, pool: Arc::default() }
+        let (pool, spoke_tls) = (Arc::default(), Seen::default());
+        Self { metrics, name, hostname, remote, dial, addresses, pool, spoke_tls }
     }
 
     /// What we call ourselves.
@@ -223,6 +227,23 @@ impl MailServer {
         Ok(connection)
     }
 
+    /// Tells the operator when TLS is not to be had any more from an address that spoke it, and plaintext is what the mode says.
+    fn watch_for_stripping(&self, address: &str, connection: &Connection) {
+        let Connection { encrypted, verified_tls, .. } = connection;
+        tracing::debug!(upstream = %self.name, %address, encrypted, verified_tls, "greeted");
+        if !matches!(self.remote.tls, TlsMode::Opportunistic(_))
+            || !self.spoke_tls.is_stripped(address, connection.encrypted)
+        {
+            return;
+        }
+        self.metrics.starttls_missing("opportunistic");
+        tracing::warn!(
+            event = "starttls_missing",
+            upstream = %self.name,
+            %address,
+            "it spoke TLS before and does not now: mail goes to it in plaintext; `mode: required` forbids that"
+        );
+    }
     /// Whether a failure says nothing about the address: it is one of how clients are named to it, or its word on this one.
     fn is_about_the_client(&self, failure: &Failure, client: Option<&Client>) -> bool {
         let sees_client = self.remote.identity == Identity::Transparent && client.is_some();
@@ -239,16 +260,17 @@ impl MailServer {
         let lease = address.lease();
         let address = address.text.as_str();
         let host = host(address);
-        let mut wire = Wire::new(self.dial(address, client).await?);
+        let wire = Wire::new(self.dial(address, client).await?);
+        let (metrics, near) = (self.metrics.clone(), auth::is_loopback(address));
+        let mut connection = Connection::new(wire, *protocol, *timeouts, metrics, near, lease);
         if let TlsMode::Implicit(tls) = tls {
-            wire = wire.into_tls(tls, host, &self.metrics).await?;
+            connection = connection.into_tls(tls, host).await?;
         }
-        let confidential = matches!(tls, TlsMode::Implicit(_)) || auth::is_loopback(address);
-        let connection =
-            Connection::new(wire, *protocol, *timeouts, self.metrics.clone(), confidential, lease);
         let name = identity::first_greeting(*identity, client, &self.hostname);
         let greeted = connection.greet(name, tls, host).await;
-        greeted.map_err(|failure| identity::before_mail(*identity, client, failure))
+        let connection = greeted.map_err(|failure| identity::before_mail(*identity, client, failure))?;
+        self.watch_for_stripping(address, &connection);
+        Ok(connection)
     }
 
     /// A stream to `address`, which already says whom it is for where that is said before the dialogue.

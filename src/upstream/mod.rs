@@ -42,6 +42,7 @@ mod maildir;
 mod pieces;
 mod pool;
 pub mod simulated;
+mod stripping;
 mod target;
 #[cfg(test)]
 mod tests;

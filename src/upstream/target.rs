@@ -122,6 +122,26 @@ pub enum TlsMode {
     Implicit(ClientTls),
 }
 
+impl TlsMode {
+    /// What the handshake goes by.
+    pub const fn tls(&self) -> Option<&ClientTls> {
+        match self {
+            Self::Off => None,
+            Self::Opportunistic(tls) | Self::Required(tls) | Self::Implicit(tls) => Some(tls),
+        }
+    }
+}
+
+impl Target {
+    /// What handshakes with it go by, where it is spoken to over TLS.
+    pub const fn tls(&self) -> Option<&ClientTls> {
+        match &self.kind {
+            Kind::Smtp(remote) => remote.tls.tls(),
+            Kind::Maildir(_) => None,
+        }
+    }
+}
+
 /// How long an upstream may take. Each is for the whole of its step, however many bytes that comes in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Timeouts {

@@ -27,8 +27,6 @@ pub(super) struct Wire {
     stream: Box<dyn Stream>,
     inbox: Vec<u8>,
     decoder: ReplyDecoder,
-    /// TLS is spoken, and the upstream's certificate was checked.
-    verified: bool,
 }
 
 impl fmt::Debug for Wire {
@@ -40,12 +38,7 @@ impl fmt::Debug for Wire {
 impl Wire {
     /// A wire on which nothing was said yet.
     pub(super) fn new(stream: Box<dyn Stream>) -> Self {
-        Self { stream, inbox: Vec::with_capacity(READ), decoder: ReplyDecoder::default(), verified: false }
-    }
-
-    /// Whether this is a TLS connection to a server whose certificate was checked.
-    pub(super) const fn is_verified(&self) -> bool {
-        self.verified
+        Self { stream, inbox: Vec::with_capacity(READ), decoder: ReplyDecoder::default() }
     }
 
     /// See [`ReplyDecoder::expect_utf8`].
@@ -132,7 +125,7 @@ impl Wire {
             Fault::new(kind, e.to_string())
         })?;
         metrics.tls_handshake(info.version, info.group.as_deref());
-        Ok(Self { verified: tls.verifies(), ..Self::new(Box::new(stream)) })
+        Ok(Self::new(Box::new(stream)))
     }
 
     async fn next_reply(&mut self) -> Result<Reply, Fault> {

@@ -39,3 +39,9 @@ mod routes;
 mod smuggling;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod tls_attacks;
+#[cfg(test)]
+mod tls_certificates;
+#[cfg(test)]
+mod tls_upstream;

@@ -97,10 +97,19 @@ fn every_metric_moves() {
     let reply = second.introduced().deliver("joe@sender.example", "suzie@example.org", &letter("lost"));
     assert_eq!(reply.code, 451, "{reply}");
 
-    let scrapes = [gatepost.metrics(), second.metrics()];
+    // Nor has it STARTTLS to offer.
+    let address = postfix.address();
+    let third = Plan::with_upstream(&format!(
+        "{{ address: \"{address}\", client_identity: none, tls: {{ mode: required, verify: false }} }}"
+    ))
+    .start();
+    third.counted("upstream_starttls_missing_total", &[("mode", "required")], 1);
+
+    let scrapes = [gatepost.metrics(), second.metrics(), third.metrics()];
     assert_eq!(resting(&scrapes), Vec::<String>::new());
     gatepost.end_well();
     second.end_well();
+    third.end_well();
 }
 
 #[test]

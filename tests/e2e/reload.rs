@@ -43,7 +43,9 @@ fn an_edited_policy_is_in_effect_within_two_seconds_and_no_session_is_dropped() 
 
     replace(&gatepost, &shipped.replace(TEXT, "say your whole name"));
     until("the new answer", LIMIT, || answer(&gatepost).contains("say your whole name").then_some(()));
-    until("the metric", LIMIT, || (gatepost.metrics().sum("config_reloads_total", &[]) == 1).then_some(()));
+    until("the metric", LIMIT, || {
+        (gatepost.metrics().sum("config_reloads_total", &[("kind", "policies")]) == 1).then_some(())
+    });
     assert_eq!(old.ask("RCPT TO:<load@example.org>").code, 250);
 
     replace(&gatepost, "fn helo(session) { reject(");
@@ -51,11 +53,11 @@ fn an_edited_policy_is_in_effect_within_two_seconds_and_no_session_is_dropped() 
     assert!(answer(&gatepost).contains("say your whole name"), "the old rules stay");
     let (status, ready) = gatepost.get("/readyz").unwrap();
     assert!(status == 200 && ready.contains("refused"), "{status} {ready}");
-    assert_eq!(gatepost.metrics().sum("config_last_reload_successful", &[]), 0);
+    assert_eq!(gatepost.metrics().sum("config_last_reload_successful", &[("kind", "policies")]), 0);
 
     replace(&gatepost, &shipped);
     until("the shipped answer", LIMIT, || answer(&gatepost).contains(TEXT).then_some(()));
-    assert_eq!(gatepost.metrics().sum("config_last_reload_successful", &[]), 1);
+    assert_eq!(gatepost.metrics().sum("config_last_reload_successful", &[("kind", "policies")]), 1);
     assert_eq!(gatepost.get("/readyz").unwrap(), (200, "ready\n".to_owned()));
 
     let acknowledged = load.acknowledged();
@@ -71,7 +73,7 @@ fn an_edited_policy_is_in_effect_within_two_seconds_and_no_session_is_dropped() 
 fn sighup_reloads_even_what_did_not_change() {
     let postfix = Postfix::holding();
     let gatepost = Plan::in_front_of(&postfix).own_policies().start();
-    assert_eq!(gatepost.metrics().sum("config_reloads_total", &[]), 0);
+    assert_eq!(gatepost.metrics().sum("config_reloads_total", &[("kind", "policies")]), 0);
     gatepost.signal(Signal::HUP);
     gatepost.counted("config_reloads_total", &[], 1);
     assert_eq!(

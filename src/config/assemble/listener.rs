@@ -8,14 +8,13 @@ use crate::diagnostic::Position;
 use crate::proxy::DEFAULT_HEADER_LIMIT;
 use crate::server::Bounds;
 use crate::session::{Inquiries, Inquiry, Limits, Terms, Timeouts};
-use crate::tls::{CertificateFiles, Certificates, TlsError};
 
 use super::super::raw::{self, TlsMode};
 use super::super::read::{Named, Placed, suggestion, within};
-use super::super::ready::{Identity, Listener, ListenerTls};
+use super::super::ready::{Listener, ListenerTls};
 use super::super::report::Report;
 use super::super::tree::Key;
-use super::{auth, count, duration, size, whole};
+use super::{auth, count, duration, size, tls, whole};
 
 /// Every listener; `None` when there is none, or one is broken.
 pub(super) fn all(
@@ -79,7 +78,7 @@ fn listener(
 ) -> Option<Listener> {
     let addresses = raw.listen.as_ref().map(|listen| listen.0.iter().map(|address| address.value).collect());
     let upstream = raw.upstream.as_ref().and_then(|name| upstream_of(name, upstreams, report));
-    let tls = raw.tls.as_ref().map_or(Some(ListenerTls::Off), |tls| tls_of(tls, report));
+    let tls = raw.tls.as_ref().map_or(Some(ListenerTls::Off), |tls| tls::of_listener(tls, hostname, report));
     let tls_required = raw.tls.as_ref().is_some_and(|tls| tls.value.mode == Some(TlsMode::Required));
     let none = raw::Limits::default();
     let raw_limits = raw.limits.as_ref().unwrap_or(&none);
@@ -198,46 +197,4 @@ fn timeouts_of(raw: &raw::Timeouts, report: &mut Report) -> Timeouts {
 pub(super) fn mode_of(raw: &raw::ListenerTls) -> TlsMode {
     let default = if raw.certificates.is_some() { TlsMode::Opportunistic } else { TlsMode::Off };
     raw.mode.unwrap_or(default)
-}
-
-fn tls_of(raw: &Placed<raw::ListenerTls>, report: &mut Report) -> Option<ListenerTls> {
-    let certificates = raw.value.certificates.as_deref();
-    let wrap = match mode_of(&raw.value) {
-        TlsMode::Off => return Some(ListenerTls::Off),
-        TlsMode::Opportunistic | TlsMode::Required => ListenerTls::StartTls,
-        TlsMode::Implicit => ListenerTls::Implicit,
-    };
-    let Some(certificates) = certificates.filter(|certificates| !certificates.is_empty()) else {
-        let help = "add `certificates: [{ cert: mx.pem, key: mx.key }]`, or switch TLS off with `mode: off`";
-        report.error_with_help(raw.place, "TLS needs a certificate", help);
-        return None;
-    };
-    identity(certificates, report).map(wrap)
-}
-
-fn identity(raw: &[raw::Certificate], report: &mut Report) -> Option<Identity> {
-    let mut files = Vec::with_capacity(raw.len());
-    for pair in raw {
-        let (cert, key) = (pair.cert.as_ref()?, pair.key.as_ref()?);
-        let pair = CertificateFiles { cert: report.resolve(&cert.value), key: report.resolve(&key.value) };
-        // One by one first, so that each has its error in its place.
-        if let Err(error) = Certificates::load(std::slice::from_ref(&pair)) {
-            let place = if concerns_key(&error, &pair) { key.place } else { cert.place };
-            report.error(place, error.to_string());
-            continue;
-        }
-        files.push(pair);
-    }
-    let certificates = Certificates::load(&files).ok()?;
-    Some(Identity { files, certificates })
-}
-
-fn concerns_key(error: &TlsError, files: &CertificateFiles) -> bool {
-    match error {
-        TlsError::Pem { path, .. } | TlsError::Empty { path, .. } | TlsError::Unusable { path, .. } => {
-            *path == files.key
-        }
-        TlsError::Mismatch { .. } => true,
-        _ => false,
-    }
 }

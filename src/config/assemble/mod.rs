@@ -7,6 +7,7 @@ mod lmtp;
 mod name;
 mod policy;
 mod routes;
+mod tls;
 mod upstream;
 
 use std::net::{IpAddr, SocketAddr};

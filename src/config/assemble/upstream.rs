@@ -4,16 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::tls::{ClientTls, Verify};
-use crate::upstream::{
-    Identity, Kind, Protocol, Remote, Target, Timeouts, TlsMode as TlsTowards, may_be_transparent,
-};
+use crate::upstream::{Identity, Kind, Protocol, Remote, Target, Timeouts, may_be_transparent};
 
-use super::super::raw::{self, TlsMode};
+use super::super::raw;
 use super::super::read::{Named, Placed};
 use super::super::report::Report;
 use super::listener::label;
-use super::{duration, lmtp};
+use super::{duration, lmtp, tls};
 
 /// Every upstream; `None` when one is broken.
 pub(super) fn all(raw: &Named<raw::Upstream>, hostname: &str, report: &mut Report) -> Option<Vec<Target>> {
@@ -83,7 +80,7 @@ fn kind(raw: &raw::Upstream, report: &mut Report) -> Option<Kind> {
     }
     let help = "write `127.0.0.1:10025`, `[::1]:25`, `mail.example.org:25`, `lmtp://HOST:PORT`, `lmtp:///PATH` or `maildir:PATH`";
     let checked: Vec<_> = addresses.iter().map(|address| host_and_port(address, help, report)).collect();
-    let tls = tls(raw.tls.as_ref(), report);
+    let tls = tls::of_upstream(raw.tls.as_ref(), report);
     let timeouts = raw.timeouts.as_ref().map_or_else(Timeouts::default, |raw| timeouts(&raw.value, report));
     Some(Kind::Smtp(Remote {
         addresses: checked.into_iter().collect::<Option<_>>()?,
@@ -163,41 +160,6 @@ pub(super) fn host_and_port(address: &Placed<String>, help: &str, report: &mut R
     }
     report.error_with_help(address.place, "expected a host and a port", help);
     None
-}
-
-fn tls(raw: Option<&Placed<raw::UpstreamTls>>, report: &mut Report) -> Option<TlsTowards> {
-    let none = raw::UpstreamTls::default();
-    let section = raw.map_or(&none, |raw| &raw.value);
-    let wrap = match section.mode.unwrap_or(TlsMode::Opportunistic) {
-        TlsMode::Off => return Some(TlsTowards::Off),
-        TlsMode::Opportunistic => TlsTowards::Opportunistic,
-        TlsMode::Required => TlsTowards::Required,
-        TlsMode::Implicit => TlsTowards::Implicit,
-    };
-    let verify = verify(section, report)?;
-    match ClientTls::new(&verify) {
-        Ok(tls) => Some(wrap(tls)),
-        Err(error) => {
-            let place = section.ca.as_ref().map(|ca| ca.place).or_else(|| raw.map(|raw| raw.place));
-            report.add(place, error.to_string(), None);
-            None
-        }
-    }
-}
-
-/// A certificate is checked where TLS is asked for by name; opportunistic TLS takes any, since plaintext would do too.
-fn verify(raw: &raw::UpstreamTls, report: &mut Report) -> Option<Verify> {
-    let demanded = matches!(raw.mode, Some(TlsMode::Required | TlsMode::Implicit)) || raw.ca.is_some();
-    match (raw.verify.unwrap_or(demanded), &raw.ca) {
-        (true, Some(ca)) => Some(Verify::CaFile(report.resolve(&ca.value))),
-        (true, None) => Some(Verify::Platform),
-        (false, None) => Some(Verify::Nothing),
-        (false, Some(ca)) => {
-            let help = "remove `ca`, or write `verify: true`";
-            report.error_with_help(ca.place, "`ca` has no meaning with `verify: false`", help);
-            None
-        }
-    }
 }
 
 pub(super) fn timeouts(raw: &raw::UpstreamTimeouts, report: &mut Report) -> Timeouts {

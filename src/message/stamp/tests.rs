@@ -157,7 +157,8 @@ fn received_says_what_rfc_5321_wants() {
     let at = noon();
     let plain = received("client.example", &at);
     let postmaster = ForwardPath::Postmaster("postmaster".to_owned());
-    let tls = Some(Tls { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384" });
+    let tls =
+        Some(Tls { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384", group: Some("X25519MLKEM768") });
     let v6 = "2001:db8::1".parse().unwrap();
     let mapped = "::ffff:192.0.2.9".parse().unwrap();
     let cases = [
@@ -186,7 +187,7 @@ fn received_says_what_rfc_5321_wants() {
                 ..plain
             },
             "from [192.0.2.9] (client.example [192.0.2.9]) by mx.example.org with ESMTPS \
-             (version=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384) id 7f3k2a9q4d for <postmaster>; \
+             (using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 group X25519MLKEM768) id 7f3k2a9q4d for <postmaster>; \
              Sat, 21 Nov 2026 12:00:00 +0100",
         ),
     ];

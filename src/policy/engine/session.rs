@@ -92,7 +92,10 @@ fn register_tls(engine: &mut Engine) {
         .register_get("version", |t: &mut Tls| part(&t.0, |tls| &tls.version))
         .register_get("cipher", |t: &mut Tls| part(&t.0, |tls| &tls.cipher))
         .register_get("sni", |t: &mut Tls| part(&t.0, |tls| &tls.sni))
+        .register_get("group", |t: &mut Tls| part(&t.0, |tls| &tls.group))
         .register_get("client_name", |t: &mut Tls| part(&t.0, |tls| &tls.client_name))
+        .register_get("client_subject", |t: &mut Tls| part(&t.0, |tls| &tls.client_subject))
+        .register_get("client_fingerprint", |t: &mut Tls| part(&t.0, |tls| &tls.client_fingerprint))
         .register_get("verified", |t: &mut Tls| t.0.tls.as_ref().is_some_and(|tls| tls.verified));
 }
 

@@ -24,7 +24,13 @@ fn value_of(rig: &mut Rig, expression: &str, header: &str) -> String {
 
 fn check(table: &[(&str, &str)], header: &str) {
     let mut rig = Rig::new(&[]);
-    rig.session.tls = Some(TlsScene { version: "TLSv1.3".to_owned(), ..TlsScene::default() });
+    rig.session.tls = Some(TlsScene {
+        version: "TLSv1.3".to_owned(),
+        group: "X25519".to_owned(),
+        client_subject: "CN=a".to_owned(),
+        client_fingerprint: "c0de".to_owned(),
+        ..TlsScene::default()
+    });
     rig.session.client.ip = "2001:db8:1:2:3::4".parse().unwrap();
     rig.mail.recipients.push(Arc::new(RcptScene {
         address: recipient("Boss@Example.Org"),
@@ -53,6 +59,9 @@ fn session_mail_and_rcpt() {
         ("session.auth.user == \"\"", "true"),
         ("session.tls.active", "true"),
         ("session.tls.version", "TLSv1.3"),
+        ("session.tls.group", "X25519"),
+        ("session.tls.client_subject", "CN=a"),
+        ("session.tls.client_fingerprint", "c0de"),
         ("session.tls.verified", "false"),
         ("session.recipients_refused + session.errors + session.transactions", "1"),
         ("mail.id", "m1"),

@@ -1,18 +1,13 @@
 //! TLS and identity: what is said before MAIL, and when nothing more is said.
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-
 use super::simulated::{Act, Answer, Cue};
 use super::*;
-use crate::tls::{CertificateFiles, Certificates, ClientTls, ServerTls, Verify};
+use crate::tls::{Certificates, ClientTls, ServerTls, Verify};
 
 /// A server with a certificate for `name`, and a client that trusts it alone.
 pub(super) fn certified(name: &str) -> (Arc<ServerTls>, ClientTls) {
     let dir = tempfile::tempdir().unwrap();
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed([name.to_owned()]).unwrap();
-    let files = CertificateFiles { cert: dir.path().join("cert.pem"), key: dir.path().join("key.pem") };
-    std::fs::write(&files.cert, cert.pem()).unwrap();
-    std::fs::write(&files.key, signing_key.serialize_pem()).unwrap();
+    let files = crate::tls::tests::write(dir.path(), "mx", &[name]);
     let trusting = ClientTls::new(&Verify::CaFile(files.cert.clone())).unwrap();
     let server = ServerTls::new(Certificates::load(&[files]).unwrap()).unwrap();
     (Arc::new(server), trusting)
@@ -108,6 +103,52 @@ async fn required_means_no_mail_without_it() {
     let world = World::new(Script::default(), Identity::None, TlsMode::Implicit(careless()));
     assert_eq!(fault_of(&world).await.kind, FaultKind::Tls);
     assert_eq!(world.commands(), "");
+}
+
+/// Row 41: where plaintext will do, mail goes on, and the operator is told.
+#[tokio::test(start_paused = true)]
+async fn starttls_that_vanishes_is_counted() {
+    let (server, _) = certified("mta.example");
+    let count = |world: &World, mode| world.metric("upstream_starttls_missing_total", &[mode]);
+    let world = World::new(with_tls(&server), Identity::XClient, TlsMode::Opportunistic(careless()));
+    assert!(world.send().await.starts_with("250 "));
+    assert_eq!(count(&world, "opportunistic"), 0);
+    world.server.direct(|script| script.tls = None);
+    assert!(world.send().await.starts_with("250 "));
+    assert!(!world.server.messages().pop().unwrap().tls);
+    assert_eq!(count(&world, "opportunistic"), 1);
+
+    let world = World::new(Script::default(), Identity::None, TlsMode::Required(careless()));
+    assert_eq!(fault_of(&world).await.kind, FaultKind::Tls);
+    assert_eq!(count(&world, "required"), 1);
+}
+
+/// RFC 3207 4.2: STARTTLS is not to be offered under TLS; where it is, nobody takes it up.
+#[tokio::test(start_paused = true)]
+async fn starttls_under_tls_is_ignored() {
+    let (server, _) = certified("mta.example");
+    let always = Answer::reply("250-upstream.example\n250 STARTTLS");
+    let script = with_tls(&server).on(Cue::Ehlo, always);
+    let world = World::new(script, Identity::None, TlsMode::Required(careless()));
+    assert!(world.send().await.starts_with("250 "));
+    assert_eq!(world.commands().matches("STARTTLS").count(), 1, "{}", world.commands());
+}
+
+/// What REQUIRETLS will ask for (RFC 8689 4.2.1).
+#[tokio::test(start_paused = true)]
+async fn a_connection_knows_whether_its_other_end_was_verified() {
+    let (server, trusting) = certified("mta.example");
+    for (mode, encrypted, verified) in [
+        (TlsMode::Off, false, false),
+        (TlsMode::Opportunistic(careless()), true, false),
+        (TlsMode::Opportunistic(trusting.clone()), true, true),
+        (TlsMode::Required(trusting), true, true),
+    ] {
+        let world = World::new(with_tls(&server), Identity::None, mode);
+        let Place::Server(server) = &world.upstream.place else { panic!("a mail server") };
+        let connection = server.connect(None).await.unwrap();
+        assert_eq!((connection.encrypted, connection.verified_tls), (encrypted, verified));
+    }
 }
 
 /// Row 40.

@@ -7,14 +7,10 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-use super::tls::Trust;
+use super::tls::{Trust, Wire};
 
 /// How long to wait for a reply.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Both ways of a connection.
-pub(super) trait Wire: Read + Write + Send {}
-impl<T: Read + Write + Send> Wire for T {}
 
 /// One SMTP session, seen from the client.
 pub(crate) struct Client {
@@ -25,6 +21,8 @@ pub(crate) struct Client {
     ahead: Vec<u8>,
     /// The key exchange that TLS agreed on; empty without TLS.
     pub(crate) key_exchange: String,
+    /// Whether TLS goes on with an earlier session.
+    pub(crate) resumed: bool,
 }
 
 /// A reply with all its lines.
@@ -73,6 +71,7 @@ impl Client {
             socket,
             ahead: Vec::new(),
             key_exchange: String::new(),
+            resumed: false,
         })
     }
 
@@ -158,8 +157,16 @@ impl Client {
 
     /// Begins TLS at once. What came before in plain text and was not used is gone.
     pub(crate) fn encrypted(self, trust: &Trust) -> io::Result<Self> {
-        let (wire, key_exchange) = trust.encrypt(self.socket.try_clone()?)?;
-        Ok(Self { wire: Box::new(wire), socket: self.socket, ahead: Vec::new(), key_exchange })
+        let (wire, agreed) = trust.encrypt(self.socket.try_clone()?)?;
+        let (key_exchange, resumed) = (agreed.group, agreed.resumed);
+        Ok(Self { wire: Box::new(wire), socket: self.socket, ahead: Vec::new(), key_exchange, resumed })
+    }
+
+    /// Ends TLS, but not the connection, and goes on in plain text with these bytes.
+    pub(crate) fn end_tls_and_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.wire.close_notify()?;
+        self.wire = Box::new(self.socket.try_clone()?);
+        self.send(bytes)
     }
 
     /// How long to wait for replies from now on.

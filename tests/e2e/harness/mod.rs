@@ -43,7 +43,7 @@ pub(crate) use postfix::Postfix;
 pub(crate) use programs::Program;
 pub(crate) use prometheus::Prometheus;
 pub(crate) use sink::{AtTheDot, Sink};
-pub(crate) use tls::Authority;
+pub(crate) use tls::{Authority, Issuer, NAME};
 
 /// How long anything may take that is expected to happen at once.
 pub(crate) const SOON: Duration = Duration::from_secs(30);

@@ -65,6 +65,17 @@ impl Postfix {
         Self::start(Afterwards::Delivered, &sasl)
     }
 
+    /// One that asks for our certificate besides, and logs whether it was issued by the authority in `ca`.
+    pub(crate) fn asking(authority: &Authority, ca: &Path) -> Self {
+        let (certificate, key) = (authority.certificate.display(), authority.key.display());
+        let tls = format!(
+            "smtpd_tls_security_level = encrypt\nsmtpd_tls_cert_file = {certificate}\nsmtpd_tls_key_file = {key}\n\
+             smtpd_tls_CAfile = {}\nsmtpd_tls_ask_ccert = yes\nsmtpd_tls_loglevel = 1\n",
+            ca.display()
+        );
+        Self::start(Afterwards::Delivered, &tls)
+    }
+
     /// One that keeps what it accepts in its queue.
     pub(crate) fn holding() -> Self {
         Self::start(Afterwards::Held, "")

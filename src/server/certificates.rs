@@ -1,0 +1,294 @@
+//! New certificates without a restart: watch their files, load, swap, or keep the old ones and say so.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use crate::admin::Health;
+use crate::metrics::{ListenerMetrics, PolicyMetrics};
+use crate::tls::{Certificates, ClientTls, ServerTls, TlsError};
+
+/// How often the files are looked at. What they hold is compared, so that a symlink that is swapped is seen too.
+const LOOK: Duration = Duration::from_secs(1);
+/// The name of this kind of reload in metrics and on the health page.
+const KIND: &str = "certificates";
+
+/// Keeps certificates, keys and authorities up to date with their files.
+#[derive(Debug)]
+pub struct CertificateReloader {
+    /// What is watched.
+    pub watched: Vec<Watched>,
+    /// Where reloads are counted.
+    pub metrics: PolicyMetrics,
+    /// Where a refused reload shows.
+    pub health: Arc<Health>,
+    /// A notification makes it load at once, changed or not.
+    pub order: Arc<Notify>,
+}
+
+/// TLS settings whose files are watched.
+#[derive(Debug)]
+pub struct Watched {
+    /// For the log: `listener mx`, `upstream main`.
+    name: String,
+    source: Source,
+    /// What the files held when they were last loaded, or refused.
+    seen: Digest,
+    /// What they held when they were found broken for the first time: half of a renewal, perhaps, whose other half is about to be
+    /// written. It is refused if it is still there at the next look.
+    doubtful: Option<Digest>,
+    refused: bool,
+}
+
+type Digest = [u8; 32];
+
+#[derive(Debug)]
+enum Source {
+    Listener(Arc<ServerTls>, ListenerMetrics),
+    Upstream(ClientTls),
+}
+
+/// What came of a look.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Outcome {
+    Unchanged,
+    Swapped,
+    Refused,
+}
+
+impl Watched {
+    /// The certificates of a listener, and when they end in its metrics.
+    pub fn listener(name: &str, tls: Arc<ServerTls>, metrics: ListenerMetrics) -> Self {
+        expose(&tls.certificates(), &metrics);
+        Self::new(format!("listener {name}"), Source::Listener(tls, metrics))
+    }
+
+    /// The authorities and the certificate that an upstream needs.
+    pub fn upstream(name: &str, tls: ClientTls) -> Self {
+        Self::new(format!("upstream {name}"), Source::Upstream(tls))
+    }
+
+    fn new(name: String, source: Source) -> Self {
+        let seen = source.digest();
+        Self { name, source, seen, doubtful: None, refused: false }
+    }
+
+    fn look(&mut self, ordered: bool) -> Outcome {
+        let now = self.source.digest();
+        if now == self.seen && !ordered {
+            self.doubtful = None;
+            return Outcome::Unchanged;
+        }
+        match self.source.reload() {
+            Ok(()) => {
+                tracing::info!(event = "reloaded", of = self.name, "certificates reloaded");
+                self.settle(now, Outcome::Swapped)
+            }
+            Err(_) if !ordered && self.doubtful != Some(now) => {
+                self.doubtful = Some(now);
+                Outcome::Unchanged
+            }
+            Err(error) => {
+                tracing::error!(event = "reload_refused", of = self.name, %error, "the old certificates stay");
+                self.settle(now, Outcome::Refused)
+            }
+        }
+    }
+
+    const fn settle(&mut self, seen: Digest, outcome: Outcome) -> Outcome {
+        self.seen = seen;
+        self.doubtful = None;
+        self.refused = matches!(outcome, Outcome::Refused);
+        outcome
+    }
+}
+
+impl Source {
+    fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Listener(tls, _) => tls.files(),
+            Self::Upstream(tls) => tls.files(),
+        }
+    }
+
+    fn digest(&self) -> Digest {
+        let mut digest = Context::new(&SHA256);
+        for path in self.files() {
+            let content = content(&path);
+            digest.update(&content.len().to_be_bytes());
+            digest.update(&content);
+        }
+        let mut value = [0; 32];
+        value.iter_mut().zip(digest.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        value
+    }
+
+    fn reload(&self) -> Result<(), TlsError> {
+        match self {
+            Self::Upstream(tls) => tls.reload(),
+            Self::Listener(tls, metrics) => {
+                tls.reload()?;
+                let certificates = tls.certificates();
+                expose(&certificates, metrics);
+                warn(&certificates);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What a file holds; one that cannot be read counts by its error, so that its coming and going is seen too. It may be a key, of
+/// which no copy is to stay in memory.
+fn content(path: &Path) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(std::fs::read(path).unwrap_or_else(|error| error.to_string().into_bytes()))
+}
+
+/// Shows when each certificate ends. Two files of one name are told apart by their place in the list.
+fn expose(certificates: &Certificates, metrics: &ListenerMetrics) {
+    let mut names: Vec<String> = Vec::new();
+    for (path, validity) in certificates.validities() {
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = if names.contains(&file) { format!("{file}#{}", names.len() + 1) } else { file };
+        metrics.certificate(&name, validity.not_after);
+        names.push(name);
+    }
+}
+
+fn warn(certificates: &Certificates) {
+    for (path, validity) in certificates.validities() {
+        if let Some(fault) = validity.fault(SystemTime::now()) {
+            tracing::warn!(event = "reload_warning", "{}: the certificate {fault}", path.display());
+        }
+    }
+}
+
+impl CertificateReloader {
+    /// Watches until `shutdown`.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        self.metrics.loaded(KIND, SystemTime::now());
+        while !self.watched.is_empty() {
+            let ordered = tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(LOOK) => false,
+                () = self.order.notified() => true,
+            };
+            // Reading files and checking keys is not done in the sessions' time.
+            let looked = tokio::task::spawn_blocking(move || {
+                self.look(ordered);
+                self
+            });
+            match looked.await {
+                Ok(reloader) => self = reloader,
+                Err(error) => {
+                    tracing::error!(%error, "certificates are no longer watched");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn look(&mut self, ordered: bool) {
+        let outcomes: Vec<Outcome> = self.watched.iter_mut().map(|watched| watched.look(ordered)).collect();
+        if outcomes.iter().all(|outcome| *outcome == Outcome::Unchanged) {
+            return;
+        }
+        if self.watched.iter().any(|watched| watched.refused) {
+            self.metrics.reload_failed(KIND);
+            self.health.reload_refused(KIND);
+        } else {
+            self.metrics.reloaded(KIND, SystemTime::now());
+            self.health.reloaded(KIND);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::tests::write;
+
+    struct Rig {
+        folder: tempfile::TempDir,
+        reloader: CertificateReloader,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let files = write(folder.path(), "mx", &["old.example.org"]);
+            let tls = Arc::new(ServerTls::new(Certificates::load(&[files]).unwrap()).unwrap());
+            let metrics = crate::metrics::Metrics::new();
+            let watched = vec![Watched::listener("mx", tls, metrics.listener("mx"))];
+            let (metrics, health, order) = (metrics.policy(), Arc::default(), Arc::default());
+            Self { folder, reloader: CertificateReloader { watched, metrics, health, order } }
+        }
+
+        fn look(&mut self, ordered: bool) -> Outcome {
+            self.reloader.watched[0].look(ordered)
+        }
+
+        fn shows(&self, name: &str) -> bool {
+            match &self.reloader.watched[0].source {
+                Source::Listener(tls, _) => tls.certificates().covers(name),
+                Source::Upstream(_) => false,
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_the_same_is_left_alone_unless_it_is_ordered() {
+        let mut rig = Rig::new();
+        assert_eq!(rig.look(false), Outcome::Unchanged);
+        assert_eq!(rig.look(true), Outcome::Swapped);
+    }
+
+    #[test]
+    fn half_a_renewal_is_given_a_second() {
+        let mut rig = Rig::new();
+        let key = rig.folder.path().join("mx.key");
+        let old = std::fs::read(&key).unwrap();
+        write(rig.folder.path(), "mx", &["new.example.org"]);
+        let new = std::fs::read(&key).unwrap();
+        std::fs::write(&key, &old).unwrap();
+        assert_eq!(rig.look(false), Outcome::Unchanged);
+        std::fs::write(&key, &new).unwrap();
+        assert_eq!(rig.look(false), Outcome::Swapped);
+        assert!(rig.shows("new.example.org") && !rig.reloader.watched[0].refused);
+    }
+
+    #[test]
+    fn what_stays_broken_is_refused_once_and_the_old_one_stays() {
+        let mut rig = Rig::new();
+        let cert = rig.folder.path().join("mx.pem");
+        std::fs::remove_file(&cert).unwrap();
+        let looks = [rig.look(false), rig.look(false), rig.look(false)];
+        assert_eq!(looks, [Outcome::Unchanged, Outcome::Refused, Outcome::Unchanged]);
+        assert!(rig.shows("old.example.org") && rig.reloader.watched[0].refused);
+        write(rig.folder.path(), "mx", &["new.example.org"]);
+        assert_eq!(rig.look(false), Outcome::Swapped);
+        assert!(rig.shows("new.example.org") && !rig.reloader.watched[0].refused);
+
+        std::fs::write(&cert, "").unwrap();
+        assert_eq!(rig.look(true), Outcome::Refused, "an order is answered at once");
+    }
+
+    #[test]
+    fn two_files_of_one_name_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let deeper = folder.path().join("b");
+        std::fs::create_dir(&deeper).unwrap();
+        let files =
+            [write(folder.path(), "mx", &["a.example.org"]), write(&deeper, "mx", &["b.example.org"])];
+        let metrics = crate::metrics::Metrics::new();
+        expose(&Certificates::load(&files).unwrap(), &metrics.listener("mx"));
+        let text = metrics.encode().unwrap();
+        for name in ["mx.pem", "mx.pem#2"] {
+            assert!(text.contains(&format!("certificate=\"{name}\",listener=\"mx\"")), "{text}");
+        }
+    }
+}
