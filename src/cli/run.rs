@@ -16,16 +16,14 @@ use crate::admin::{self, Health};
 use crate::config::{Loaded, Settings};
 use crate::log;
 use crate::policy::{Fingerprint, Policies};
-use crate::server::{self, Reloader};
+use crate::proxy::End;
+use crate::server::{self, Reloader, supervisor};
 use crate::upstream::Upstream;
 
 use super::Failure;
 use super::house::House;
 use super::screen::tally;
 
-/// How long sessions under way may take to come to an end after SIGTERM. With the farewells behind it, the process is gone
-/// within ten seconds.
-const DRAIN_LIMIT: Duration = Duration::from_secs(8);
 /// How often an upstream is asked what it can do, so that EHLO stays true between two messages.
 const PROBE: Duration = Duration::from_secs(60);
 /// The same for one that has never answered: until it does, clients are not offered what it can do.
@@ -55,7 +53,8 @@ async fn serve(settings: Settings, policies: Policies, loaded: Fingerprint) -> a
     let signals = Signals::listen().context("signals cannot be listened for")?;
     let house = House::build(&settings, policies)?;
     let health = Arc::new(Health::default());
-    let (stop, reload) = (CancellationToken::new(), Arc::new(Notify::new()));
+    let (end, reload) = (End::default(), Arc::new(Notify::new()));
+    let (stop, drain_limit) = (end.drain.clone(), settings.drain);
     let admin_stop = CancellationToken::new();
     let admin = open_admin(&settings, &house, &health, &admin_stop).await?;
     let reloader = Reloader {
@@ -72,10 +71,12 @@ async fn serve(settings: Settings, policies: Policies, loaded: Fingerprint) -> a
         tracing::info!(event = "listening", listener = %entrance.listener.name, %address, "listening");
     }
     tokio::spawn(reloader.run(stop.clone()));
-    tokio::spawn(signals.heed(stop.clone(), reload, Arc::clone(&health)));
+    tokio::spawn(signals.heed(end.clone(), reload, Arc::clone(&health)));
+    tokio::spawn(supervisor::watch(admin_stop.clone()));
     meet(&house.upstreams, &stop).await;
     health.serving();
-    server::serve(entrances, stop, DRAIN_LIMIT).await;
+    supervisor::ready();
+    server::serve(entrances, end, drain_limit).await;
     admin_stop.cancel();
     if let Some(admin) = admin {
         // It ends by itself within a second, and nothing depends on how.
@@ -131,7 +132,7 @@ async fn probe(name: String, upstream: Arc<Upstream>, stop: CancellationToken, f
     }
 }
 
-/// SIGTERM and SIGINT end, SIGHUP reloads. Listened for before anything is served: a SIGHUP that nobody listens for kills.
+/// SIGTERM and SIGINT end, the second of them at once; SIGHUP reloads. Listened for before anything is served: a SIGHUP that nobody listens for kills.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -147,15 +148,21 @@ impl Signals {
         })
     }
 
-    async fn heed(mut self, stop: CancellationToken, reload: Arc<Notify>, health: Arc<Health>) {
+    async fn heed(mut self, end: End, reload: Arc<Notify>, health: Arc<Health>) {
+        self.order_to_end(&reload).await;
+        health.draining();
+        end.drain.cancel();
+        self.order_to_end(&reload).await;
+        end.now.cancel();
+    }
+
+    async fn order_to_end(&mut self, reload: &Notify) {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => break,
-                _ = self.interrupt.recv() => break,
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => reload.notify_one(),
             }
         }
-        health.draining();
-        stop.cancel();
     }
 }

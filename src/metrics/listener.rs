@@ -15,9 +15,13 @@ const COMMANDS: [&str; 15] = [
 ];
 
 /// The limits of a listener, by the rule names under which they refuse.
-const LIMITS: [&str; 12] = [
+const LIMITS: [&str; 19] = [
     "sessions",
     "sessions_per_ip",
+    "sessions_per_network",
+    "connection_rate",
+    "handshake_rate",
+    "descriptors",
     "message_size",
     "header_size",
     "recipients",
@@ -25,6 +29,9 @@ const LIMITS: [&str; 12] = [
     "errors",
     "junk_commands",
     "tls_required",
+    "line_length",
+    "min_data_rate",
+    "write_timeout",
     "command_timeout",
     "data_timeout",
     "session_timeout",
@@ -57,6 +64,14 @@ words! {
         LimitSessions = "limit_sessions",
         /// As many sessions as allowed were open from its address.
         LimitPerIp = "limit_per_ip",
+        /// As many sessions as allowed were open from its network.
+        LimitPerNetwork = "limit_per_network",
+        /// It came too often.
+        LimitConnectionRate = "limit_connection_rate",
+        /// It had begun too many TLS handshakes.
+        LimitHandshakeRate = "limit_handshake_rate",
+        /// As many sessions were open as there are file descriptors for.
+        LimitDescriptors = "limit_descriptors",
         /// It was gone before it had a session, or the system refused it.
         Error = "error",
     }

@@ -1,12 +1,12 @@
 //! The client's side of the wire: a stream, what was read from it, and replies on their way out.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{sleep, timeout};
 
 use crate::smtp::reply::Reply;
@@ -23,8 +23,13 @@ pub trait Client: AsyncRead + AsyncWrite + Unpin + Send + Sized + 'static {
 
 /// Octets that one read takes at most: enough for a large body to flow in few system calls.
 const BODY_READ: usize = 64 << 10;
-/// Octets that one read takes while commands are expected, so that an idle session costs little memory.
+/// What the first read of a body takes; one that fills its space gets four times as much next time. A thousand clients that say DATA and
+/// then nothing cost little.
+const FIRST_BODY_READ: usize = 4 << 10;
+/// Octets that one read takes while commands are expected.
 const COMMAND_READ: usize = 2 << 10;
+/// Octets of a buffer that is kept while nothing is in it.
+const KEPT: usize = 1 << 10;
 /// Octets of replies that may wait for company. The upstream's can be long, and a client can ask for many of them at once.
 const OUTPUT: usize = 32 << 10;
 /// How long a client that was told goodbye may go on sending.
@@ -38,13 +43,16 @@ const WRITE_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Wire<C> {
     stream: C,
+    /// Space for the next read of a body; none while commands are expected.
     input: BytesMut,
+    /// How much of it the next read takes.
+    space: usize,
     output: Vec<u8>,
 }
 
 impl<C: Client> Wire<C> {
     pub(super) fn new(stream: C) -> Self {
-        Self { stream, input: BytesMut::new(), output: Vec::new() }
+        Self { stream, input: BytesMut::new(), space: FIRST_BODY_READ, output: Vec::new() }
     }
 
     /// Queues a reply. Ask [`is_full`](Self::is_full) before the next one.
@@ -64,15 +72,37 @@ impl<C: Client> Wire<C> {
         }
         self.stream.write_all(&self.output).await?;
         self.output.clear();
+        if self.output.capacity() > KEPT {
+            self.output = Vec::new();
+        }
         self.stream.flush().await
     }
 
     /// Reads a piece; empty at the end of the stream. Cancelling loses nothing.
     pub(super) async fn read(&mut self, in_message: bool) -> io::Result<Bytes> {
-        let size = if in_message { BODY_READ } else { COMMAND_READ };
-        self.input.reserve(size);
-        self.stream.read_buf(&mut (&mut self.input).limit(size)).await?;
+        if in_message { self.read_body().await } else { self.read_commands().await }
+    }
+
+    async fn read_body(&mut self) -> io::Result<Bytes> {
+        self.input.reserve(self.space);
+        let read = self.stream.read_buf(&mut (&mut self.input).limit(self.space)).await?;
+        if read == self.space {
+            self.space = (self.space * 4).min(BODY_READ);
+        }
         Ok(self.input.split().freeze())
+    }
+
+    /// Waits without a buffer: most sessions wait for a command most of the time, and there are thousands of them.
+    async fn read_commands(&mut self) -> io::Result<Bytes> {
+        self.input = BytesMut::new();
+        self.space = FIRST_BODY_READ;
+        poll_fn(|cx| {
+            let mut space = [0; COMMAND_READ];
+            let mut read = ReadBuf::new(&mut space);
+            let polled = Pin::new(&mut self.stream).poll_read(cx, &mut read);
+            polled.map_ok(|()| Bytes::copy_from_slice(read.filled()))
+        })
+        .await
     }
 
     /// Upgrades the stream; everything read before is gone.

@@ -1,22 +1,26 @@
 //! Sockets: binding, accepting, limits, TLS, and the orderly end.
 
 mod admission;
+mod descriptors;
+mod handover;
 mod reload;
 mod stream;
+pub mod supervisor;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::admission::{Admission, Bounds};
+pub use self::admission::{Admission, Bounds, NETWORK_SHARE, Rate};
 use self::admission::{Full, Place};
+pub use self::descriptors::{Ceiling, raise_limit};
+pub use self::handover::{Handed, HandoverError};
 pub use self::reload::Reloader;
-use self::stream::ClientStream;
+use self::stream::{ClientStream, Upgrade};
 use crate::metrics::Admission as Connected;
 use crate::proxy::{self, Client, End, Listener, Peer};
 use crate::tls::{self, ServerTls};
@@ -25,6 +29,15 @@ use crate::tls::{self, ServerTls};
 const BACKLOG: u32 = 1024;
 /// How long we wait after `accept` failed: long enough not to spin while descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a listener listens.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Address {
+    /// A socket that we bind ourselves.
+    Bind(SocketAddr),
+    /// The sockets of this name, which systemd opened for us.
+    Handed(String),
+}
 
 /// One listening socket with everything that its sessions share.
 #[derive(Debug)]
@@ -64,6 +77,20 @@ impl Entrance {
         Ok(Self { listener, admission, door, socket: socket.listen(BACKLOG)? })
     }
 
+    /// Takes over a socket that listens already.
+    ///
+    /// # Errors
+    /// When it cannot be handed to the runtime.
+    pub fn adopt(
+        socket: std::net::TcpListener,
+        listener: Arc<Listener>,
+        admission: Arc<Admission>,
+        door: Door,
+    ) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self { listener, admission, door, socket: TcpListener::from_std(socket)? })
+    }
+
     /// The address that it is bound to, with the port that the system chose for port 0.
     ///
     /// # Errors
@@ -76,26 +103,31 @@ impl Entrance {
 /// How long the last sessions have to hear that they are over.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Accepts sessions at every entrance until `shutdown`, then gives the open ones `drain_limit` to come to an end: no new
-/// transaction begins, a running one is finished. What is open then is told 421 and closed, within a second more.
-pub async fn serve(entrances: Vec<Entrance>, shutdown: CancellationToken, drain_limit: Duration) {
+/// Accepts sessions at every entrance until `end.drain`, then gives the open ones `drain_limit` to come to an end: no new
+/// transaction begins, a running one is finished. What is open then, or at `end.now`, is told 421 and closed, within a second
+/// more.
+pub async fn serve(entrances: Vec<Entrance>, end: End, drain_limit: Duration) {
     let sessions = TaskTracker::new();
     let accepting = TaskTracker::new();
-    let end = End { drain: shutdown.clone(), now: CancellationToken::new() };
     for entrance in entrances {
         accepting.spawn(accept(entrance, sessions.clone(), end.clone()));
     }
-    shutdown.cancelled().await;
+    end.drain.cancelled().await;
     accepting.close();
     accepting.wait().await;
     sessions.close();
     tracing::info!(sessions = sessions.len(), "draining");
-    if tokio::time::timeout(drain_limit, sessions.wait()).await.is_err() {
-        tracing::warn!(sessions = sessions.len(), "the drain limit passed: closing what is left");
-        end.now.cancel();
-        // Who hears nothing by then, or waits for an upstream, loses the connection and keeps the message.
-        let _ = tokio::time::timeout(FAREWELL, sessions.wait()).await;
+    supervisor::draining(sessions.len());
+    tokio::select! {
+        () = sessions.wait() => return,
+        () = end.now.cancelled() => tracing::warn!(sessions = sessions.len(), "told again: closing what is left"),
+        () = tokio::time::sleep(drain_limit) => {
+            tracing::warn!(sessions = sessions.len(), "the drain limit passed: closing what is left");
+        }
     }
+    end.now.cancel();
+    // Who hears nothing by then, or waits for an upstream, loses the connection and keeps the message.
+    let _ = tokio::time::timeout(FAREWELL, sessions.wait()).await;
 }
 
 async fn accept(entrance: Entrance, sessions: TaskTracker, end: End) {
@@ -121,16 +153,17 @@ fn admit(entrance: &Entrance, sessions: &TaskTracker, end: &End, stream: TcpStre
         Ok(place) => {
             entrance.listener.metrics.connection(Connected::Accepted);
             let listener = Arc::clone(&entrance.listener);
-            sessions.spawn(session(stream, entrance.door.clone(), peer, listener, end.clone(), place));
+            let upgrade = entrance.door.upgrade(&entrance.admission, peer.ip);
+            sessions.spawn(session(stream, upgrade, peer, listener, end.clone(), place));
         }
-        Err(full) => turn_away(&entrance.listener, stream, peer, full),
+        Err(full) => turn_away(entrance, stream, peer, full),
     }
 }
 
 /// One session. A panic in it ends with it: the runtime catches it, and the wall on its way out says so.
 async fn session(
     stream: TcpStream,
-    door: Door,
+    (upgrade, implicit): (Option<Upgrade>, bool),
     peer: Peer,
     listener: Arc<Listener>,
     end: End,
@@ -139,7 +172,7 @@ async fn session(
     // Without it, every small reply waits for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
     let _wall = Wall { listener: Arc::clone(&listener), peer };
-    match open(stream, door).await {
+    match open(stream, upgrade, implicit).await {
         Ok((stream, tls)) => proxy::drive(stream, peer, tls, listener, end).await,
         Err(error) => {
             tracing::debug!(client = %peer.ip, %error, "no handshake");
@@ -149,13 +182,29 @@ async fn session(
 }
 
 /// The connection as the session finds it.
-async fn open(stream: TcpStream, door: Door) -> io::Result<(ClientStream, Option<tls::Info>)> {
-    match door {
-        Door::Clear => Ok((ClientStream::Clear(stream, None), None)),
-        Door::StartTls(tls) => Ok((ClientStream::Clear(stream, Some(tls)), None)),
-        Door::Implicit(tls) => {
-            let (stream, info) = ClientStream::Clear(stream, Some(tls)).start_tls().await?;
-            Ok((stream, Some(info)))
+async fn open(
+    stream: TcpStream,
+    upgrade: Option<Upgrade>,
+    implicit: bool,
+) -> io::Result<(ClientStream, Option<tls::Info>)> {
+    let stream = ClientStream::Clear(stream, upgrade);
+    if !implicit {
+        return Ok((stream, None));
+    }
+    let (stream, info) = stream.start_tls().await?;
+    Ok((stream, Some(info)))
+}
+
+impl Door {
+    /// What a client's handshake would use, and whether it comes first.
+    fn upgrade(&self, admission: &Arc<Admission>, client: IpAddr) -> (Option<Upgrade>, bool) {
+        let upgrade = |tls: &Arc<ServerTls>| {
+            Some(Upgrade { tls: Arc::clone(tls), admission: Arc::clone(admission), client })
+        };
+        match self {
+            Self::Clear => (None, false),
+            Self::StartTls(tls) => (upgrade(tls), false),
+            Self::Implicit(tls) => (upgrade(tls), true),
         }
     }
 }
@@ -178,9 +227,14 @@ impl Drop for Wall {
 
 /// Tells a client for which there is no room, without spending more on it than one write into its empty socket: neither a
 /// task nor a wait, of which a flood of connections would make many.
-fn turn_away(listener: &Arc<Listener>, stream: TcpStream, peer: Peer, full: Full) {
+fn turn_away(entrance: &Entrance, stream: TcpStream, peer: Peer, full: Full) {
+    let listener = &entrance.listener;
     listener.metrics.connection(full.label());
-    let reply = listener.turn_away(peer, full.name());
+    let told = entrance.admission.may_tell();
+    if let Some(untold @ 1..) = told {
+        tracing::warn!(listener = %listener.name, connections = untold, "more were turned away without a line");
+    }
+    let reply = listener.turn_away(peer, full.name(), told.is_some());
     let mut line = Vec::new();
     reply.encode(&mut line);
     // Whether the client hears it is its own affair.

@@ -1,6 +1,7 @@
 //! A client's TCP connection, in the clear or under TLS.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::admission::Admission;
 use crate::proxy::Client;
 use crate::tls::{self, ServerTls};
 
@@ -16,16 +18,26 @@ use crate::tls::{self, ServerTls};
 #[derive(Debug)]
 pub(super) enum ClientStream {
     /// In the clear, and what STARTTLS would use.
-    Clear(TcpStream, Option<Arc<ServerTls>>),
+    Clear(TcpStream, Option<Upgrade>),
     /// Under TLS.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// What a handshake needs.
+#[derive(Debug)]
+pub(super) struct Upgrade {
+    pub(super) tls: Arc<ServerTls>,
+    /// Who counts the client's handshakes.
+    pub(super) admission: Arc<Admission>,
+    pub(super) client: IpAddr,
 }
 
 impl Client for ClientStream {
     async fn start_tls(self) -> io::Result<(Self, tls::Info)> {
         match self {
-            Self::Clear(stream, Some(tls)) => {
-                let (stream, info) = tls.accept(stream).await?;
+            Self::Clear(stream, Some(upgrade)) => {
+                upgrade.admission.handshake(upgrade.client);
+                let (stream, info) = upgrade.tls.accept(stream).await?;
                 Ok((Self::Tls(Box::new(stream)), info))
             }
             Self::Clear(_, None) | Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),

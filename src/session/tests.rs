@@ -32,6 +32,7 @@ impl Talk {
                 errors: 3,
                 junk_commands: 5,
                 transactions: 4,
+                ..Limits::default()
             },
             timeouts: Timeouts::default(),
             tls_required: false,

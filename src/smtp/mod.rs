@@ -13,3 +13,4 @@ pub mod receipt;
 pub mod reply;
 #[cfg(test)]
 mod segments;
+pub mod text_line;

@@ -12,6 +12,7 @@ use super::words::{Mistake, Word, Words};
 use super::zone::DnsChange;
 use crate::policy::judgement::Mode;
 use crate::policy::sources::{Selection, Setting};
+use crate::smtp::text_line::TEXT_LINE;
 use crate::upstream::Timeouts;
 
 /// Everything that holds before the first word of a dialogue.
@@ -35,6 +36,7 @@ pub(super) struct Setup {
     pub(super) modes: Vec<(String, Mode)>,
     pub(super) lists: Vec<(String, Vec<String>)>,
     pub(super) limits: Vec<Limit>,
+    pub(super) normalise: Vec<IpNet>,
     pub(super) clock: Timestamp,
     pub(super) dns: Vec<DnsChange>,
     pub(super) upstream: UpstreamSetup,
@@ -57,6 +59,7 @@ impl Default for Setup {
             modes: Vec::new(),
             lists: Vec::new(),
             limits: Vec::new(),
+            normalise: Vec::new(),
             clock: DEFAULT_CLOCK,
             dns: Vec::new(),
             upstream: UpstreamSetup::default(),
@@ -109,6 +112,11 @@ pub(super) enum Limit {
     Errors(u32),
     /// RSET, NOOP and the like without a message between them.
     Junk(u32),
+    Transactions(u32),
+    /// Octets of a line of a message, without its CRLF.
+    TextLine(Option<usize>),
+    /// Octets of a message a second.
+    MinDataRate(u64),
     Command(Duration),
     Data(Duration),
     Session(Duration),
@@ -143,9 +151,23 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 15] = [
-    "client", "hostname", "domains", "trusted", "tls", "policies", "setting", "mode", "list", "limit",
-    "clock", "dns", "upstream", "split", "bytewise",
+pub(super) const DIRECTIVES: [&str; 16] = [
+    "client",
+    "hostname",
+    "domains",
+    "trusted",
+    "tls",
+    "policies",
+    "setting",
+    "mode",
+    "list",
+    "limit",
+    "normalise",
+    "clock",
+    "dns",
+    "upstream",
+    "split",
+    "bytewise",
 ];
 
 impl Setup {
@@ -169,6 +191,7 @@ impl Setup {
                 self.lists.push((words.expect("the list's name")?.text.to_owned(), texts(&words.list())))
             }
             "limit" => self.limits.push(limit(words)?),
+            "normalise" => self.normalise = networks(&words.list())?,
             "clock" => self.clock = words.expect("a time")?.parse("a time as in RFC 3339")?,
             "dns" => self.dns.push(DnsChange::read(words)?),
             "upstream" => self.upstream.read(words)?,
@@ -245,7 +268,7 @@ fn mode(words: &mut Words<'_>) -> Result<(String, Mode), Mistake> {
 
 fn limit(words: &mut Words<'_>) -> Result<Limit, Mistake> {
     type Value = fn(Word<'_>) -> Result<Limit, Mistake>;
-    const LIMITS: [(&str, Value); 11] = [
+    const LIMITS: [(&str, Value); 14] = [
         ("message_size", |word| word.bytes().map(Limit::MessageSize)),
         ("header_size", |word| {
             word.bytes().map(|octets| Limit::HeaderSize(octets.try_into().unwrap_or(usize::MAX)))
@@ -253,6 +276,12 @@ fn limit(words: &mut Words<'_>) -> Result<Limit, Mistake> {
         ("recipients", |word| word.parse("a number").map(Limit::Recipients)),
         ("errors", |word| word.parse("a number").map(Limit::Errors)),
         ("junk", |word| word.parse("a number").map(Limit::Junk)),
+        ("transactions", |word| word.parse("a number").map(Limit::Transactions)),
+        ("line_length", |word| {
+            let choice = [("off", None), ("reject", Some(TEXT_LINE))];
+            word.choose("line length", &choice).map(Limit::TextLine)
+        }),
+        ("min_data_rate", |word| word.bytes().map(Limit::MinDataRate)),
         ("command", |word| word.duration().map(Limit::Command)),
         ("data", |word| word.duration().map(Limit::Data)),
         ("session", |word| word.duration().map(Limit::Session)),
