@@ -190,6 +190,50 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_client_that_never_reads_is_given_up() {
+        let (_client, stream) = tokio::io::duplex(16);
+        let mut wire = Wire::new(stream);
+        wire.queue(&Reply::new(crate::smtp::reply::Code::literal::<250>(), None, "longer than the pipe"));
+        let begun = Instant::now();
+        let error = flush(&mut Some(wire)).await.unwrap_err();
+        assert_eq!((error.kind(), begun.elapsed()), (io::ErrorKind::TimedOut, WRITE_LIMIT));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_an_octet_now_and_then_is_given_up_too() {
+        let (mut client, stream) = tokio::io::duplex(1);
+        let mut wire = Wire::new(stream);
+        wire.queue(&Reply::new(
+            crate::smtp::reply::Code::literal::<250>(),
+            None,
+            "an octet each ten seconds",
+        ));
+        let reader = tokio::spawn(async move {
+            while client.read_u8().await.is_ok() {
+                sleep(Duration::from_secs(10)).await;
+            }
+        });
+        let error = flush(&mut Some(wire)).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        reader.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_idle_client_costs_no_buffer_and_a_fast_body_gets_a_large_one() {
+        let (mut client, stream) = tokio::io::duplex(1 << 20);
+        let mut wire = Wire::new(stream);
+        client.write_all(&vec![b'x'; 600 << 10]).await.unwrap();
+        let mut sizes = Vec::new();
+        for _ in 0..5 {
+            sizes.push(wire.read(true).await.unwrap().len());
+        }
+        assert_eq!(sizes, [4 << 10, 16 << 10, 64 << 10, 64 << 10, 64 << 10]);
+        assert_eq!(wire.read(false).await.unwrap().len(), COMMAND_READ);
+        assert_eq!(wire.input.capacity(), 0);
+        assert_eq!(wire.read(true).await.unwrap().len(), FIRST_BODY_READ);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_client_that_never_goes_is_left() {
         let (_client, stream) = tokio::io::duplex(64);
         let begun = Instant::now();

@@ -172,7 +172,7 @@ async fn session(
     // Without it, every small reply waits for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
     let _wall = Wall { listener: Arc::clone(&listener), peer };
-    match open(stream, upgrade, implicit).await {
+    match Box::pin(open(stream, upgrade, implicit)).await {
         Ok((stream, tls)) => proxy::drive(stream, peer, tls, listener, end).await,
         Err(error) => {
             tracing::debug!(client = %peer.ip, %error, "no handshake");

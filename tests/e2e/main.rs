@@ -10,6 +10,8 @@ mod delivery;
 #[cfg(test)]
 mod first_steps;
 #[cfg(test)]
+mod handover;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod limits;
@@ -23,6 +25,8 @@ mod outages;
 mod refusals;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod resources;
 #[cfg(test)]
 mod smuggling;
 #[cfg(test)]

@@ -25,7 +25,7 @@ use tempfile::TempDir;
 
 pub(crate) use client::{Client, Reply, stuffed};
 pub(crate) use dns::Dns;
-pub(crate) use gatepost::{Gatepost, command};
+pub(crate) use gatepost::{Gatepost, Launch, command};
 pub(crate) use load::Load;
 pub(crate) use mail::{AddedFields, letter, letter_of};
 pub(crate) use metrics::Exposition;
