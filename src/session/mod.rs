@@ -281,6 +281,10 @@ impl Session {
                 Mode::New | Mode::Parked(_) | Mode::Closed => false,
             };
             if !went_on {
+                if self.pending.is_empty() {
+                    // An empty slice keeps the whole of what it was cut from.
+                    self.pending = Bytes::new();
+                }
                 return None;
             }
         }

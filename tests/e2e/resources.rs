@@ -103,6 +103,63 @@ fn a_thousand_in_the_middle_of_a_message_are_no_harm() {
     slow_clients(&commands, b"Subject: slow\r\n\r\nword ");
 }
 
+/// Opens so many sessions and gives the KiB that each of them costs while it waits.
+#[track_caller]
+fn idle_cost(gatepost: &Gatepost, count: usize, open: impl Fn(Client) -> Client) -> f64 {
+    let connect = |number| {
+        let mut client = Client::connect_from(address(number), gatepost.address()).unwrap();
+        client.expect(220);
+        open(client)
+    };
+    // What the first sessions need, and the others need not again.
+    let warm: Vec<Client> = (0..50).map(connect).collect();
+    let before = gatepost.resident_memory();
+    let idle: Vec<Client> = (50..50 + count).map(connect).collect();
+    let cost = gatepost.resident_memory().saturating_sub(before) as f64 / count as f64;
+    drop((warm, idle));
+    cost
+}
+
+#[test]
+fn an_idle_session_costs_little_memory() {
+    let (_sink, gatepost) = start(&[]);
+    let cost = idle_cost(&gatepost, 1500, |mut client| {
+        assert_eq!(client.ask("EHLO client.example.net").code, 250);
+        client
+    });
+    assert!(cost <= 16.0, "{cost} KiB");
+    gatepost.end_well();
+}
+
+#[test]
+fn a_session_that_has_sent_a_message_gives_its_buffers_back() {
+    let (_sink, gatepost) = start(&[]);
+    let message = [&letter("large")[..], &b"line\r\n".repeat(20_000)].concat();
+    let cost = idle_cost(&gatepost, 200, |mut client| {
+        assert_eq!(client.ask("EHLO client.example.net").code, 250);
+        assert_eq!(client.deliver("joe@sender.example", "suzie@example.org", &message).code, 250);
+        client
+    });
+    assert!(cost <= 24.0, "{cost} KiB");
+    gatepost.end_well();
+}
+
+#[test]
+fn an_idle_session_under_tls_costs_little_memory() {
+    let folder = folder("idle");
+    let authority = Authority::in_folder(folder.path());
+    let (_sink, gatepost) = start(&[&format!("tls: {}", authority.setting("opportunistic"))]);
+    let trust = authority.trust();
+    let cost = idle_cost(&gatepost, 500, |mut client| {
+        assert_eq!(client.ask("EHLO client.example.net").code, 250);
+        let mut client = client.start_tls(&trust);
+        assert_eq!(client.ask("EHLO client.example.net").code, 250);
+        client
+    });
+    assert!(cost <= 64.0, "{cost} KiB");
+    gatepost.end_well();
+}
+
 #[test]
 fn four_hundred_from_one_address_are_capped_and_no_other_is_harmed() {
     let (_sink, gatepost) = start(&[]);
