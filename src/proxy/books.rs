@@ -55,7 +55,7 @@ impl Listener {
         let refusal = Reply::new(
             Code::literal::<421>(),
             Some(EnhancedCode::new(4, 7, 0)),
-            "too many sessions or connections from you, or in all: try again later",
+            "too many connections: try again later",
         );
         let origin = Origin { session: "", listener: &self.name, client: peer.ip, helo: "" };
         let reason = Reason::new(Source::Limit, limit);

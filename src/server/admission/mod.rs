@@ -120,7 +120,8 @@ impl Full {
 #[derive(Debug)]
 pub(super) struct Place {
     admission: Arc<Admission>,
-    client: IpAddr,
+    /// `None` for a client that is exempt: its sessions are not held against its neighbours either.
+    client: Option<IpAddr>,
     _below: Below,
 }
 
@@ -141,12 +142,15 @@ impl Admission {
         if held.total >= self.bounds.sessions {
             return Err(Full::Sessions);
         }
-        if !self.is_exempt(client) {
+        let client = (!self.is_exempt(client)).then_some(client);
+        if let Some(client) = client {
             held.judge(client, &self.bounds, Instant::now())?;
         }
         let below = self.ceiling.enter().ok_or(Full::Descriptors)?;
-        held.by_client.add(one_client(client));
-        held.by_network.add(network(client));
+        if let Some(client) = client {
+            held.by_client.add(one_client(client));
+            held.by_network.add(network(client));
+        }
         held.total += 1;
         Ok(Place { admission: Arc::clone(self), client, _below: below })
     }
@@ -218,8 +222,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut held = self.admission.held();
         held.total = held.total.saturating_sub(1);
-        held.by_client.remove(one_client(self.client));
-        held.by_network.remove(network(self.client));
+        if let Some(client) = self.client {
+            held.by_client.remove(one_client(client));
+            held.by_network.remove(network(client));
+        }
     }
 }
 
@@ -296,6 +302,17 @@ mod tests {
             .into();
         assert_eq!(admission.admit("2001:db8:0:ff::1".parse().unwrap()).unwrap_err(), Full::PerNetwork);
         assert!(admission.admit("2001:db8:0:100::1".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn exempt_clients_take_nothing_from_their_neighbours() {
+        let exempt = vec!["192.0.2.1/32".parse().unwrap()];
+        let bounds = Bounds { sessions_per_network: 1, exempt, ..Bounds::default() };
+        let admission = Admission::new(bounds, Ceiling::of_descriptors(None));
+        let _exempt: Vec<_> =
+            (0..9).map(|_| admission.admit("192.0.2.1".parse().unwrap()).unwrap()).collect();
+        let _neighbour = admission.admit("192.0.2.2".parse().unwrap()).unwrap();
+        assert_eq!(admission.admit("192.0.2.3".parse().unwrap()).unwrap_err(), Full::PerNetwork);
     }
 
     #[test]
