@@ -120,7 +120,8 @@ impl Full {
 #[derive(Debug)]
 pub(super) struct Place {
     admission: Arc<Admission>,
-    /// `None` for a client that is exempt: its sessions are not held against its neighbours either.
+    /// Whose it is; nobody's while a hop has not said so, or never does, and for a client that is exempt: its sessions are not
+    /// held against its neighbours either.
     client: Option<IpAddr>,
     _below: Below,
 }
@@ -138,21 +139,20 @@ impl Admission {
 
     /// A place for `client`, if there is one.
     pub(super) fn admit(self: &Arc<Self>, client: IpAddr) -> Result<Place, Full> {
+        let mut place = self.admit_hop()?;
+        place.belongs_to(client)?;
+        Ok(place)
+    }
+
+    /// A place for a connection of a hop that will say for whom it is: it counts in the total, but not for the hop.
+    pub(super) fn admit_hop(self: &Arc<Self>) -> Result<Place, Full> {
         let mut held = self.held();
         if held.total >= self.bounds.sessions {
             return Err(Full::Sessions);
         }
-        let client = (!self.is_exempt(client)).then_some(client);
-        if let Some(client) = client {
-            held.judge(client, &self.bounds, Instant::now())?;
-        }
         let below = self.ceiling.enter().ok_or(Full::Descriptors)?;
-        if let Some(client) = client {
-            held.by_client.add(one_client(client));
-            held.by_network.add(network(client));
-        }
         held.total += 1;
-        Ok(Place { admission: Arc::clone(self), client, _below: below })
+        Ok(Place { admission: Arc::clone(self), client: None, _below: below })
     }
 
     /// A client begins a handshake. It is not asked whether it may: STARTTLS refused is mail in the clear. Who has begun too many
@@ -176,6 +176,21 @@ impl Admission {
 
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// The place is this client's, if it may have one more.
+    pub(super) fn belongs_to(&mut self, client: IpAddr) -> Result<(), Full> {
+        if self.admission.is_exempt(client) {
+            return Ok(());
+        }
+        let mut held = self.admission.held();
+        held.judge(client, &self.admission.bounds, Instant::now())?;
+        held.by_client.add(one_client(client));
+        held.by_network.add(network(client));
+        self.client = Some(client);
+        Ok(())
     }
 }
 
@@ -302,6 +317,20 @@ mod tests {
             .into();
         assert_eq!(admission.admit("2001:db8:0:ff::1".parse().unwrap()).unwrap_err(), Full::PerNetwork);
         assert!(admission.admit("2001:db8:0:100::1".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_hop_has_no_limit_of_its_own_and_its_clients_have() {
+        let admission = admission();
+        let client = "192.0.2.1".parse().unwrap();
+        let mut places: Vec<_> = (0..4).map(|_| admission.admit_hop().unwrap()).collect();
+        assert_eq!(admission.admit_hop().unwrap_err(), Full::Sessions, "headers that never come are bounded");
+        assert_eq!(places[0].belongs_to(client), Ok(()));
+        assert_eq!(places[1].belongs_to(client), Ok(()));
+        assert_eq!(places[2].belongs_to(client), Err(Full::PerIp));
+        drop(places);
+        assert!(admission.held().by_client.0.is_empty());
+        assert!(admission.admit(client).is_ok());
     }
 
     #[test]
