@@ -1,4 +1,4 @@
-//! Sizes and durations as the operator writes them: a whole number and a unit, `25MiB` or `30s`.
+//! Sizes, durations and rates as the operator writes them: a whole number and a unit, `25MiB`, `30s` or `60/m`.
 
 use std::time::Duration;
 
@@ -56,6 +56,41 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, UnitError> {
 /// When there is no number, no unit, or more milliseconds than a `u64` holds.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     TIME.parse(text).map(Duration::from_millis)
+}
+
+/// How many of something in which time `text` means: `60/m`.
+///
+/// # Errors
+/// When there is no number above 0, no unit, or one that no rate has.
+pub(crate) fn parse_rate(text: &str) -> Result<(u32, Duration), UnitError> {
+    let error =
+        |message: String| UnitError { message, help: "write `60/m`; units are s, m and h".to_owned() };
+    let (number, unit) = text.split_once('/').ok_or_else(|| error(format!("`{text}` is not a rate")))?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        _ => return Err(error(format!("`{unit}` is not a unit of rate"))),
+    };
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+    let number = if digits { number.parse().ok() } else { None };
+    match number {
+        Some(0) => Err(error("a rate of 0 lets nobody in".to_owned())),
+        Some(number) => Ok((number, Duration::from_secs(seconds))),
+        None => Err(error(format!("`{text}` is not a number of times"))),
+    }
+}
+
+/// The bytes a second that `text` means: `100B/s`.
+///
+/// # Errors
+/// When it is no size with `/s` behind it.
+pub(crate) fn parse_data_rate(text: &str) -> Result<u64, UnitError> {
+    let help = || "write a size each second, such as `100B/s`".to_owned();
+    match text.strip_suffix("/s") {
+        Some(size) => parse_size(size).map_err(|error| UnitError { help: help(), ..error }),
+        None => Err(UnitError { message: "expected a size each second".to_owned(), help: help() }),
+    }
 }
 
 /// `bytes` with the largest unit that divides it, as [`parse_size`] reads it.
@@ -177,6 +212,21 @@ mod tests {
         for (error, message, help) in cases {
             assert!(error.message.contains(message), "{error:?} / {message}");
             assert!(error.help.contains(help), "{error:?} / {help}");
+        }
+    }
+
+    #[test]
+    fn rates() {
+        assert_eq!(parse_rate("60/m"), Ok((60, Duration::from_secs(60))));
+        assert_eq!(parse_rate("1/s"), Ok((1, Duration::from_secs(1))));
+        assert_eq!(parse_rate("100/h"), Ok((100, Duration::from_secs(3_600))));
+        for wrong in ["60", "60/d", "0/s", "/s", "-1/s", "+1/s", "1.5/s", "99999999999/s", "60 / m", ""] {
+            assert!(parse_rate(wrong).unwrap_err().help.contains("`60/m`"), "{wrong}");
+        }
+        assert_eq!(parse_data_rate("100B/s"), Ok(100));
+        assert_eq!(parse_data_rate("2KiB/s"), Ok(2_048));
+        for wrong in ["100", "100B", "100/s", "B/s", "100B/m", "100b/s"] {
+            assert!(parse_data_rate(wrong).unwrap_err().help.contains("`100B/s`"), "{wrong}");
         }
     }
 

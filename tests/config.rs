@@ -16,6 +16,7 @@ use gatepost::diagnostic::Diagnostic;
 use gatepost::log;
 use gatepost::policy::judgement::Mode;
 use gatepost::policy::sources::{Budget, ListSource, OnError, Selection, Setting};
+use gatepost::server::{Address, Rate};
 use gatepost::session::{AuthTerms, Inquiry};
 use gatepost::upstream::{Balance, Identity, Kind, Protocol, TlsMode};
 use proptest::prelude::*;
@@ -106,6 +107,12 @@ fn every_key_of_a_listener_arrives() {
     assert_eq!((mx.bounds.sessions, mx.bounds.sessions_per_ip, mx.bounds.exempt.len()), (100, 5, 2));
     let limits = &mx.terms.limits;
     assert_eq!((limits.message_size, limits.recipients, limits.errors), (25_000_000, 100, 3));
+    assert_eq!((limits.junk_commands, limits.transactions), (20, 50));
+    assert_eq!((limits.text_line, limits.min_data_rate), (Some(998), 1000));
+    assert_eq!(
+        mx.normalise.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["192.0.2.77/32", "2001:db8:7::/48"]
+    );
     assert_eq!(mx.header_limit, 65_536);
     let manners = &mx.manners;
     assert_eq!(manners.proxy_protocol, ["10.1.0.0/16", "2001:db8::10/128"].map(|net| net.parse().unwrap()));
@@ -127,6 +134,22 @@ fn every_key_of_a_listener_arrives() {
         (plain.bounds.sessions, plain.bounds.sessions_per_ip, plain.header_limit),
         (2000, 20, 262_144)
     );
+    assert_eq!(plain.addresses[1], Address::Handed("plain".to_owned()));
+    assert_eq!((plain.terms.limits.text_line, plain.terms.limits.min_data_rate), (None, 100));
+    assert!(plain.normalise.is_empty());
+}
+
+#[test]
+fn what_bounds_connections_arrives() {
+    let settings = good("everything.yaml");
+    let [mx, smtps, _] = settings.listeners.as_slice() else { panic!("three listeners") };
+    let rate = |count, seconds| Some(Rate { count, period: Duration::from_secs(seconds) });
+    assert_eq!((mx.bounds.connection_rate, mx.bounds.handshake_rate), (rate(60, 60), rate(5, 1)));
+    assert_eq!(mx.bounds.sessions_per_network, 50);
+    assert_eq!((smtps.bounds.connection_rate, smtps.bounds.handshake_rate), (None, None));
+    assert_eq!(smtps.bounds.sessions_per_network, 100);
+    assert_eq!(settings.drain, Duration::from_secs(30));
+    assert_eq!(good("minimal.yaml").drain, Duration::from_secs(8));
 }
 
 #[test]
@@ -213,7 +236,7 @@ fn every_other_key_arrives() {
 fn variables_anchors_and_merged_keys_are_followed() {
     let settings = good("variables-and-anchors.yaml");
     assert_eq!(settings.hostname, "mx.example.org");
-    assert_eq!(settings.listeners[0].addresses[0].port(), 2525);
+    assert_eq!(settings.listeners[0].addresses, [Address::Bind("127.0.0.1:2525".parse().unwrap())]);
     let of = |n: usize| (settings.listeners[n].bounds.sessions, settings.listeners[n].terms.limits.errors);
     assert_eq!([of(0), of(1), of(2)], [(10, 10), (10, 10), (10, 2)]);
     let helo = &settings.policies.settings["helo"];
@@ -332,8 +355,10 @@ fn what_is_shipped_loads_without_a_warning() {
 fn the_shipped_file_keeps_to_this_machine() {
     let (_root, file) = installed("config/gatepost.yaml", "config/gatepost.yaml", "policies");
     let settings = load(&file).unwrap().settings;
-    let listening = settings.listeners.iter().flat_map(|listener| &listener.addresses).chain(&settings.admin);
+    let admin = settings.admin.map(Address::Bind);
+    let listening = settings.listeners.iter().flat_map(|listener| &listener.addresses).chain(&admin);
     for address in listening {
+        let Address::Bind(address) = address else { panic!("{address:?}") };
         assert!(address.ip().is_loopback() && address.port() >= 1024, "{address}");
     }
     assert!(settings.upstreams.iter().all(|upstream| matches!(upstream.kind, Kind::Maildir(_))));

@@ -16,7 +16,9 @@ use crate::message::spool::{self, Spooler};
 use crate::metrics::{DnsMetrics, Metrics};
 use crate::policy::Policies;
 use crate::proxy::{Border, Facts, Journal, Listener, Routes, Tracing};
-use crate::server::{Admission, Door, Entrance, HANDSHAKES, Handshakes, Upgrade, Watched};
+use crate::server::{
+    self, Address, Admission, Ceiling, Door, Entrance, HANDSHAKES, Handed, Handshakes, Upgrade, Watched,
+};
 use crate::upstream::{TcpDial, Upstream};
 
 /// Everything that lives as long as the process.
@@ -76,28 +78,42 @@ impl House {
         listeners.chain(upstreams).collect()
     }
 
-    /// Binds every address of every listener.
+    /// Opens every listener, at all of its addresses, with as many sessions as there are file descriptors for.
     pub(super) fn open(&self, settings: Settings) -> anyhow::Result<Vec<Entrance>> {
+        let ceiling = Ceiling::of_descriptors(server::raise_limit());
+        warn_of_ceiling(&settings.listeners, &ceiling);
+        let mut handed = Handed::take()?;
         let mut entrances = Vec::new();
-        for wanted in settings.listeners {
-            let addresses = wanted.addresses.clone();
-            let admission = Admission::new(wanted.bounds.clone());
-            let (listener, door) = self.furnish(wanted, &settings.authserv_id)?;
+        for mut wanted in settings.listeners {
+            let addresses = std::mem::take(&mut wanted.addresses);
+            let admission = Admission::new(wanted.bounds.clone(), Arc::clone(&ceiling));
+            let (listener, door) = self.furnish(wanted, &settings.authserv_id, &ceiling)?;
             for address in addresses {
-                let entrance =
-                    Entrance::bind(address, Arc::clone(&listener), Arc::clone(&admission), door.clone())
-                        .with_context(|| format!("listener {} cannot listen on {address}", listener.name))?;
-                entrances.push(entrance);
+                let opened = open(&address, &mut handed, &listener, &admission, &door)
+                    .with_context(|| format!("the listener `{}` cannot be opened", listener.name))?;
+                entrances.extend(opened);
             }
+        }
+        for name in handed.left() {
+            tracing::warn!(
+                event = "socket_unused",
+                socket = name,
+                "no listener has this socket of systemd's"
+            );
         }
         Ok(entrances)
     }
 
     /// What the sessions of one listener need, and its door.
-    fn furnish(&self, wanted: ready::Listener, authserv_id: &str) -> anyhow::Result<(Arc<Listener>, Door)> {
+    fn furnish(
+        &self,
+        wanted: ready::Listener,
+        authserv_id: &str,
+        ceiling: &Ceiling,
+    ) -> anyhow::Result<(Arc<Listener>, Door)> {
         let routes = self.routes(&wanted.upstream)?;
         let metrics = self.metrics.listener(&wanted.name);
-        metrics.sessions_limit(wanted.bounds.sessions as u64);
+        metrics.sessions_limit(wanted.bounds.sessions.min(ceiling.most()) as u64);
         if wanted.terms.auth.relay {
             metrics.offers_auth();
         }
@@ -107,6 +123,7 @@ impl House {
             terms: wanted.terms,
             starttls,
             header_limit: wanted.header_limit,
+            normalise: wanted.normalise,
             authserv_id: authserv_id.to_owned(),
             border: self.border.clone(),
             manners: wanted.manners,
@@ -140,6 +157,44 @@ impl House {
             |name: &str| self.upstreams.get(name).map(Arc::clone).context("the upstream is not there");
         let routes = self.routes.iter().map(|(domain, name)| Ok((domain.clone(), upstream(name)?)));
         Ok(Routes::new(upstream(default)?, routes.collect::<anyhow::Result<Vec<_>>>()?))
+    }
+}
+
+/// The sockets of one address, bound or taken over.
+fn open(
+    address: &Address,
+    handed: &mut Handed,
+    listener: &Arc<Listener>,
+    admission: &Arc<Admission>,
+    door: &Door,
+) -> anyhow::Result<Vec<Entrance>> {
+    let shared = || (Arc::clone(listener), Arc::clone(admission), door.clone());
+    match address {
+        Address::Bind(address) => {
+            let (listener, admission, door) = shared();
+            let entrance = Entrance::bind(*address, listener, admission, door)
+                .with_context(|| format!("cannot listen on {address}"))?;
+            Ok(vec![entrance])
+        }
+        Address::Handed(name) => {
+            let adopt = |socket| {
+                let (listener, admission, door) = shared();
+                Ok(Entrance::adopt(socket, listener, admission, door)?)
+            };
+            handed.named(name)?.into_iter().map(adopt).collect()
+        }
+    }
+}
+
+fn warn_of_ceiling(listeners: &[ready::Listener], ceiling: &Ceiling) {
+    let wanted = listeners.iter().map(|listener| listener.bounds.sessions).fold(0, usize::saturating_add);
+    if wanted > ceiling.most() {
+        tracing::warn!(
+            event = "few_descriptors",
+            sessions = ceiling.most(),
+            configured = wanted,
+            "there are file descriptors for fewer sessions than configured: raise LimitNOFILE or lower limits.sessions"
+        );
     }
 }
 

@@ -17,16 +17,14 @@ use crate::admin::{self, Health};
 use crate::config::{Loaded, Settings};
 use crate::log;
 use crate::policy::{Fingerprint, Policies};
-use crate::server::{self, CertificateReloader, Handshakes, Reloader};
+use crate::proxy::End;
+use crate::server::{self, CertificateReloader, Handshakes, Reloader, supervisor};
 use crate::upstream::Upstream;
 
 use super::Failure;
 use super::house::House;
 use super::screen::tally;
 
-/// How long sessions under way may take to come to an end after SIGTERM. With the farewells behind it, the process is gone
-/// within ten seconds.
-const DRAIN_LIMIT: Duration = Duration::from_secs(8);
 /// How often an upstream is asked what it can do, so that EHLO stays true between two messages.
 const PROBE: Duration = Duration::from_secs(60);
 /// The same for one that has never answered: until it does, clients are not offered what it can do.
@@ -66,7 +64,8 @@ async fn serve(
     let signals = Signals::listen().context("signals cannot be listened for")?;
     let house = House::build(&settings, policies, handshakes)?;
     let health = Arc::new(Health::default());
-    let (stop, orders) = (CancellationToken::new(), [(); 2].map(|()| Arc::new(Notify::new())));
+    let (end, orders) = (End::default(), [(); 2].map(|()| Arc::new(Notify::new())));
+    let (stop, drain_limit) = (end.drain.clone(), settings.drain);
     let [reload_policies, reload_certificates] = orders.clone();
     let admin_stop = CancellationToken::new();
     let admin = open_admin(&settings, &house, &health, &admin_stop).await?;
@@ -91,10 +90,12 @@ async fn serve(
     }
     tokio::spawn(reloader.run(stop.clone()));
     tokio::spawn(certificates.run(stop.clone()));
-    tokio::spawn(signals.heed(stop.clone(), orders, Arc::clone(&health)));
+    tokio::spawn(signals.heed(end.clone(), orders, Arc::clone(&health)));
+    tokio::spawn(supervisor::watch(admin_stop.clone()));
     meet(&house.upstreams, &stop).await;
     health.serving();
-    server::serve(entrances, stop, DRAIN_LIMIT).await;
+    supervisor::ready();
+    server::serve(entrances, end, drain_limit).await;
     admin_stop.cancel();
     if let Some(admin) = admin {
         // It ends by itself within a second, and nothing depends on how.
@@ -173,7 +174,7 @@ async fn pause(upstream: &Upstream) {
     }
 }
 
-/// SIGTERM and SIGINT end, SIGHUP reloads. Listened for before anything is served: a SIGHUP that nobody listens for kills.
+/// SIGTERM and SIGINT end, the second of them at once; SIGHUP reloads. Listened for before anything is served: a SIGHUP that nobody listens for kills.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -189,15 +190,21 @@ impl Signals {
         })
     }
 
-    async fn heed(mut self, stop: CancellationToken, orders: [Arc<Notify>; 2], health: Arc<Health>) {
+    async fn heed(mut self, end: End, orders: [Arc<Notify>; 2], health: Arc<Health>) {
+        self.order_to_end(&orders).await;
+        health.draining();
+        end.drain.cancel();
+        self.order_to_end(&orders).await;
+        end.now.cancel();
+    }
+
+    async fn order_to_end(&mut self, orders: &[Arc<Notify>]) {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => break,
-                _ = self.interrupt.recv() => break,
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => orders.iter().for_each(|order| order.notify_one()),
             }
         }
-        health.draining();
-        stop.cancel();
     }
 }

@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::read::{Choice, Keys, Named, OneOrMore, Placed, Read, Size, choice, parsed, scalar};
+use super::read::{
+    Choice, DataRate, Keys, Named, OneOrMore, Placed, Rate, Read, Size, choice, parsed, scalar,
+};
 use crate::log;
 use crate::policy::judgement::Mode;
 use crate::policy::sources::{OnError, Setting};
+use crate::server::Address;
 use crate::session::Inquiry;
 use crate::upstream::{Balance, Identity, ProxyVersion};
 
@@ -49,6 +52,7 @@ pub(super) struct File {
     pub state: Option<Placed<String>>,
     pub admin: Option<Admin>,
     pub log: Option<Log>,
+    pub shutdown: Option<Shutdown>,
 }
 
 section!(File {
@@ -65,12 +69,13 @@ section!(File {
     state: optional,
     admin: optional,
     log: optional,
+    shutdown: optional,
 });
 
 /// One of `listeners`.
 #[derive(Debug)]
 pub(super) struct Listener {
-    pub listen: Option<OneOrMore<Placed<SocketAddr>>>,
+    pub listen: Option<OneOrMore<Placed<Address>>>,
     pub upstream: Option<Placed<String>>,
     pub tls: Option<Placed<ListenerTls>>,
     pub proxy_protocol: Option<Vec<Placed<IpNet>>>,
@@ -83,6 +88,7 @@ pub(super) struct Listener {
     pub limits: Option<Limits>,
     pub timeouts: Option<Timeouts>,
     pub inquiries: Option<Inquiries>,
+    pub bare_newlines: Option<BareNewlines>,
 }
 
 section!(Listener {
@@ -99,6 +105,7 @@ section!(Listener {
     limits: optional,
     timeouts: optional,
     inquiries: optional,
+    bare_newlines: optional,
 });
 
 /// `auth` of a listener.
@@ -125,6 +132,16 @@ section!(Inquiries { vrfy: optional, expn: optional, help: optional });
 impl Choice for Inquiry {
     const WORDS: &'static [(&'static str, Self)] =
         &[("answer", Self::Answer), ("relay", Self::Relay), ("off", Self::Off)];
+}
+
+impl Read for Address {
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        let help = "write it as `127.0.0.1:25`, `[::1]:25`, `[::]:25` for all addresses, or `systemd:NAME`";
+        parsed(node, report, "an IP address with a port", help, |text| match text.strip_prefix("systemd:") {
+            Some(name) => (!name.is_empty() && !name.contains(':')).then(|| Self::Handed(name.to_owned())),
+            None => text.parse().ok().map(Self::Bind),
+        })
+    }
 }
 
 /// `tls` of a listener.
@@ -217,24 +234,57 @@ section!(Selection { only: optional, except: optional });
 pub(super) struct Limits {
     pub sessions: Option<Placed<u32>>,
     pub sessions_per_ip: Option<Placed<u32>>,
+    pub sessions_per_network: Option<Placed<u32>>,
+    pub connection_rate: Option<Rate>,
+    pub handshake_rate: Option<Rate>,
     pub exempt: Option<Vec<IpNet>>,
     pub message_size: Option<Placed<Size>>,
     pub recipients: Option<Placed<u32>>,
     pub errors: Option<Placed<u32>>,
     pub auth_failures: Option<Placed<u32>>,
+    pub junk_commands: Option<Placed<u32>>,
+    pub transactions: Option<Placed<u32>>,
     pub header_size: Option<Placed<Size>>,
+    pub line_length: Option<LineLength>,
+    pub min_data_rate: Option<DataRate>,
 }
 
 section!(Limits {
     sessions: optional,
     sessions_per_ip: optional,
+    sessions_per_network: optional,
+    connection_rate: optional,
+    handshake_rate: optional,
     exempt: optional,
     message_size: optional,
     recipients: optional,
     errors: optional,
     auth_failures: optional,
+    junk_commands: optional,
+    transactions: optional,
     header_size: optional,
+    line_length: optional,
+    min_data_rate: optional,
 });
+
+/// `limits.line_length`: what becomes of a message with a line of more than 998 octets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum LineLength {
+    Off,
+    Reject,
+}
+
+impl Choice for LineLength {
+    const WORDS: &'static [(&'static str, Self)] = &[("off", Self::Off), ("reject", Self::Reject)];
+}
+
+/// `bare_newlines` of a listener.
+#[derive(Debug)]
+pub(super) struct BareNewlines {
+    pub normalise: Option<Vec<Placed<IpNet>>>,
+}
+
+section!(BareNewlines { normalise: optional });
 
 /// `timeouts` of a listener.
 #[derive(Debug, Default)]
@@ -431,6 +481,14 @@ pub(super) struct Admin {
 }
 
 section!(Admin { listen: required });
+
+/// `shutdown`.
+#[derive(Debug, Default)]
+pub(super) struct Shutdown {
+    pub drain: Option<Placed<Duration>>,
+}
+
+section!(Shutdown { drain: optional });
 
 /// `log`.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::diagnostic::{Position, nearest};
-use crate::units::{UnitError, parse_duration, parse_size};
+use crate::units::{UnitError, parse_data_rate, parse_duration, parse_rate, parse_size};
 
 use super::report::Report;
 use super::tree::{Key, Node, Scalar, Value};
@@ -31,6 +31,14 @@ pub(super) struct Placed<T> {
 /// A size in bytes, written with a unit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Size(pub u64);
+
+/// So many times within a time; `None` for `off`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Rate(pub Option<(u32, Duration)>);
+
+/// Bytes a second; 0 for `off`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct DataRate(pub u64);
 
 /// Values under names that the operator chose, in the order of the file. A name whose value was broken stays, so that
 /// whoever refers to it is not told that it does not exist.
@@ -220,6 +228,20 @@ impl Read for Size {
 impl Read for Duration {
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         quantity(node, report, "a time such as `30s`", parse_duration)
+    }
+}
+
+impl Read for Rate {
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        let parse = |text: &str| if text == "off" { Ok(None) } else { parse_rate(text).map(Some) };
+        quantity(node, report, "a rate such as `60/m`, or `off`", parse).map(Self)
+    }
+}
+
+impl Read for DataRate {
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        let parse = |text: &str| if text == "off" { Ok(0) } else { parse_data_rate(text) };
+        quantity(node, report, "a rate such as `100B/s`, or `off`", parse).map(Self)
     }
 }
 

@@ -5,13 +5,14 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::message::spool;
 use crate::policy::Sources;
 use crate::proxy::Manners;
-use crate::server::Bounds;
+use crate::server::{Address, Bounds};
 use crate::session::Terms;
 use crate::tls::{CertificateFiles, ServerTls};
 use crate::upstream::Target;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub admin: Option<SocketAddr>,
     /// What is logged, and how.
     pub log: Log,
+    /// How long sessions under way may take to come to an end when the process is to stop.
+    pub drain: Duration,
 }
 
 /// One listener. The policies that it takes are in [`Settings::policies`].
@@ -60,7 +63,7 @@ pub struct Listener {
     /// The operator's name for it, the label of its metrics.
     pub name: String,
     /// The addresses that it listens on; at least one.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<Address>,
     /// The name of the upstream that its mail goes to.
     pub upstream: String,
     /// Whether its clients may, must or need not speak TLS.
@@ -73,6 +76,8 @@ pub struct Listener {
     pub bounds: Bounds,
     /// The largest header of a message, in octets.
     pub header_limit: usize,
+    /// Clients whose bare CR and LF are taken for line ends.
+    pub normalise: Vec<IpNet>,
 }
 
 /// TLS towards the clients of a listener.

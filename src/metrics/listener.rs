@@ -15,9 +15,13 @@ const COMMANDS: [&str; 16] = [
 ];
 
 /// The limits of a listener, by the rule names under which they refuse.
-const LIMITS: [&str; 17] = [
+const LIMITS: [&str; 24] = [
     "sessions",
     "sessions_per_ip",
+    "sessions_per_network",
+    "connection_rate",
+    "handshake_rate",
+    "descriptors",
     "message_size",
     "header_size",
     "recipients",
@@ -30,6 +34,9 @@ const LIMITS: [&str; 17] = [
     "auth_required",
     "auth_failures",
     "auth_challenges",
+    "line_length",
+    "min_data_rate",
+    "write_timeout",
     "command_timeout",
     "data_timeout",
     "session_timeout",
@@ -85,6 +92,14 @@ words! {
         LimitPerIp = "limit_per_ip",
         /// It came from a hop that has to say for whom, and did not.
         NoProxyHeader = "no_proxy_header",
+        /// As many sessions as allowed were open from its network.
+        LimitPerNetwork = "limit_per_network",
+        /// It came too often.
+        LimitConnectionRate = "limit_connection_rate",
+        /// It had begun too many TLS handshakes.
+        LimitHandshakeRate = "limit_handshake_rate",
+        /// As many sessions were open as there are file descriptors for.
+        LimitDescriptors = "limit_descriptors",
         /// It was gone before it had a session, or the system refused it.
         Error = "error",
     }

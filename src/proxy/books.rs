@@ -51,16 +51,22 @@ impl Drop for Counted {
 }
 
 impl Listener {
-    /// The reply to a client for which there is no room at all, counted and booked like any other refusal.
-    pub fn turn_away(self: &Arc<Self>, peer: Peer, limit: &str) -> Reply {
+    /// The reply to a client for which there is no room at all, counted like any other refusal, and booked where it is `told`:
+    /// a flood is to fill neither the journal nor the log.
+    pub fn turn_away(self: &Arc<Self>, peer: Peer, limit: &str, told: bool) -> Reply {
         let refusal = Reply::new(
             Code::literal::<421>(),
             Some(EnhancedCode::new(4, 7, 0)),
-            "too many sessions: try again later",
+            "too many connections: try again later",
         );
         let origin = Origin { session: "", listener: &self.name, client: peer.ip, helo: "", tls: None };
         let reason = Reason::new(Source::Limit, limit);
-        Books::new(Arc::clone(self)).refused(origin, refusal, Stage::Connect, &reason)
+        let books = Books::new(Arc::clone(self));
+        if told {
+            books.refused(origin, refusal, Stage::Connect, &reason)
+        } else {
+            books.count_refusal(refusal, Stage::Connect, &reason).1
+        }
     }
 }
 

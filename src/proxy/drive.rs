@@ -50,11 +50,12 @@ pub async fn drive<C: Client>(
     end: End,
 ) {
     let _counted = Counted::begin(listener.metrics.clone());
-    let mut driver = Driver::new(Wire::new(client), peer, tls, listener);
+    // Apart, so that an idle session is as small as can be: what waits here is moved and copied with its task.
+    let mut driver = Box::new(Driver::new(Wire::new(client), peer, tls, listener));
     if let Err(error) = driver.run(&end).await {
-        driver.client_gone(&error).await;
+        Box::pin(driver.client_gone(&error)).await;
     }
-    driver.part().await;
+    Box::pin(driver.part()).await;
 }
 
 /// How sessions are asked to come to an end: first kindly, then not.
@@ -116,6 +117,7 @@ impl<C: Client> Driver<C> {
             Instant::now().into_std(),
         );
         session.receive_as(listener.arrival_of(peer));
+        session.take_line_ends(listener.line_ends(peer.ip));
         Self {
             judge: Judge::new(Arc::clone(&listener), &connection),
             connection,
@@ -147,6 +149,9 @@ impl<C: Client> Driver<C> {
     /// Ends the transaction of a client that went away, in the books and at the upstream.
     async fn client_gone(&mut self, error: &io::Error) {
         tracing::debug!(session = self.connection.id, %error, "the client is gone");
+        if error.kind() == io::ErrorKind::TimedOut {
+            self.listener.metrics.limit("write_timeout");
+        }
         if let Some(reply) = self.untold.take() {
             // It does not know that its message was taken, and will send it again (RFC 1047).
             tracing::warn!(
@@ -183,7 +188,7 @@ impl<C: Client> Driver<C> {
             () = sleep_until_some(deadline) => self.session.timed_out(Instant::now().into_std()),
             () = end.drain.cancelled(), if !self.session.is_draining() => self.session.drain(),
             () = end.now.cancelled() => self.session.shut_down(),
-            () = sleep_until_some(keep_alive) => self.keep_alive().await,
+            () = sleep_until_some(keep_alive) => Box::pin(self.keep_alive()).await,
         }
         Ok(())
     }
@@ -207,17 +212,18 @@ impl<C: Client> Driver<C> {
         Ok(())
     }
 
+    /// What takes its time is boxed: an idle session is not to carry room for all that it might do.
     async fn perform(&mut self, action: Action) -> io::Result<()> {
         match action {
             Action::Heard(verb) => self.listener.metrics.command(verb.metric()),
             Action::Reply(reply, None) => self.grant(&reply),
             Action::Reply(reply, Some((stage, reason))) => self.refuse(reply, stage, &reason),
             Action::Decide(stage) => {
-                let verdict = self.decide(stage).await;
+                let verdict = Box::pin(self.decide(stage)).await;
                 self.session.decided(verdict);
             }
             Action::AskUpstream => {
-                let answer = self.ask_upstream().await;
+                let answer = Box::pin(self.ask_upstream()).await;
                 self.session.rcpt_answered(self.with_login(answer));
             }
             Action::Authenticate(line) => {
@@ -230,12 +236,12 @@ impl<C: Client> Driver<C> {
             Action::Store(piece) => self.store(piece).await,
             Action::Deliver => {
                 self.flush().await?;
-                let answer = self.deliver().await;
+                let answer = Box::pin(self.deliver()).await;
                 self.session.delivered(answer.map_err(|refusal| self.unless_login_is_lost(refusal)));
             }
-            Action::Finish(finished) => self.finish(*finished).await,
-            Action::SpeakFor(said) => self.speak_for(&said).await,
-            Action::StartTls => self.start_tls().await?,
+            Action::Finish(finished) => Box::pin(self.finish(*finished)).await,
+            Action::SpeakFor(said) => Box::pin(self.speak_for(&said)).await,
+            Action::StartTls => Box::pin(self.start_tls()).await?,
             Action::Close => self.flush().await?,
         }
         Ok(())
@@ -531,6 +537,7 @@ impl<C: Client> Driver<C> {
         let hop = self.connection.peer;
         self.connection.adopt(said);
         self.judge = Judge::new(Arc::clone(&self.listener), &self.connection);
+        self.session.take_line_ends(self.listener.line_ends(self.connection.peer.ip));
         let (session, client) = (&self.connection.id, self.connection.peer.ip);
         tracing::info!(event = "xclient", session, listener = %self.listener.name, hop = %hop.ip, %client, "another client");
     }
@@ -557,14 +564,15 @@ impl<C: Client> Driver<C> {
     }
 
     /// Leaves everybody in good order, and lets neither side wait for the other.
-    async fn part(self) {
+    async fn part(self: Box<Self>) {
+        let Self { upstream, wire, .. } = *self;
         let leave_upstream = async {
-            if let Some(upstream) = self.upstream {
+            if let Some(upstream) = upstream {
                 upstream.quit().await;
             }
         };
         let leave_client = async {
-            if let Some(wire) = self.wire {
+            if let Some(wire) = wire {
                 wire.close().await;
             }
         };
@@ -600,4 +608,21 @@ fn mechanisms(listener: &Listener) -> Vec<String> {
     let relayed = |name: &&String| Mechanism::parse(name).is_some_and(|mechanism| mechanism.can_be_relayed());
     let offered = extensions.auth.iter().filter(|_| listener.terms.auth.relay);
     offered.filter(relayed).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    /// Thousands of sessions wait at a time: what each of them costs is decided here.
+    #[test]
+    fn a_session_is_small() {
+        fn size<F>(_: impl FnOnce(TcpStream, Peer, Option<tls::Info>, Arc<Listener>, End) -> F) -> usize {
+            size_of::<F>()
+        }
+        let (task, driver) = (size(drive::<TcpStream>), size_of::<Driver<TcpStream>>());
+        assert!(task <= 3 << 10 && driver <= 2 << 10, "{task} and {driver} octets");
+    }
 }

@@ -27,6 +27,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use ipnet::IpNet;
 
 pub use self::arrival::Manners;
 pub use self::border::Border;
@@ -43,6 +44,7 @@ use crate::metrics::{CheckMetrics, ListenerMetrics, PolicyMetrics};
 use crate::policy::Policies;
 use crate::policy::question::{Answer, Question};
 use crate::session::Terms;
+use crate::smtp::data::LineEnds;
 use crate::upstream::BoxFuture;
 
 /// The largest header of a message where nothing else is configured, in octets.
@@ -59,6 +61,8 @@ pub struct Listener {
     pub starttls: bool,
     /// The largest header of a message, in octets.
     pub header_limit: usize,
+    /// Clients whose bare CR and LF are line ends; from everybody else they are errors.
+    pub normalise: Vec<IpNet>,
     /// Whose word `Authentication-Results` is (RFC 8601 2.2).
     pub authserv_id: String,
     /// What is ours, and whom we trust.
@@ -81,6 +85,16 @@ pub struct Listener {
     pub policy_metrics: PolicyMetrics,
     /// The metrics of checks.
     pub check_metrics: CheckMetrics,
+}
+
+impl Listener {
+    /// What a bare CR or LF in a message of this client is.
+    fn line_ends(&self, client: IpAddr) -> LineEnds {
+        match self.normalise.iter().any(|network| network.contains(&client)) {
+            true => LineEnds::Normalise,
+            false => LineEnds::Strict,
+        }
+    }
 }
 
 /// Who connected.

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{sleep, timeout};
+use zeroize::Zeroizing;
 
 use crate::smtp::reply::Reply;
 use crate::tls;
@@ -30,8 +31,13 @@ pub trait Client: AsyncRead + AsyncWrite + Unpin + Send + Sized + 'static {
 
 /// Octets that one read takes at most: enough for a large body to flow in few system calls.
 const BODY_READ: usize = 64 << 10;
-/// Octets that one read takes while commands are expected, so that an idle session costs little memory.
+/// What the first read of a body takes; one that fills its space gets four times as much next time. A thousand clients that say DATA and
+/// then nothing cost little.
+const FIRST_BODY_READ: usize = 4 << 10;
+/// Octets that one read takes while commands are expected.
 const COMMAND_READ: usize = 2 << 10;
+/// Octets of a buffer that is kept while nothing is in it.
+const KEPT: usize = 1 << 10;
 /// Octets of replies that may wait for company. The upstream's can be long, and a client can ask for many of them at once.
 const OUTPUT: usize = 32 << 10;
 /// How long a client that was told goodbye may go on sending.
@@ -44,13 +50,16 @@ const WRITE_LIMIT: Duration = Duration::from_secs(60);
 /// A client's stream with its buffers.
 pub(super) struct Wire<C> {
     stream: C,
+    /// Space for the next read of a body; none while commands are expected.
     input: BytesMut,
+    /// How much of it the next read takes.
+    space: usize,
     output: Vec<u8>,
 }
 
 impl<C: Client> Wire<C> {
     pub(super) fn new(stream: C) -> Self {
-        Self { stream, input: BytesMut::new(), output: Vec::new() }
+        Self { stream, input: BytesMut::new(), space: FIRST_BODY_READ, output: Vec::new() }
     }
 
     /// Queues a reply. Ask [`is_full`](Self::is_full) before the next one.
@@ -70,20 +79,39 @@ impl<C: Client> Wire<C> {
         }
         self.stream.write_all(&self.output).await?;
         self.output.clear();
+        if self.output.capacity() > KEPT {
+            self.output = Vec::new();
+        }
         self.stream.flush().await
     }
 
     /// Reads a piece; empty at the end of the stream. Cancelling loses nothing.
     pub(super) async fn read(&mut self, in_message: bool) -> io::Result<Bytes> {
-        if !in_message {
-            // In memory of its own, so that whoever uses it can overwrite it: it may be a password.
-            let mut input = BytesMut::with_capacity(COMMAND_READ);
-            self.stream.read_buf(&mut (&mut input).limit(COMMAND_READ)).await?;
-            return Ok(input.freeze());
+        if in_message { self.read_body().await } else { self.read_commands().await }
+    }
+
+    async fn read_body(&mut self) -> io::Result<Bytes> {
+        self.input.reserve(self.space);
+        let read = self.stream.read_buf(&mut (&mut self.input).limit(self.space)).await?;
+        if read == self.space {
+            self.space = (self.space * 4).min(BODY_READ);
         }
-        self.input.reserve(BODY_READ);
-        self.stream.read_buf(&mut (&mut self.input).limit(BODY_READ)).await?;
         Ok(self.input.split().freeze())
+    }
+
+    /// Waits without a buffer: most sessions wait for a command most of the time, and there are thousands of them.
+    ///
+    /// What was read is in memory of its own, so that whoever uses it can overwrite it: it may be a password.
+    async fn read_commands(&mut self) -> io::Result<Bytes> {
+        self.input = BytesMut::new();
+        self.space = FIRST_BODY_READ;
+        poll_fn(|cx| {
+            let mut space = Zeroizing::new([0; COMMAND_READ]);
+            let mut read = ReadBuf::new(space.as_mut_slice());
+            let polled = Pin::new(&mut self.stream).poll_read(cx, &mut read);
+            polled.map_ok(|()| Bytes::copy_from_slice(read.filled()))
+        })
+        .await
     }
 
     /// Reads what is there already; `None` when nothing is.
@@ -202,6 +230,50 @@ mod tests {
         let command = wire.read(false).await.unwrap();
         assert!(command.is_unique(), "its memory is its own");
         assert!(!format!("{wire:?}").contains("AGEAYg"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_never_reads_is_given_up() {
+        let (_client, stream) = tokio::io::duplex(16);
+        let mut wire = Wire::new(stream);
+        wire.queue(&Reply::new(crate::smtp::reply::Code::literal::<250>(), None, "longer than the pipe"));
+        let begun = Instant::now();
+        let error = flush(&mut Some(wire)).await.unwrap_err();
+        assert_eq!((error.kind(), begun.elapsed()), (io::ErrorKind::TimedOut, WRITE_LIMIT));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_an_octet_now_and_then_is_given_up_too() {
+        let (mut client, stream) = tokio::io::duplex(1);
+        let mut wire = Wire::new(stream);
+        wire.queue(&Reply::new(
+            crate::smtp::reply::Code::literal::<250>(),
+            None,
+            "an octet each ten seconds",
+        ));
+        let reader = tokio::spawn(async move {
+            while client.read_u8().await.is_ok() {
+                sleep(Duration::from_secs(10)).await;
+            }
+        });
+        let error = flush(&mut Some(wire)).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        reader.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_idle_client_costs_no_buffer_and_a_fast_body_gets_a_large_one() {
+        let (mut client, stream) = tokio::io::duplex(1 << 20);
+        let mut wire = Wire::new(stream);
+        client.write_all(&vec![b'x'; 600 << 10]).await.unwrap();
+        let mut sizes = Vec::new();
+        for _ in 0..5 {
+            sizes.push(wire.read(true).await.unwrap().len());
+        }
+        assert_eq!(sizes, [4 << 10, 16 << 10, 64 << 10, 64 << 10, 64 << 10]);
+        assert_eq!(wire.read(false).await.unwrap().len(), COMMAND_READ);
+        assert_eq!(wire.input.capacity(), 0);
+        assert_eq!(wire.read(true).await.unwrap().len(), FIRST_BODY_READ);
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,25 +2,29 @@
 
 mod admission;
 mod certificates;
+mod descriptors;
+mod handover;
 mod handshakes;
 mod reload;
 mod stream;
+pub mod supervisor;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::admission::{Admission, Bounds};
+pub use self::admission::{Admission, Bounds, NETWORK_SHARE, Rate};
 use self::admission::{Full, Place};
 pub use self::certificates::{CertificateReloader, Watched};
+pub use self::descriptors::{Ceiling, raise_limit};
+pub use self::handover::{Handed, HandoverError};
 pub use self::handshakes::{HANDSHAKES, Handshakes, Upgrade};
 pub use self::reload::Reloader;
-use self::stream::ClientStream;
+use self::stream::{ClientStream, Handshake};
 use crate::metrics::Admission as Connected;
 use crate::proxy::{self, Client, End, Listener, Peer};
 use crate::tls;
@@ -29,6 +33,15 @@ use crate::tls;
 const BACKLOG: u32 = 1024;
 /// How long we wait after `accept` failed: long enough not to spin while descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a listener listens.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Address {
+    /// A socket that we bind ourselves.
+    Bind(SocketAddr),
+    /// The sockets of this name, which systemd opened for us.
+    Handed(String),
+}
 
 /// One listening socket with everything that its sessions share.
 #[derive(Debug)]
@@ -68,6 +81,20 @@ impl Entrance {
         Ok(Self { listener, admission, door, socket: socket.listen(BACKLOG)? })
     }
 
+    /// Takes over a socket that listens already.
+    ///
+    /// # Errors
+    /// When it cannot be handed to the runtime.
+    pub fn adopt(
+        socket: std::net::TcpListener,
+        listener: Arc<Listener>,
+        admission: Arc<Admission>,
+        door: Door,
+    ) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self { listener, admission, door, socket: TcpListener::from_std(socket)? })
+    }
+
     /// The address that it is bound to, with the port that the system chose for port 0.
     ///
     /// # Errors
@@ -80,26 +107,31 @@ impl Entrance {
 /// How long the last sessions have to hear that they are over.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Accepts sessions at every entrance until `shutdown`, then gives the open ones `drain_limit` to come to an end: no new
-/// transaction begins, a running one is finished. What is open then is told 421 and closed, within a second more.
-pub async fn serve(entrances: Vec<Entrance>, shutdown: CancellationToken, drain_limit: Duration) {
+/// Accepts sessions at every entrance until `end.drain`, then gives the open ones `drain_limit` to come to an end: no new
+/// transaction begins, a running one is finished. What is open then, or at `end.now`, is told 421 and closed, within a second
+/// more.
+pub async fn serve(entrances: Vec<Entrance>, end: End, drain_limit: Duration) {
     let sessions = TaskTracker::new();
     let accepting = TaskTracker::new();
-    let end = End { drain: shutdown.clone(), now: CancellationToken::new() };
     for entrance in entrances {
         accepting.spawn(accept(entrance, sessions.clone(), end.clone()));
     }
-    shutdown.cancelled().await;
+    end.drain.cancelled().await;
     accepting.close();
     accepting.wait().await;
     sessions.close();
     tracing::info!(sessions = sessions.len(), "draining");
-    if tokio::time::timeout(drain_limit, sessions.wait()).await.is_err() {
-        tracing::warn!(sessions = sessions.len(), "the drain limit passed: closing what is left");
-        end.now.cancel();
-        // Who hears nothing by then, or waits for an upstream, loses the connection and keeps the message.
-        let _ = tokio::time::timeout(FAREWELL, sessions.wait()).await;
+    supervisor::draining(sessions.len());
+    tokio::select! {
+        () = sessions.wait() => return,
+        () = end.now.cancelled() => tracing::warn!(sessions = sessions.len(), "told again: closing what is left"),
+        () = tokio::time::sleep(drain_limit) => {
+            tracing::warn!(sessions = sessions.len(), "the drain limit passed: closing what is left");
+        }
     }
+    end.now.cancel();
+    // Who hears nothing by then, or waits for an upstream, loses the connection and keeps the message.
+    let _ = tokio::time::timeout(FAREWELL, sessions.wait()).await;
 }
 
 async fn accept(entrance: Entrance, sessions: TaskTracker, end: End) {
@@ -121,19 +153,20 @@ async fn accept(entrance: Entrance, sessions: TaskTracker, end: End) {
 
 fn admit(entrance: &Entrance, sessions: &TaskTracker, end: &End, stream: TcpStream, address: SocketAddr) {
     let peer = Peer::new(address).at(stream.local_addr().ok());
-    let listener = Arc::clone(&entrance.listener);
+    let Entrance { listener, admission, door, .. } = entrance;
     let hop = listener.expects_header(peer);
-    let admitted = if hop { entrance.admission.admit_hop() } else { entrance.admission.admit(peer.ip) };
+    let admitted = if hop { admission.admit_hop() } else { admission.admit(peer.ip) };
     let place = match admitted {
         Ok(place) => place,
-        Err(full) => return turn_away(&listener, stream, peer, full),
+        Err(full) => return turn_away(listener, admission, stream, peer, full),
     };
-    let (door, end) = (entrance.door.clone(), end.clone());
+    let (listener, admission, end) = (Arc::clone(listener), Arc::clone(admission), end.clone());
+    let door = door.clone();
     if hop {
-        sessions.spawn(session_behind_hop(stream, door, peer, listener, end, place));
+        sessions.spawn(session_behind_hop(stream, door, admission, peer, listener, end, place));
     } else {
         listener.metrics.connection(Connected::Accepted);
-        sessions.spawn(session(stream, door, peer, listener, end, place));
+        sessions.spawn(session(stream, door.for_client(admission, peer.ip), peer, listener, end, place));
     }
 }
 
@@ -141,6 +174,7 @@ fn admit(entrance: &Entrance, sessions: &TaskTracker, end: &End, stream: TcpStre
 async fn session_behind_hop(
     mut stream: TcpStream,
     door: Door,
+    admission: Arc<Admission>,
     hop: Peer,
     listener: Arc<Listener>,
     end: End,
@@ -155,16 +189,16 @@ async fn session_behind_hop(
     if peer.named
         && let Err(full) = place.belongs_to(peer.ip)
     {
-        return turn_away(&listener, stream, peer, full);
+        return turn_away(&listener, &admission, stream, peer, full);
     }
     listener.metrics.connection(Connected::Accepted);
-    session(stream, door, peer, listener, end, place).await;
+    session(stream, door.for_client(admission, peer.ip), peer, listener, end, place).await;
 }
 
 /// One session. A panic in it ends with it: the runtime catches it, and the wall on its way out says so.
 async fn session(
     stream: TcpStream,
-    door: Door,
+    opening: Opening,
     peer: Peer,
     listener: Arc<Listener>,
     end: End,
@@ -173,7 +207,7 @@ async fn session(
     // Without it, every small reply waits for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
     let _wall = Wall { listener: Arc::clone(&listener), peer };
-    match open(stream, door).await {
+    match Box::pin(open(stream, opening)).await {
         Ok((stream, tls)) => {
             if let Some(info) = &tls {
                 listener.metrics.tls_handshake(info.version, info.group.as_deref());
@@ -185,14 +219,34 @@ async fn session(
 }
 
 /// The connection as the session finds it.
-async fn open(stream: TcpStream, door: Door) -> io::Result<(ClientStream, Option<tls::Info>)> {
-    match door {
-        Door::Clear => Ok((ClientStream::Clear(stream, None), None)),
-        Door::StartTls(upgrade) => Ok((ClientStream::Clear(stream, Some(upgrade)), None)),
-        Door::Implicit(upgrade) => {
-            let (stream, info) = ClientStream::Clear(stream, Some(upgrade)).start_tls().await?;
-            Ok((stream, Some(info)))
-        }
+async fn open(stream: TcpStream, opening: Opening) -> io::Result<(ClientStream, Option<tls::Info>)> {
+    let stream = ClientStream::Clear(stream, opening.handshake);
+    if !opening.implicit {
+        return Ok((stream, None));
+    }
+    let (stream, info) = stream.start_tls().await?;
+    Ok((stream, Some(info)))
+}
+
+/// What one client finds behind a door.
+#[derive(Debug)]
+struct Opening {
+    handshake: Option<Handshake>,
+    /// The handshake comes first.
+    implicit: bool,
+}
+
+impl Door {
+    /// What `client` finds, whose handshakes `admission` counts.
+    fn for_client(self, admission: Arc<Admission>, client: IpAddr) -> Opening {
+        let implicit = matches!(self, Self::Implicit(_));
+        let handshake = match self {
+            Self::Clear => None,
+            Self::StartTls(upgrade) | Self::Implicit(upgrade) => {
+                Some(Handshake { upgrade, admission, client })
+            }
+        };
+        Opening { handshake, implicit }
     }
 }
 
@@ -214,9 +268,13 @@ impl Drop for Wall {
 
 /// Tells a client for which there is no room, without spending more on it than one write into its empty socket: neither a
 /// task nor a wait, of which a flood of connections would make many.
-fn turn_away(listener: &Arc<Listener>, stream: TcpStream, peer: Peer, full: Full) {
+fn turn_away(listener: &Arc<Listener>, admission: &Admission, stream: TcpStream, peer: Peer, full: Full) {
     listener.metrics.connection(full.label());
-    let reply = listener.turn_away(peer, full.name());
+    let told = admission.may_tell();
+    if let Some(untold @ 1..) = told {
+        tracing::warn!(listener = %listener.name, connections = untold, "more were turned away without a line");
+    }
+    let reply = listener.turn_away(peer, full.name(), told.is_some());
     let mut line = Vec::new();
     reply.encode(&mut line);
     // Whether the client hears it is its own affair.

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::supervisor;
 use crate::admin::Health;
 use crate::diagnostic::Diagnostic;
 use crate::metrics::{PolicyMetrics, RuleLabels};
@@ -48,10 +49,16 @@ impl Reloader {
                 () = tokio::time::sleep(LOOK) => false,
                 () = reloader.order.notified() => true,
             };
+            if ordered {
+                supervisor::reloading();
+            }
             let worker = Arc::clone(&reloader);
             // Reading and compiling takes milliseconds, which are not taken from sessions.
             let looked = tokio::task::spawn_blocking(move || worker.look(seen, ordered)).await;
             seen = looked.unwrap_or(seen);
+            if ordered {
+                supervisor::ready();
+            }
         }
     }
 

@@ -2,13 +2,16 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::admission::Admission;
 use super::handshakes::Upgrade;
 use crate::proxy::Client;
 use crate::tls::{self, ServerStream};
@@ -17,15 +20,25 @@ use crate::tls::{self, ServerStream};
 #[derive(Debug)]
 pub(super) enum ClientStream {
     /// In the clear, and what STARTTLS would use.
-    Clear(TcpStream, Option<Upgrade>),
+    Clear(TcpStream, Option<Handshake>),
     /// Under TLS.
     Tls(Box<ServerStream<TcpStream>>),
+}
+
+/// What a handshake with one client needs.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    pub(super) upgrade: Upgrade,
+    /// Who counts the client's handshakes.
+    pub(super) admission: Arc<Admission>,
+    pub(super) client: IpAddr,
 }
 
 impl Client for ClientStream {
     async fn start_tls(self) -> io::Result<(Self, tls::Info)> {
         match self {
-            Self::Clear(stream, Some(upgrade)) => {
+            Self::Clear(stream, Some(Handshake { upgrade, admission, client })) => {
+                admission.handshake(client);
                 let (stream, info) = upgrade.accept(stream).await?;
                 Ok((Self::Tls(Box::new(stream)), info))
             }

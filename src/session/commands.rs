@@ -5,6 +5,7 @@ use super::{Action, Body, Hello, Mode, Outcome, Question, Session, Step, Transac
 use crate::smtp::command::{Command, Facts, MailCommand, Problem, RcptCommand, SyntaxError, Verb};
 use crate::smtp::data::DataDecoder;
 use crate::smtp::needs::Need;
+use crate::smtp::text_line::LineMeter;
 
 impl Session {
     /// A complete command line.
@@ -277,7 +278,9 @@ impl Session {
         let limit = self.size_limit();
         self.reply(replies::go_ahead_data());
         self.actions.push_back(Action::BeginMessage);
-        self.mode = Mode::Body(Body { decoder: DataDecoder::new(limit), spoilt: None });
+        let decoder = DataDecoder::with_line_ends(limit, self.line_ends);
+        let lines = self.terms.limits.text_line.map(LineMeter::new);
+        self.mode = Mode::Body(Body { decoder, lines, spoilt: None });
     }
 
     /// The largest message that is taken in this transaction, in octets.

@@ -17,6 +17,10 @@ pub struct Limits {
     pub junk_commands: u32,
     /// Transactions in one session, before 421.
     pub transactions: u32,
+    /// Octets that one line of a message may have, without its CRLF (RFC 5322 2.1.1 says 998); `None` for any number.
+    pub text_line: Option<usize>,
+    /// Octets a second that a message must come with, on average; 0 for any. See [`Timeouts::data`].
+    pub min_data_rate: u64,
 }
 
 impl Default for Limits {
@@ -28,6 +32,8 @@ impl Default for Limits {
             auth_failures: 5,
             junk_commands: 100,
             transactions: 1000,
+            text_line: None,
+            min_data_rate: 100,
         }
     }
 }
@@ -37,7 +43,8 @@ impl Default for Limits {
 pub struct Timeouts {
     /// From the moment the client may speak to the end of its command; for the whole command, not for each read.
     pub command: Duration,
-    /// Between two pieces of a message.
+    /// Between two pieces of a message, and the credit with which the least rate of [`Limits::min_data_rate`] begins: a message may
+    /// stand still for so long, and earns back what it used up by coming faster afterwards.
     pub data: Duration,
     /// The whole session.
     pub session: Duration,

@@ -12,6 +12,7 @@ mod enhanced;
 mod inquiries;
 mod limits;
 mod offers;
+mod pace;
 mod replies;
 pub mod stage;
 mod terms;
@@ -33,15 +34,17 @@ use self::chunks::{Chunk, Chunks};
 pub use self::inquiries::{Inquiries, Inquiry};
 pub use self::limits::{Limits, Timeouts};
 pub use self::offers::Offers;
+use self::pace::Pace;
 use self::stage::{Reason, Refusal, Source, Stage, Verdict, Violation};
 pub use self::terms::{Counters, Hello, Terms};
 pub use self::transaction::{Finished, Outcome, Transaction};
 use crate::smtp::auth::Login;
 use crate::smtp::command::Verb;
-use crate::smtp::data::{DataDecoder, DataError, Event};
+use crate::smtp::data::{DataDecoder, DataError, Event, LineEnds};
 use crate::smtp::line::{LineDecoder, LineError};
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::{Class, Reply};
+use crate::smtp::text_line::LineMeter;
 
 /// One SMTP session with a client, as pure protocol logic.
 ///
@@ -74,6 +77,11 @@ pub struct Session {
     begun: Instant,
     /// When the session last did something: half a command line, however it trickles in, is not progress.
     progress: Instant,
+    /// Octets that came and were not looked at yet by [`keep_pace`](Self::keep_pace).
+    arrived: u64,
+    /// There while a message arrives.
+    pace: Option<Pace>,
+    line_ends: LineEnds,
     draining: bool,
     arrival: Arrival,
     /// The banner is out.
@@ -107,6 +115,8 @@ enum Mode {
 #[derive(Debug)]
 struct Body {
     decoder: DataDecoder,
+    /// There where long lines are refused.
+    lines: Option<LineMeter>,
     /// Why the message cannot be taken, known before it is complete. The rest is read all the same, so that it is not
     /// taken for commands.
     spoilt: Option<Refusal>,
@@ -139,6 +149,9 @@ impl Session {
             actions: VecDeque::new(),
             begun: now,
             progress: now,
+            arrived: 0,
+            pace: None,
+            line_ends: LineEnds::Strict,
             draining: false,
             terms,
             arrival: Arrival::default(),
@@ -148,6 +161,11 @@ impl Session {
         }
     }
 
+    /// Says what a bare CR or LF in a message of this client is. To be called before the first message.
+    pub const fn take_line_ends(&mut self, line_ends: LineEnds) {
+        self.line_ends = line_ends;
+    }
+
     /// Begins the session: policy is asked whether the client gets a banner.
     pub fn begin(&mut self) {
         self.ask(Question::Connect);
@@ -155,6 +173,7 @@ impl Session {
 
     /// Takes bytes as they came off the wire, in pieces of any size.
     pub fn receive(&mut self, bytes: Bytes) {
+        self.arrived = self.arrived.saturating_add(bytes.len() as u64);
         if self.pending.is_empty() {
             self.pending = bytes;
         } else {
@@ -273,6 +292,7 @@ impl Session {
         let fixed = match self.mode {
             Mode::Listening(_) => return self.say_banner(),
             _ if now >= self.begun + self.terms.timeouts.session => &replies::SESSION_TIMEOUT,
+            Mode::Body(_) | Mode::Chunk(_) if self.trickles(now) => &replies::MIN_DATA_RATE,
             Mode::Body(_) | Mode::Chunk(_) => &replies::DATA_TIMEOUT,
             _ => &replies::COMMAND_TIMEOUT,
         };
@@ -296,21 +316,18 @@ impl Session {
 
     /// When [`timed_out`](Self::timed_out) is due: `None` while somebody else than the client is being waited for.
     pub fn deadline(&self) -> Option<Instant> {
-        let patience = match self.mode {
-            Mode::Commands | Mode::Auth(_) => self.terms.timeouts.command,
-            Mode::Body(_) | Mode::Chunk(_) => self.terms.timeouts.data,
+        let due = match self.mode {
+            Mode::Commands | Mode::Auth(_) => self.progress + self.terms.timeouts.command,
+            Mode::Body(_) | Mode::Chunk(_) => self.message_due(),
             Mode::Listening(until) => return Some(until),
             Mode::New | Mode::Parked(_) | Mode::Closed => return None,
         };
-        Some((self.progress + patience).min(self.begun + self.terms.timeouts.session))
+        Some(due.min(self.begun + self.terms.timeouts.session))
     }
 
     /// The next thing to do, or `None` when the session waits for one of the inputs above.
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
-        if matches!(self.mode, Mode::Body(_) | Mode::Chunk(_)) && !self.pending.is_empty() {
-            // A message that is read and dropped gives nothing to do, but its client is not idle.
-            self.progress = now;
-        }
+        self.keep_pace(now);
         loop {
             if let Some(action) = self.actions.pop_front() {
                 self.progress = now;
@@ -325,6 +342,10 @@ impl Session {
                 Mode::New | Mode::Parked(_) | Mode::Closed => false,
             };
             if !went_on {
+                if self.pending.is_empty() {
+                    // An empty slice keeps the whole of what it was cut from.
+                    self.pending = Bytes::new();
+                }
                 return None;
             }
         }
@@ -419,6 +440,9 @@ impl Session {
             }
             Some(Ok(Event::Bytes(piece))) => {
                 let piece = share(&self.pending, piece);
+                if body.lines.as_mut().is_some_and(|lines| lines.push(&piece)) {
+                    body.spoilt.get_or_insert_with(|| replies::LINE_LENGTH.refusal());
+                }
                 if body.spoilt.is_none() {
                     self.actions.push_back(Action::Store(piece));
                 }

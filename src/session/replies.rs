@@ -119,6 +119,15 @@ pub(super) const COMMAND_TIMEOUT: Fixed =
     Fixed::new(421, (4, 2), Source::Limit, "command_timeout", "waited too long for a command: closing");
 pub(super) const DATA_TIMEOUT: Fixed =
     Fixed::new(421, (4, 2), Source::Limit, "data_timeout", "waited too long for the message: closing");
+pub(super) const MIN_DATA_RATE: Fixed =
+    Fixed::new(421, (4, 2), Source::Limit, "min_data_rate", "the message comes too slowly: closing");
+pub(super) const LINE_LENGTH: Fixed = Fixed::new(
+    554,
+    (6, 0),
+    Source::Limit,
+    "line_length",
+    "a line of the message has more than 998 octets (RFC 5322 2.1.1)",
+);
 pub(super) const SESSION_TIMEOUT: Fixed =
     Fixed::new(421, (4, 2), Source::Limit, "session_timeout", "the session took too long: closing");
 pub(super) const SHUTTING_DOWN: Fixed =

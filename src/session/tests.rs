@@ -41,6 +41,7 @@ impl Talk {
                 auth_failures: 3,
                 junk_commands: 5,
                 transactions: 4,
+                ..Limits::default()
             },
             timeouts: Timeouts::default(),
             tls_required: false,

@@ -9,9 +9,24 @@ use super::reply::{Code, EnhancedCode, Reply};
 /// **Invariant: CRLF, dot, CRLF is the only end**, and a bare CR, a bare LF or a NUL is an error, so that no receiver behind us can see
 /// an end that we did not see. It is a machine of states, not a scan of buffers: the same bytes give the same message and the same verdict
 /// however they were cut into segments.
+///
+/// # Line ends that are normalised
+///
+/// With [`LineEnds::Normalise`] a bare CR and a bare LF become CRLF, each for itself, before anybody else sees the message. What
+/// ends a message stays the same five octets *as they came over the wire*: CRLF, dot, CRLF. A lone dot between any other line ends
+/// is a line of the message, and stays there as a dot.
+///
+/// Why not take LF, dot, LF for an end as well, as the client's own lines would suggest? Whoever may send through that client
+/// chooses what its messages say. A relay that knows CRLF alone passes `LF . LF` on as text, dots and all, and the octets behind
+/// it would be commands here: smuggling, with our help. With the five octets alone, we end a message where a strict client ended it.
+/// A client that does end its messages with bare LFs is left waiting and hears 421, and its mail stays with it.
+///
+/// The upstream cannot see another end than we did: it gets the normalised message, in which every line ends with CRLF, and whose
+/// lone dots the [`DotStuffer`] doubles. Dots are unstuffed behind any line end, since to such a client each of them is one.
 #[derive(Debug)]
 pub struct DataDecoder {
     state: State,
+    line_ends: LineEnds,
     limit: u64,
     /// Octets of the message so far, without added dots.
     size: u64,
@@ -27,6 +42,10 @@ enum State {
     Dot,
     /// Behind a dot and a CR that begin a line.
     DotCr,
+    /// Before the first octet of a line whose CRLF is of our making.
+    LooseStart,
+    /// Behind a dot that begins such a line.
+    LooseDot,
     /// Inside a line.
     Text,
     /// Behind a CR inside a line, which was taken and not given away yet.
@@ -35,6 +54,16 @@ enum State {
     Ended,
     /// Behind an error.
     Failed,
+}
+
+/// What a CR or an LF on its own is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum LineEnds {
+    /// An error, which ends the session.
+    #[default]
+    Strict,
+    /// A line end, made a CRLF; for clients that the operator named.
+    Normalise,
 }
 
 /// What a [`DataDecoder`] found.
@@ -79,7 +108,12 @@ impl DataDecoder {
     /// A decoder that gives away at most `limit` octets. A larger message is read to its end all the same, since what is left of it
     /// would otherwise be taken for commands.
     pub const fn new(limit: u64) -> Self {
-        Self { state: State::LineStart, limit, size: 0, taken: 0 }
+        Self::with_line_ends(limit, LineEnds::Strict)
+    }
+
+    /// The same, for a client whose line ends are as said.
+    pub const fn with_line_ends(limit: u64, line_ends: LineEnds) -> Self {
+        Self { state: State::LineStart, line_ends, limit, size: 0, taken: 0 }
     }
 
     /// Takes the next event from the front of `input`; `None` when all of it was taken.
@@ -90,10 +124,14 @@ impl DataDecoder {
             let found = match (self.state, next) {
                 (State::LineStart, b'.') => self.advance(input, State::Dot),
                 (State::Dot, b'\r') => self.advance(input, State::DotCr),
-                (State::LineStart | State::Dot, _) => self.enter(State::Text),
+                (State::LooseStart, b'.') => self.advance(input, State::LooseDot),
+                (State::Dot, b'\n') | (State::LooseDot, b'\r' | b'\n') => self.lone_dot(),
+                (State::LineStart | State::Dot | State::LooseStart | State::LooseDot, _) => {
+                    self.enter(State::Text)
+                }
                 (State::DotCr, b'\n') => self.end(input),
                 (State::Cr, b'\n') => self.end_line(input),
-                (State::DotCr | State::Cr, _) => Some(Err(self.fail(Bad::Cr, self.taken.saturating_sub(1)))),
+                (State::DotCr | State::Cr, _) => self.bare_cr_before(),
                 (State::Text, _) => self.text(input),
                 (State::Ended, _) => return None,
                 (State::Failed, _) => {
@@ -116,7 +154,7 @@ impl DataDecoder {
     fn text<'a>(&mut self, input: &mut &'a [u8]) -> Option<Result<Event<'a>, DataError>> {
         let (length, stop) = text_run(input);
         match stop {
-            Stop::Bad(bad) if length == 0 => return Some(Err(self.fail(bad, self.taken))),
+            Stop::Bad(bad) if length == 0 => return self.odd(bad, input),
             Stop::Bad(_) | Stop::Input => {}
             Stop::LineStart => self.state = State::LineStart,
             Stop::Cr => self.state = State::Cr,
@@ -126,6 +164,35 @@ impl DataDecoder {
             self.take(input, 1);
         }
         self.give(bytes)
+    }
+
+    /// An octet that may not be there, or is a line end from this client.
+    fn odd<'a>(&mut self, bad: Bad, input: &mut &'a [u8]) -> Option<Result<Event<'a>, DataError>> {
+        if self.line_ends == LineEnds::Strict || bad == Bad::Nul {
+            return Some(Err(self.fail(bad, self.taken)));
+        }
+        self.take(input, 1);
+        self.state = State::LooseStart;
+        self.give(b"\r\n")
+    }
+
+    /// A CR was taken, and no LF follows it.
+    fn bare_cr_before<'a>(&mut self) -> Option<Result<Event<'a>, DataError>> {
+        if self.line_ends == LineEnds::Strict {
+            return Some(Err(self.fail(Bad::Cr, self.taken.saturating_sub(1))));
+        }
+        let line: &[u8] = if self.state == State::DotCr { b".\r\n" } else { b"\r\n" };
+        self.state = State::LooseStart;
+        self.give(line)
+    }
+
+    /// A dot on a line of its own which is no end: a line of the message. In a strict message its line end is the next octet's error.
+    fn lone_dot<'a>(&mut self) -> Option<Result<Event<'a>, DataError>> {
+        self.state = State::Text;
+        match self.line_ends {
+            LineEnds::Strict => None,
+            LineEnds::Normalise => self.give(b"."),
+        }
     }
 
     /// What of `bytes` lies within the limit.

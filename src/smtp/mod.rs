@@ -16,4 +16,5 @@ pub mod receipt;
 pub mod reply;
 #[cfg(test)]
 mod segments;
+pub mod text_line;
 pub mod xclient;

@@ -15,6 +15,7 @@ use crate::policy::judgement::Mode;
 use crate::policy::sources::{Selection, Setting};
 use crate::proxy::Manners;
 use crate::session::{AuthTerms, Inquiries, Inquiry};
+use crate::smtp::text_line::TEXT_LINE;
 use crate::tls::ClientCertificate;
 use crate::upstream::Timeouts;
 
@@ -47,6 +48,7 @@ pub(super) struct Setup {
     pub(super) limits: Vec<Limit>,
     /// Who answers VRFY, EXPN and HELP.
     pub(super) inquiries: Inquiries,
+    pub(super) normalise: Vec<IpNet>,
     pub(super) clock: Timestamp,
     pub(super) dns: Vec<DnsChange>,
     pub(super) upstream: UpstreamSetup,
@@ -78,6 +80,7 @@ impl Default for Setup {
             lists: Vec::new(),
             limits: Vec::new(),
             inquiries: Inquiries::default(),
+            normalise: Vec::new(),
             clock: DEFAULT_CLOCK,
             dns: Vec::new(),
             upstream: UpstreamSetup::default(),
@@ -135,6 +138,11 @@ pub(super) enum Limit {
     AuthFailures(u32),
     /// RSET, NOOP and the like without a message between them.
     Junk(u32),
+    Transactions(u32),
+    /// Octets of a line of a message, without its CRLF.
+    TextLine(Option<usize>),
+    /// Octets of a message a second.
+    MinDataRate(u64),
     Command(Duration),
     Data(Duration),
     Session(Duration),
@@ -169,7 +177,7 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 24] = [
+pub(super) const DIRECTIVES: [&str; 25] = [
     "certificate",
     "client",
     "local",
@@ -188,6 +196,7 @@ pub(super) const DIRECTIVES: [&str; 24] = [
     "mode",
     "list",
     "limit",
+    "normalise",
     "clock",
     "dns",
     "upstream",
@@ -225,6 +234,7 @@ impl Setup {
             }
             "limit" => self.limits.push(limit(words)?),
             "inquiry" => inquiry(words, &mut self.inquiries)?,
+            "normalise" => self.normalise = networks(&words.list())?,
             "clock" => self.clock = words.expect("a time")?.parse("a time as in RFC 3339")?,
             "dns" => self.dns.push(DnsChange::read(words)?),
             "upstream" => self.side(words).read(words)?,
@@ -339,7 +349,7 @@ fn mode(words: &mut Words<'_>) -> Result<(String, Mode), Mistake> {
 
 fn limit(words: &mut Words<'_>) -> Result<Limit, Mistake> {
     type Value = fn(Word<'_>) -> Result<Limit, Mistake>;
-    const LIMITS: [(&str, Value); 12] = [
+    const LIMITS: [(&str, Value); 15] = [
         ("message_size", |word| word.bytes().map(Limit::MessageSize)),
         ("header_size", |word| {
             word.bytes().map(|octets| Limit::HeaderSize(octets.try_into().unwrap_or(usize::MAX)))
@@ -348,6 +358,12 @@ fn limit(words: &mut Words<'_>) -> Result<Limit, Mistake> {
         ("errors", |word| word.parse("a number").map(Limit::Errors)),
         ("auth_failures", |word| word.parse("a number").map(Limit::AuthFailures)),
         ("junk", |word| word.parse("a number").map(Limit::Junk)),
+        ("transactions", |word| word.parse("a number").map(Limit::Transactions)),
+        ("line_length", |word| {
+            let choice = [("off", None), ("reject", Some(TEXT_LINE))];
+            word.choose("line length", &choice).map(Limit::TextLine)
+        }),
+        ("min_data_rate", |word| word.bytes().map(Limit::MinDataRate)),
         ("command", |word| word.duration().map(Limit::Command)),
         ("data", |word| word.duration().map(Limit::Data)),
         ("session", |word| word.duration().map(Limit::Session)),

@@ -18,6 +18,8 @@ mod extensions;
 #[cfg(test)]
 mod first_steps;
 #[cfg(test)]
+mod handover;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod identity;
@@ -33,6 +35,8 @@ mod outages;
 mod refusals;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod resources;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]

@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::diagnostic::Position;
 use crate::proxy::DEFAULT_HEADER_LIMIT;
-use crate::server::Bounds;
+use crate::server::{self, Address, Bounds, NETWORK_SHARE};
 use crate::session::{Inquiries, Inquiry, Limits, Terms, Timeouts};
+use crate::smtp::text_line::TEXT_LINE;
 
-use super::super::raw::{self, TlsMode};
-use super::super::read::{Named, Placed, suggestion, within};
+use super::super::raw::{self, LineLength, TlsMode};
+use super::super::read::{Named, Placed, Rate, suggestion, within};
 use super::super::ready::{Listener, ListenerTls};
 use super::super::report::Report;
 use super::super::tree::Key;
@@ -52,18 +55,25 @@ pub(super) fn check_addresses(
     admin: Option<&Placed<SocketAddr>>,
     report: &mut Report,
 ) {
-    let mut taken: HashMap<SocketAddr, Position> = HashMap::new();
+    let mut taken: HashMap<Address, Position> = HashMap::new();
     let of_listeners = listeners
         .into_iter()
         .flat_map(|listeners| &listeners.0)
         .filter_map(|(_, listener)| listener.as_ref()?.listen.as_ref())
-        .flat_map(|addresses| &addresses.0);
-    // Port 0 is a free one each time.
-    for address in of_listeners.chain(admin).filter(|address| address.value.port() != 0) {
+        .flat_map(|addresses| &addresses.0)
+        .cloned();
+    let admin = admin.map(|admin| Placed { value: Address::Bind(admin.value), place: admin.place });
+    for address in of_listeners.chain(admin) {
+        let name = match &address.value {
+            // Port 0 is a free one each time.
+            Address::Bind(bound) if bound.port() == 0 => continue,
+            Address::Bind(bound) => bound.to_string(),
+            Address::Handed(name) => format!("systemd:{name}"),
+        };
         let first = *taken.entry(address.value).or_insert(address.place);
         if first != address.place {
             let help = format!("the first is on line {}", first.line);
-            let message = format!("the address `{}` is listened on twice", address.value);
+            let message = format!("the address `{name}` is listened on twice");
             report.error_with_help(address.place, message, help);
         }
     }
@@ -76,7 +86,8 @@ fn listener(
     upstreams: Option<&Named<raw::Upstream>>,
     report: &mut Report,
 ) -> Option<Listener> {
-    let addresses = raw.listen.as_ref().map(|listen| listen.0.iter().map(|address| address.value).collect());
+    let addresses =
+        raw.listen.as_ref().map(|listen| listen.0.iter().map(|address| address.value.clone()).collect());
     let upstream = raw.upstream.as_ref().and_then(|name| upstream_of(name, upstreams, report));
     let tls = raw.tls.as_ref().map_or(Some(ListenerTls::Off), |tls| tls::of_listener(tls, hostname, report));
     let tls_required = raw.tls.as_ref().is_some_and(|tls| tls.value.mode == Some(TlsMode::Required));
@@ -105,6 +116,7 @@ fn listener(
         },
         bounds,
         header_limit: whole(header_limit),
+        normalise: raw.bare_newlines.as_ref().map(|raw| normalised(raw, report)).unwrap_or_default(),
     })
 }
 
@@ -130,25 +142,42 @@ fn limits_of(raw: &raw::Limits, report: &mut Report) -> Limits {
     Limits {
         message_size: size(raw.message_size.clone(), default.message_size, 1 << 10, 100 << 30, report),
         recipients: count(raw.recipients.clone(), default.recipients, 100_000, report),
-        errors: raw
-            .errors
-            .as_ref()
-            .and_then(|errors| within(errors, 1, 10_000, |n| n, report))
-            .unwrap_or(default.errors),
-        auth_failures: raw
-            .auth_failures
-            .as_ref()
-            .and_then(|failures| within(failures, 1, 10_000, |n| n, report))
-            .unwrap_or(default.auth_failures),
-        ..default
+        errors: number(raw.errors.as_ref(), default.errors, 10_000, report),
+        auth_failures: number(raw.auth_failures.as_ref(), default.auth_failures, 10_000, report),
+        junk_commands: number(raw.junk_commands.as_ref(), default.junk_commands, 1_000_000, report),
+        transactions: number(raw.transactions.as_ref(), default.transactions, 1_000_000, report),
+        text_line: (raw.line_length == Some(LineLength::Reject)).then_some(TEXT_LINE),
+        min_data_rate: raw.min_data_rate.map_or(default.min_data_rate, |rate| rate.0),
     }
+}
+
+/// `placed` or `default`; a value that is 0 or beyond `most` is reported.
+fn number(placed: Option<&Placed<u32>>, default: u32, most: u32, report: &mut Report) -> u32 {
+    placed.and_then(|placed| within(placed, 1, most, |n| n, report)).unwrap_or(default)
+}
+
+/// The networks whose line ends are normalised: for the few that cannot do better, never for everybody.
+fn normalised(raw: &raw::BareNewlines, report: &mut Report) -> Vec<IpNet> {
+    let networks = raw.normalise.as_deref().unwrap_or_default();
+    for network in networks.iter().filter(|network| network.value.prefix_len() == 0) {
+        let message = format!("`{}` normalises the line ends of the whole Internet", network.value);
+        report.warning(network.place, message, "name the machines that cannot send CRLF");
+    }
+    networks.iter().map(|network| network.value).collect()
 }
 
 fn bounds_of(raw: &raw::Limits, report: &mut Report) -> Bounds {
     let default = Bounds::default();
+    let sessions_per_ip = count(raw.sessions_per_ip.clone(), default.sessions_per_ip, 1_000_000, report);
+    let of_network = sessions_per_ip.saturating_mul(NETWORK_SHARE);
+    let rate =
+        |raw: Option<Rate>| raw.and_then(|rate| rate.0).map(|(count, period)| server::Rate { count, period });
     Bounds {
         sessions: count(raw.sessions.clone(), default.sessions, 1_000_000, report),
-        sessions_per_ip: count(raw.sessions_per_ip.clone(), default.sessions_per_ip, 1_000_000, report),
+        sessions_per_ip,
+        sessions_per_network: count(raw.sessions_per_network.clone(), of_network, 1_000_000, report),
+        connection_rate: rate(raw.connection_rate),
+        handshake_rate: rate(raw.handshake_rate),
         exempt: raw.exempt.clone().unwrap_or(default.exempt),
     }
 }

@@ -26,6 +26,10 @@ use super::read::{Named, Placed, Size, within};
 use super::ready::{Listener, Log, Settings};
 use super::report::Report;
 
+/// How long sessions have to come to an end. With the farewells behind it, the process is gone within ten seconds, which is how long
+/// the less patient of those that stop services wait.
+const DRAIN: Duration = Duration::from_secs(8);
+
 /// The settings that `file` means. `None` when something that cannot be left out is missing or broken, which is then in
 /// the report; the report may hold further errors all the same.
 pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings> {
@@ -48,6 +52,8 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let dns = dns(file.dns.unwrap_or_default(), report);
     let state = file.state.and_then(|state| embedded(&state, report));
     let log = file.log.unwrap_or_default();
+    let shutdown = file.shutdown.unwrap_or_default();
+    let drain = duration(shutdown.drain, DRAIN, Duration::ZERO, 60 * 60, report);
     Some(Settings {
         file: report.file().to_owned(),
         listeners: listeners?,
@@ -63,6 +69,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
         state,
         admin: admin.map(|address| address.value),
         log: Log { format: log.format.unwrap_or_default(), level: log.level.unwrap_or_default() },
+        drain,
         hostname: hostname?,
     })
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::server::Address;
 use crate::upstream::{Identity, Kind, Protocol, Remote, Target, Timeouts, may_be_transparent};
 
 use super::super::raw;
@@ -54,7 +55,11 @@ pub(super) fn check_use(
         let addresses = upstream.iter().filter_map(|upstream| upstream.address.as_ref());
         for address in addresses.flat_map(|addresses| &addresses.0) {
             let Ok(target) = lmtp::without_scheme(&address.value).parse::<SocketAddr>() else { continue };
-            if own.iter().flat_map(|own| &own.0).any(|own| reaches(target, own.value)) {
+            if own
+                .iter()
+                .flat_map(|own| &own.0)
+                .any(|own| matches!(own.value, Address::Bind(own) if reaches(target, own)))
+            {
                 let help = "give your mail server an address of its own, such as `127.0.0.1:10025`";
                 report.error_with_help(address.place, "this is an address of Gatepost's own listener", help);
             }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{DataDecoder, DataError, DotStuffer, Event};
+use super::{DataDecoder, DataError, DotStuffer, Event, LineEnds};
 use crate::smtp::segments::cut;
 
 /// What became of some bytes: what the message holds, and how it ended.
@@ -13,7 +13,15 @@ struct Outcome {
 }
 
 fn decode<'a>(limit: u64, segments: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
-    let mut decoder = DataDecoder::new(limit);
+    run(DataDecoder::new(limit), segments)
+}
+
+/// The same from a client whose line ends are normalised.
+fn normalise<'a>(segments: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
+    run(DataDecoder::with_line_ends(u64::MAX, LineEnds::Normalise), segments)
+}
+
+fn run<'a>(mut decoder: DataDecoder, segments: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let mut outcome = Outcome { message: Vec::new(), end: None, left: Vec::new() };
     for mut segment in segments {
         while let Some(event) = decoder.decode(&mut segment) {
@@ -183,6 +191,39 @@ fn errors_answer_550() {
     assert_eq!(wire, b"550 5.5.2 bare LF in the message at octet 7\r\n");
 }
 
+/// From a client whose line ends are normalised: the message, and whether it ended.
+#[test]
+fn line_ends_are_made_crlf_and_no_other_end_of_the_message_is_seen() {
+    let rows = [
+        ("a\nb\r\n.\r\n", "a\r\nb\r\n", true),
+        ("a\rb\r\n.\r\n", "a\r\nb\r\n", true),
+        ("a\r\r\n.\r\n", "a\r\n\r\n", true),
+        ("\n\n\r\n.\r\n", "\r\n\r\n\r\n", true),
+        // Every spelling of an end that is none: the dot stays, on a line of its own.
+        ("a\n.\nb", "a\r\n.\r\nb", false),
+        ("a\n.\r\nb", "a\r\n.\r\nb", false),
+        ("a\r\n.\nb", "a\r\n.\r\nb", false),
+        ("a\r.\rb", "a\r\n.\r\nb", false),
+        ("a\r.\r\nb", "a\r\n.\r\nb", false),
+        ("a\r\n.\rb", "a\r\n.\r\nb", false),
+        ("a\n.\rb", "a\r\n.\r\nb", false),
+        ("a\r.\nb", "a\r\n.\r\nb", false),
+        ("a\r\n.\r\r\nb", "a\r\n.\r\n\r\nb", false),
+        (".\nb", ".\r\nb", false),
+        // One that comes behind such a line is an end.
+        ("a\n.\r\n.\r\n", "a\r\n.\r\n", true),
+        // Dots of transparency, behind any line end.
+        ("a\n..b\n.c\r\n..\r\n.\r\n", "a\r\n.b\r\nc\r\n.\r\n", true),
+    ];
+    for (wire, message, ended) in rows {
+        let outcome = normalise([wire.as_bytes()]);
+        assert_eq!(String::from_utf8_lossy(&outcome.message), message, "{wire:?}");
+        assert_eq!(matches!(outcome.end, Some(Ok(_))), ended, "{wire:?}: {:?}", outcome.end);
+        assert_eq!(normalise(wire.as_bytes().chunks(1)), outcome, "{wire:?}, byte by byte");
+    }
+    assert_eq!(normalise(["a\nb\0".as_bytes()]).end, Some(Err(nul(3))), "a NUL is never a line end");
+}
+
 #[test]
 fn stuffs_dots_at_line_starts_and_ends_the_message() {
     let rows = [
@@ -227,6 +268,22 @@ proptest! {
     ) {
         let whole = decode(limit, [bytes.as_bytes()]);
         prop_assert_eq!(decode(limit, cut(bytes.as_bytes(), &cuts)), whole);
+    }
+
+    /// Normalised, a message ends at the first CRLF, dot, CRLF on the wire and nowhere else, and has no line end but CRLF.
+    #[test]
+    fn normalised_messages_end_where_a_strict_reader_ends_them(
+        bytes in "[\r\n.a]{0,60}|(\r\n|\\.|a|\n){0,60}",
+        cuts in proptest::collection::vec(1usize..7, 1..30),
+    ) {
+        let outcome = normalise([bytes.as_bytes()]);
+        prop_assert_eq!(&normalise(cut(bytes.as_bytes(), &cuts)), &outcome);
+        let framed = [b"\r\n".as_slice(), bytes.as_bytes()].concat();
+        let end = memchr::memmem::find(&framed, b"\r\n.\r\n").map(|at| framed[at + 5..].to_vec());
+        prop_assert_eq!(matches!(outcome.end, Some(Ok(_))), end.is_some());
+        prop_assert_eq!(&outcome.left, &end.unwrap_or_default());
+        let lines = String::from_utf8(outcome.message).unwrap().replace("\r\n", "");
+        prop_assert!(!lines.contains(['\r', '\n']), "{:?}", lines);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The program under test, as the operator starts it.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -16,6 +17,36 @@ use super::{Client, Dns, Exposition, SOON, folder, free_port, signal, tail, unti
 /// How long the program may take to end after SIGTERM, with nothing under way.
 const EXIT: Duration = Duration::from_secs(10);
 
+/// How the program is started, where that is not as usual.
+#[derive(Debug, Default)]
+pub(crate) struct Launch {
+    /// A command that runs the one behind it in its own place (`exec`).
+    pub(crate) through: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
+    /// What it has as standard input.
+    pub(crate) socket: Option<TcpListener>,
+}
+
+impl Launch {
+    fn command(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_gatepost");
+        let mut command = match self.through.split_first() {
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        command.envs(self.environment.iter().cloned());
+        command.stdin(match &self.socket {
+            Some(socket) => Stdio::from(OwnedFd::from(socket.try_clone().unwrap())),
+            None => Stdio::null(),
+        });
+        command
+    }
+}
+
 /// A running Gatepost with its configuration, its DNS and its log.
 ///
 /// A test that is done with it calls [`end_well`](Self::end_well), which also looks at its books.
@@ -26,17 +57,19 @@ pub(crate) struct Gatepost {
     configuration: &'static str,
     ports: Ports,
     child: Option<Child>,
+    launch: Launch,
     _dns: Dns,
 }
 
 impl Gatepost {
     #[track_caller]
-    pub(super) fn start(plan: &Plan, dns: Dns) -> Self {
+    pub(super) fn start(plan: &Plan, dns: Dns, launch: Launch) -> Self {
         let folder = folder("run");
         let ports = Ports { smtp: free_port(), admin: free_port() };
         let text = plan.write(folder.path(), ports, &dns);
         fs::write(folder.path().join("gatepost.yaml"), text).unwrap();
-        let mut gatepost = Self { folder, configuration: "gatepost.yaml", ports, child: None, _dns: dns };
+        let mut gatepost =
+            Self { folder, configuration: "gatepost.yaml", ports, child: None, launch, _dns: dns };
         gatepost.start_again();
         gatepost
     }
@@ -45,7 +78,9 @@ impl Gatepost {
     #[track_caller]
     pub(crate) fn with_configuration(folder: TempDir, file: &'static str, smtp: u16, admin: u16) -> Self {
         let ports = Ports { smtp, admin };
-        let mut gatepost = Self { folder, configuration: file, ports, child: None, _dns: Dns::with("") };
+        let launch = Launch::default();
+        let mut gatepost =
+            Self { folder, configuration: file, ports, child: None, launch, _dns: Dns::with("") };
         gatepost.start_again();
         gatepost
     }
@@ -55,8 +90,8 @@ impl Gatepost {
     pub(crate) fn start_again(&mut self) {
         assert!(self.child.is_none(), "it runs");
         let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gatepost"));
-        command.args(["run", "-c"]).arg(self.configuration()).stdin(Stdio::null());
+        let mut command = self.launch.command();
+        command.args(["run", "-c"]).arg(self.configuration());
         command.stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().unwrap());
         until("Gatepost to be ready", SOON, || {
@@ -130,9 +165,27 @@ impl Gatepost {
 
     /// The largest amount of memory that it ever had resident, in KiB.
     pub(crate) fn peak_memory(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory that it has resident now, in KiB.
+    pub(crate) fn resident_memory(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, field: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// The processor time that it has used so far.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process())).unwrap();
+        // Behind the name, which may hold anything: utime and stime are fields 14 and 15, in hundredths of a second.
+        let fields = stat.rsplit_once(')').unwrap().1.split_whitespace().skip(11).take(2);
+        let ticks: u64 = fields.map(|field| field.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 10)
     }
 
     /// How many files and sockets it has open.

@@ -32,7 +32,7 @@ pub(crate) use dns::Dns;
 pub(crate) use dovecot::Dovecot;
 pub(crate) use dovecot_lmtp::DovecotLmtp;
 pub(crate) use exim::Exim;
-pub(crate) use gatepost::{Gatepost, command};
+pub(crate) use gatepost::{Gatepost, Launch, command};
 pub(crate) use haproxy::HaProxy;
 pub(crate) use load::Load;
 pub(crate) use mail::{AddedFields, letter, letter_of};

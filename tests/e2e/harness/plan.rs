@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::{Dns, Gatepost, Postfix};
+use super::{Dns, Gatepost, Launch, Postfix};
 
 /// What differs from one test's Gatepost to the other's.
 #[derive(Debug)]
@@ -105,8 +105,14 @@ impl Plan {
     /// Starts it.
     #[track_caller]
     pub(crate) fn start(&self) -> Gatepost {
+        self.start_by(Launch::default())
+    }
+
+    /// Starts it in another way than usual.
+    #[track_caller]
+    pub(crate) fn start_by(&self, launch: Launch) -> Gatepost {
         let dns = Dns::with(&self.records);
-        Gatepost::start(self, dns)
+        Gatepost::start(self, dns, launch)
     }
 
     /// Lays out what the configuration speaks of, and gives its text.
