@@ -1,33 +1,32 @@
 //! The loop that drives a session.
 
 mod auth;
+mod message;
+mod relay;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use self::relay::offers;
 use super::books::{Books, Counted};
 use super::intake::{Intake, Received};
 use super::judge::Judge;
-use super::outgoing::{self, Additions, Stamps};
+use super::outgoing::Additions;
 use super::scene::{self, Connection};
 use super::trouble;
 use super::wire::{self, Client, Wire};
 use super::{Id, Listener, Peer};
 use crate::policy::judgement::Effects;
 use crate::policy::scene::Moment;
-use crate::session::stage::{Reason, Refusal, Source, Stage, Verdict};
-use crate::session::{Action, Finished, Offers, Outcome, Question, Session};
-use crate::smtp::auth::Mechanism;
-use crate::smtp::command::Command;
-use crate::smtp::receipt::Receipt;
+use crate::session::stage::{Reason, Source, Stage, Verdict};
+use crate::session::{Action, Question, Session};
 use crate::smtp::reply::Reply;
 use crate::smtp::xclient::XClient;
-use crate::upstream::{ClientName, Upstream};
 use crate::{log, tls, upstream};
 
 /// Everything behind one command: the client itself waits five minutes (RFC 5321 4.5.3.2.3).
@@ -227,11 +226,11 @@ impl<C: Client> Driver<C> {
                 self.session.rcpt_answered(self.with_login(answer));
             }
             Action::Authenticate(line) => {
-                let answer = self.authenticate(&line).await;
+                let answer = Box::pin(self.authenticate(&line)).await;
                 self.session.auth_answered(answer);
             }
             Action::AuthEnded(login, outcome) => self.authenticated(&login, outcome),
-            Action::LeaveUpstream => self.leave_upstream().await,
+            Action::LeaveUpstream => Box::pin(self.leave_upstream()).await,
             Action::BeginMessage => self.begin_message(),
             Action::Store(piece) => self.store(piece).await,
             Action::Deliver => {
@@ -342,193 +341,6 @@ impl<C: Client> Driver<C> {
         }
     }
 
-    /// Takes leave of the upstream; whoever needs it again connects again.
-    async fn leave_upstream(&mut self) {
-        if let Some(upstream) = self.upstream.take() {
-            wire::in_company(&mut self.wire, upstream.quit()).await;
-        }
-    }
-
-    // === the upstream ===
-
-    /// Makes sure that the upstream's half of the session is one with `route`, which hears nothing yet.
-    async fn meet_upstream(&mut self, route: &Arc<Upstream>) {
-        if let Some(other) = self.upstream.take_if(|upstream| !Arc::ptr_eq(upstream.upstream(), route)) {
-            // None of its recipients was accepted, so nothing is lost with its half of the transaction. One that does
-            // not say goodbye keeps nobody waiting who has nothing to do with it.
-            let _ = wire::in_company(&mut self.wire, timeout(FAREWELL, other.quit())).await;
-        }
-        if self.upstream.is_none() {
-            let name = self.client_name(route).await;
-            let client = scene::identity(&self.connection, self.session.hello(), name);
-            self.upstream = Some(route.session(client));
-        }
-    }
-
-    /// The client's name, where the upstream is told it.
-    async fn client_name(&mut self, route: &Upstream) -> ClientName {
-        if route.tells_name() {
-            wire::in_company(&mut self.wire, self.judge.reverse().name()).await
-        } else {
-            ClientName::Unknown
-        }
-    }
-
-    /// The upstream that the recipient in question belongs to. Somebody who has logged in belongs to the one that knows it.
-    fn route(&self) -> Result<Arc<Upstream>, Refusal> {
-        let (Some(Question::Rcpt(rcpt)), Some(transaction)) =
-            (self.session.question(), self.session.transaction())
-        else {
-            return Err(trouble::out_of_time());
-        };
-        let routes = &self.listener.routes;
-        let login = self.session.login().is_some();
-        let route = if login { routes.default() } else { routes.admit(transaction, &rcpt.path)? };
-        Ok(Arc::clone(route))
-    }
-
-    async fn ask_upstream(&mut self) -> Result<Reply, Refusal> {
-        if let Some(Question::Inquiry(command)) = self.session.question() {
-            return self.inquire(command.clone()).await;
-        }
-        let route = self.route()?;
-        self.meet_upstream(&route).await;
-        let (Some(Question::Rcpt(rcpt)), Some(transaction), Some(upstream)) =
-            (self.session.question(), self.session.transaction(), &mut self.upstream)
-        else {
-            return Err(trouble::out_of_time());
-        };
-        upstream.name_transaction(&self.connection.transaction);
-        self.asked_upstream = Instant::now();
-        let asking = timeout_at(self.patience, upstream.rcpt(&transaction.mail, rcpt));
-        match wire::in_company(&mut self.wire, asking).await {
-            Ok(answer) => answer.or_else(trouble::relayed),
-            // The connection went with the question. The upstream's half stays: it knows which recipients were accepted, and
-            // whoever delivers without them has lost their mail.
-            Err(_) => Err(trouble::out_of_time()),
-        }
-    }
-
-    /// VRFY or EXPN.
-    async fn inquire(&mut self, command: Command) -> Result<Reply, Refusal> {
-        self.patience = Instant::now() + COMMAND_BUDGET;
-        let route = Arc::clone(self.listener.routes.default());
-        self.meet_upstream(&route).await;
-        let Some(upstream) = &mut self.upstream else { return Err(trouble::out_of_time()) };
-        self.asked_upstream = Instant::now();
-        let asking = timeout_at(self.patience, upstream.inquire(&command));
-        match wire::in_company(&mut self.wire, asking).await {
-            Ok(answer) => answer.or_else(trouble::relayed),
-            Err(_) => Err(trouble::out_of_time()),
-        }
-    }
-
-    async fn deliver(&mut self) -> Result<Receipt, Refusal> {
-        let Message::Complete(received, additions) = std::mem::replace(&mut self.message, Message::Gone(0))
-        else {
-            return Err(trouble::out_of_time());
-        };
-        self.message = Message::Gone(received.size);
-        let (Some(upstream), Some(transaction), Some(hello)) =
-            (&mut self.upstream, self.session.transaction(), self.session.hello())
-        else {
-            return Err(trouble::out_of_time());
-        };
-        let outgoing = outgoing::prepare(
-            *received,
-            &Stamps {
-                listener: &self.listener,
-                connection: &self.connection,
-                hello,
-                transaction,
-                checked: self.judge.checked(),
-                additions: &additions,
-                client_name: self.judge.client_name(),
-                authenticated: self.session.login().is_some(),
-            },
-        );
-        let since = Instant::now();
-        let delivered = timeout_at(self.patience, upstream.deliver(&outgoing)).await;
-        self.books.upstream_took(since);
-        match delivered {
-            Ok(answer) => answer.map_err(trouble::refusal),
-            Err(_) => {
-                self.upstream = None;
-                Err(trouble::out_of_time())
-            }
-        }
-    }
-
-    /// Keeps an upstream awake that waits for the rest of a transaction.
-    async fn keep_alive(&mut self) {
-        self.asked_upstream = Instant::now();
-        if let Some(upstream) = &mut self.upstream {
-            upstream.keep_alive().await;
-        }
-    }
-
-    // === the message ===
-
-    fn begin_message(&mut self) {
-        let facts = Arc::clone(&self.listener.facts);
-        let intake = Intake::begin(facts, &self.listener.spooler, self.listener.header_limit);
-        self.message = Message::Arriving(Box::new(intake));
-    }
-
-    async fn store(&mut self, piece: Bytes) {
-        let Message::Arriving(intake) = &mut self.message else { return };
-        let stored =
-            if intake.touches_disk(&piece) { self.store_on_disk(piece).await } else { intake.store(&piece) };
-        if let Err(refusal) = stored {
-            self.session.spoil(refusal);
-        }
-    }
-
-    async fn store_on_disk(&mut self, piece: Bytes) -> Result<(), Refusal> {
-        let Message::Arriving(intake) = std::mem::replace(&mut self.message, Message::Absent) else {
-            return Ok(());
-        };
-        self.message = Message::Gone(intake.size());
-        let (intake, stored) = intake.store_aside(piece).await?;
-        self.message = Message::Arriving(intake);
-        stored
-    }
-
-    /// The final dot: seals the spool, and does what checks are still to do.
-    async fn complete_message(&mut self) -> Result<(), Refusal> {
-        self.books.message_complete();
-        let Message::Arriving(intake) = std::mem::replace(&mut self.message, Message::Absent) else {
-            return Ok(());
-        };
-        let (received, check) = intake.seal().await?;
-        let examining = timeout_at(self.patience, self.judge.examine(*check));
-        if wire::in_company(&mut self.wire, examining).await.is_err() {
-            return Err(trouble::out_of_time());
-        }
-        self.message = Message::Complete(Box::new(received), Additions::default());
-        Ok(())
-    }
-
-    async fn finish(&mut self, finished: Finished) {
-        let size = match std::mem::replace(&mut self.message, Message::Absent) {
-            Message::Absent => 0,
-            Message::Arriving(intake) => intake.size(),
-            Message::Complete(received, _) => received.size,
-            Message::Gone(size) => size,
-        };
-        let origin = scene::origin(&self.connection, &self.listener, &self.judge);
-        let reply =
-            self.books.finished(origin, &self.connection.transaction, &finished, self.judge.checked(), size);
-        if let Some(reply) = reply {
-            self.queue(&reply);
-            self.untold = (finished.outcome == Some(Outcome::Accepted)).then_some(reply);
-        }
-        self.judge.end_transaction();
-        if let Some(upstream) = &mut self.upstream {
-            wire::in_company(&mut self.wire, upstream.reset()).await;
-        }
-    }
-
     // === the connection ===
 
     /// Forgets the client that there was: the upstream was told its name, and policy learnt about it.
@@ -587,29 +399,6 @@ async fn sleep_until_some(deadline: Option<Instant>) {
     }
 }
 
-/// What EHLO may offer: what every upstream was last seen to offer, and we can carry.
-fn offers(listener: &Listener) -> Offers {
-    let limit = listener.terms.limits.message_size;
-    let extensions = listener.routes.extensions().unwrap_or_default();
-    let room = extensions.size.flatten().map(|size| size.saturating_sub(upstream::ADDED_FIELDS_ROOM));
-    Offers {
-        starttls: listener.starttls,
-        size: Some(room.map_or(limit, |room| limit.min(room).max(1))),
-        chunking: true,
-        binary_mime: extensions.chunking && extensions.binary_mime,
-        auth: mechanisms(listener),
-        ..Offers::carried(&extensions)
-    }
-}
-
-/// The mechanisms of AUTH that the upstream offers and that mean anything behind a proxy.
-fn mechanisms(listener: &Listener) -> Vec<String> {
-    let extensions = listener.routes.default().extensions().unwrap_or_default();
-    let relayed = |name: &&String| Mechanism::parse(name).is_some_and(|mechanism| mechanism.can_be_relayed());
-    let offered = extensions.auth.iter().filter(|_| listener.terms.auth.relay);
-    offered.filter(relayed).cloned().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::net::TcpStream;
@@ -623,6 +412,6 @@ mod tests {
             size_of::<F>()
         }
         let (task, driver) = (size(drive::<TcpStream>), size_of::<Driver<TcpStream>>());
-        assert!(task <= 3 << 10 && driver <= 2 << 10, "{task} and {driver} octets");
+        assert!(task <= 2 << 10 && driver <= 5 << 9, "{task} and {driver} octets");
     }
 }
