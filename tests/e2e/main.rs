@@ -6,6 +6,10 @@
 #[cfg(test)]
 mod broken_configuration;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod comparison;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod first_steps;

@@ -11,6 +11,7 @@ use super::{Dns, Gatepost, Postfix};
 pub(crate) struct Plan {
     upstream: String,
     listener: Vec<String>,
+    domains: &'static str,
     top: Vec<String>,
     records: String,
     copied_policies: bool,
@@ -39,12 +40,19 @@ impl Plan {
         Self {
             upstream: upstream.to_owned(),
             listener: Vec::new(),
+            domains: "example.org",
             top: Vec::new(),
             records: String::new(),
             copied_policies: false,
             more_policies: Vec::new(),
             files: Vec::new(),
         }
+    }
+
+    /// Whose mail is ours, instead of example.org's.
+    pub(crate) const fn domains(mut self, domains: &'static str) -> Self {
+        self.domains = domains;
+        self
     }
 
     /// A key of the listener: `limits: { ... }`.
@@ -111,13 +119,14 @@ listeners:
         write!(
             text,
             "upstreams: {{ main: {} }}
-domains: [example.org]
+domains: [{}]
 spool: {{ dir: \"{}\" }}
 dns: {{ servers: [\"{}\"], timeout: 2s }}
 admin: {{ listen: \"127.0.0.1:{}\" }}
 log: {{ format: json, level: info }}
 ",
             self.upstream,
+            self.domains,
             folder.display(),
             dns.address(),
             ports.admin
