@@ -12,6 +12,10 @@ mod broken_configuration;
 #[cfg(test)]
 mod chunks;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod comparison;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod extensions;

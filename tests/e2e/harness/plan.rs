@@ -60,6 +60,12 @@ impl Plan {
         self.section(format!("routes: {{ {domain}: {name} }}"))
     }
 
+    /// Whose mail is ours, instead of example.org's.
+    pub(crate) fn domains(mut self, domains: &str) -> Self {
+        self.domains = vec![domains.to_owned()];
+        self
+    }
+
     /// A key of the listener: `limits: { ... }`.
     pub(crate) fn listener(mut self, key: impl Into<String>) -> Self {
         self.listener.push(key.into());

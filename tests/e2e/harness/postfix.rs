@@ -54,6 +54,11 @@ impl Postfix {
         Self::start(Afterwards::Delivered, &tls)
     }
 
+    /// One that delivers into Maildirs, with more lines of `main.cf`.
+    pub(crate) fn with(more: &str) -> Self {
+        Self::start(Afterwards::Delivered, more)
+    }
+
     /// One that delivers into Maildirs, takes whoever Dovecot knows at his word, and keeps his mail to others in its queue.
     pub(crate) fn authenticating(dovecot: &Dovecot) -> Self {
         let sasl = format!(
@@ -154,6 +159,18 @@ impl Postfix {
         let messages: Vec<Vec<u8>> = files().map(|file| fs::read(file).unwrap()).collect();
         assert_eq!(messages.len(), count, "messages to {to}");
         messages
+    }
+
+    /// Everything that was delivered to this recipient, once nothing is under way any more.
+    #[track_caller]
+    pub(crate) fn all_delivered(&self, to: &str) -> Vec<Vec<u8>> {
+        until("an empty queue", SOON, || self.queued().is_empty().then_some(()));
+        let new = self.path("box").join(to).join("new");
+        fs::read_dir(&new)
+            .into_iter()
+            .flatten()
+            .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+            .collect()
     }
 
     /// The queue ids of all complete messages in the queue, with the words in brackets of their `Subject`.
