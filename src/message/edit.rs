@@ -203,11 +203,11 @@ impl Edits {
     /// The header as it goes out, separator included; the body follows as it came.
     ///
     /// The separator is the one that arrived. None is invented, even where the header ended before a line that is no field:
-    /// that line ends the new header as it ended the old one. With one exception: a message without any header (its first
-    /// line is no field, or there is no line at all) gets an empty line under the added fields, because that first line may
-    /// begin with a blank and would continue the field above it. (A header whose fields are all removed needs none: a line
+    /// that line ends the new header as it ended the old one. With one exception: a message without any header, whose first
+    /// line is no field, gets an empty line under the added fields, because that first line may begin with a blank and would
+    /// continue the field above it; `has_body` says whether there is such a line. (A header whose fields are all removed needs none: a line
     /// that begins with a blank belonged to the field above it and went with it.)
-    pub fn render(&self, header: &Header) -> Bytes {
+    pub fn render(&self, header: &Header, has_body: bool) -> Bytes {
         if self.is_empty() {
             return header.as_bytes().clone();
         }
@@ -221,7 +221,7 @@ impl Edits {
             complete_line(&mut out);
             extend_with(&mut out, &self.append);
         }
-        let invented: &[u8] = if header.is_empty() { b"\r\n" } else { b"" };
+        let invented: &[u8] = if header.is_empty() && has_body { b"\r\n" } else { b"" };
         out.extend_from_slice(header.separator());
         out.extend_from_slice(if self.added().next().is_some() { invented } else { b"" });
         Bytes::from(out)

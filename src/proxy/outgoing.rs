@@ -53,7 +53,7 @@ pub(super) fn prepare(received: Received, stamps: &Stamps<'_>) -> Outgoing {
     }
     stamps.add_tags(&mut edits);
     stamps.add_policy_edits(header, &mut edits);
-    Outgoing { header: edits.render(header), body: received.body }
+    Outgoing { header: edits.render(header, received.size > 0), body: received.body }
 }
 
 impl Stamps<'_> {

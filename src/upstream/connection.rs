@@ -174,6 +174,16 @@ impl Connection {
         Ok(())
     }
 
+    /// Says HELO, after which nothing beyond RFC 821 may be used; a refusal ends the connection.
+    pub(super) async fn helo(&mut self, name: &str) -> Result<(), Failure> {
+        let reply = self.ask(Exchange::Ehlo, &format!("HELO {name}")).await?;
+        if !reply.is_completed() {
+            return Err(Failure::Refused(reply));
+        }
+        self.extensions = Arc::default();
+        Ok(())
+    }
+
     /// Says `line` and gives the reply, whether it is what was hoped for or a refusal.
     ///
     /// # Errors

@@ -190,7 +190,10 @@ impl MailServer {
         match self.connect_to(address, client).await {
             Ok(connection) => {
                 self.metrics.connect("ok");
-                address.offers(connection.extensions());
+                // After HELO, which stands for a client that knows no more, nothing is offered.
+                if client.is_none_or(|client| client.esmtp) {
+                    address.offers(connection.extensions());
+                }
                 Ok(connection)
             }
             Err(failure) => {

@@ -24,7 +24,7 @@ fn edited(message: &[u8], removed: &[usize], top: bool, end: bool) -> Vec<u8> {
         edits.append(field("End", "3"));
     }
     let header = header(message);
-    [&edits.render(&header), &message[header.len()..]].concat()
+    [&edits.render(&header, !message.is_empty()), &message[header.len()..]].concat()
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn fields_come_and_go_where_they_are_declared() {
 #[test]
 fn without_edits_the_header_is_not_even_copied() {
     let header = header(b"A: b\r\n\r\n");
-    assert_eq!(Edits::default().render(&header).as_ptr(), header.as_bytes().as_ptr());
+    assert_eq!(Edits::default().render(&header, true).as_ptr(), header.as_bytes().as_ptr());
 }
 
 #[test]

@@ -226,7 +226,7 @@ fn passed_through(message: &[u8], piece: usize, memory: u64, dir: &Path, edits: 
     let mut spool = spooler.begin();
     spool.write(&scanned.body_start).unwrap();
     bodies.iter().for_each(|body| spool.write(body).unwrap());
-    let outgoing = Outgoing { header: edits.render(&scanned.header), body: spool.seal().unwrap() };
+    let outgoing = Outgoing { header: edits.render(&scanned.header, true), body: spool.seal().unwrap() };
     let out = read(outgoing.reader());
     assert_eq!(outgoing.size(), out.len() as u64);
     assert_eq!(outgoing.ends_with_crlf(), out.ends_with(b"\r\n"));

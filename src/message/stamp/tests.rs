@@ -107,7 +107,7 @@ fn all_forged_fields_go_and_nothing_else() {
     let header = header(&format!("{forged_part}{kept}{forged_part}\r\n"));
     let mut edits = Edits::default();
     forged(&header, ID).for_each(|index| edits.remove(index));
-    assert_eq!(edits.render(&header), format!("{kept}\r\n"));
+    assert_eq!(edits.render(&header, true), format!("{kept}\r\n"));
 }
 
 #[test]

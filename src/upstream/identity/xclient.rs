@@ -22,7 +22,9 @@ pub(in super::super) async fn introduce(
             return Err(fault(format!("XCLIENT was answered {}", one_line(&reply))).into());
         }
     }
-    connection.ehlo(client.greeting(hostname)).await
+    let name = client.greeting(hostname);
+    // The upstream may judge, and records, whether the client speaks ESMTP. One that does not asks for nothing that HELO lacks.
+    if client.esmtp { connection.ehlo(name).await } else { connection.helo(name).await }
 }
 
 /// Every attribute that Postfix knows, those first that it judges by.

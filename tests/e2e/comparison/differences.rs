@@ -206,6 +206,67 @@ pub(super) const DIFFERENCES: &[Difference] = &[
         "552 5.3.4 the message is larger than we take (gp ID)",
         "The message is refused before the upstream has to take it; the same code.",
     ),
+    row("EHLO", "", "LIMITS *", "Gatepost says how much one session may do (RFC 9422)."),
+    row(
+        "message",
+        "250 2.0.0 Ok: queued as ID",
+        "250 2.0.0 Ok: * bytes queued as ID",
+        "Gatepost hands messages on by BDAT where it is offered, which saves a round trip. This is Postfix's answer to BDAT.",
+    ),
+    row(
+        "BDAT LAST",
+        "250 2.0.0 Ok: * bytes queued as ID",
+        "250 2.0.0 Ok: * bytes queued as ID",
+        "The size with the fields that Gatepost adds.",
+    ),
+    row(
+        "BDAT",
+        "250 2.0.0 Ok: * bytes",
+        "250 2.0.0 * octets received",
+        "The chunks before the last are answered by Gatepost (with what has come in all); the message goes on when it is complete.",
+    ),
+    row(
+        "BDAT LAST",
+        "554 5.5.1 Error: no valid recipients",
+        "503 5.5.1 say RCPT first (gp ID)",
+        "As for DATA.",
+    ),
+    row(
+        "BDAT LAST",
+        "554 5.5.1 Error: no valid recipients",
+        "554 5.5.1 no valid recipients: * (gp ID)",
+        "As for DATA.",
+    ),
+    row(
+        "DATA",
+        "503 5.5.1 Error: DATA after BDAT",
+        "503 5.5.1 a message comes by BDAT: * (gp ID)",
+        "Gatepost's own words; the same code.",
+    ),
+    row(
+        "MAIL",
+        "555 5.5.4 Unsupported option: BODY=9BIT",
+        "501 5.5.4 BODY takes * (gp ID)",
+        "The parameter is known, its value is not (RFC 5321 4.1.1.11).",
+    ),
+    row(
+        "MAIL",
+        "501 5.5.4 Bad RET parameter syntax",
+        "501 5.5.4 RET takes * (gp ID)",
+        "Gatepost's own words; the same code.",
+    ),
+    row(
+        "RCPT",
+        "501 5.5.4 Error: Bad * parameter syntax",
+        "501 5.5.4 * (gp ID)",
+        "Gatepost's own words; the same code.",
+    ),
+    row(
+        "MAIL",
+        "250 2.1.0 Ok",
+        "553 5.6.7 * (gp ID)",
+        "UTF-8 in an address needs the parameter SMTPUTF8 (RFC 6531 3.4); Postfix is lenient.",
+    ),
 ];
 
 const fn row(
