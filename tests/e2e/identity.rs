@@ -141,7 +141,7 @@ fn exim_takes_both_versions_of_the_proxy_header() {
         assert!(received[0].starts_with("from [127.0.0.7]"), "{received:?}");
         let mut client = begin(&gatepost, OTHER);
         let reply = client.ask("RCPT TO:<nobody@example.org>");
-        assert_eq!(reply.to_string(), "550 unknown user", "Exim's own words");
+        assert_eq!(reply.to_string(), "550 5.0.0 unknown user", "Exim's own words");
         gatepost.end_well();
     }
 }
