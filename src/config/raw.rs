@@ -27,7 +27,7 @@ macro_rules! section {
     ($section:ident { $($key:ident: $need:ident),* $(,)? }) => {
         impl Read for $section {
             fn read(node: &Node, report: &mut Report) -> Option<Self> {
-                let mut keys = Keys::of(node, report)?;
+                let mut keys = Keys::of(node, &[$(stringify!($key)),*], report)?;
                 let section = Self { $($key: keys.$need(stringify!($key), report)),* };
                 keys.end(report);
                 Some(section)
@@ -370,7 +370,7 @@ impl Read for Entries {
         if !matches!(node.value, Value::Map(_)) {
             return Vec::read(node, report).map(Self::Inline);
         }
-        let mut keys = Keys::of(node, report)?;
+        let mut keys = Keys::of(node, &["file"], report)?;
         let file = keys.required("file", report);
         keys.end(report);
         file.map(Self::File)
