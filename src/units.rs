@@ -63,8 +63,10 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, UnitError> {
 /// # Errors
 /// When there is no number above 0, no unit, or one that no rate has.
 pub(crate) fn parse_rate(text: &str) -> Result<(u32, Duration), UnitError> {
-    let error =
-        |message: String| UnitError { message, help: "write `60/m`; units are s, m and h".to_owned() };
+    let error = |message: String| UnitError {
+        message,
+        help: "write `60/m`, or `off`; units are s, m and h".to_owned(),
+    };
     let (number, unit) = text.split_once('/').ok_or_else(|| error(format!("`{text}` is not a rate")))?;
     let seconds = match unit {
         "s" => 1,
@@ -86,7 +88,7 @@ pub(crate) fn parse_rate(text: &str) -> Result<(u32, Duration), UnitError> {
 /// # Errors
 /// When it is no size with `/s` behind it.
 pub(crate) fn parse_data_rate(text: &str) -> Result<u64, UnitError> {
-    let help = || "write a size each second, such as `100B/s`".to_owned();
+    let help = || "write a size each second, such as `100B/s`, or `off`".to_owned();
     match text.strip_suffix("/s") {
         Some(size) => parse_size(size).map_err(|error| UnitError { help: help(), ..error }),
         None => Err(UnitError { message: "expected a size each second".to_owned(), help: help() }),

@@ -78,13 +78,14 @@ pub(super) struct Keys<'n> {
 }
 
 impl<'n> Keys<'n> {
-    /// The keys of `node`, or `None` when it is no section.
-    pub(super) fn of(node: &'n Node, report: &mut Report) -> Option<Self> {
+    /// The keys of `node`, which may be those of `known`; `None` when it is no section.
+    pub(super) fn of(node: &'n Node, known: &[&str], report: &mut Report) -> Option<Self> {
         let entries: &[(Key, Node)] = match &node.value {
             Value::Map(entries) => entries,
             Value::Empty => &[],
             other => {
-                unfit(node, report, "a section with keys", other);
+                let help = format!("keys here: {}", listing(known.iter().copied()));
+                unfit_with_help(node, report, "a section with keys", other, Some(help));
                 return None;
             }
         };
@@ -157,8 +158,12 @@ pub(super) fn scalar<'n>(node: &'n Node, report: &mut Report, expected: &str) ->
 }
 
 fn unfit(node: &Node, report: &mut Report, expected: &str, found: &Value) {
+    unfit_with_help(node, report, expected, found, None);
+}
+
+fn unfit_with_help(node: &Node, report: &mut Report, expected: &str, found: &Value, help: Option<String>) {
     if !matches!(found, Value::Broken) {
-        report.error(node.place, format!("expected {expected}, found {}", found.kind()));
+        report.add(Some(node.place), format!("expected {expected}, found {}", found.kind()), help);
     }
 }
 
@@ -199,7 +204,13 @@ impl Read for PathBuf {
 
 impl Read for bool {
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        parsed(node, report, "`true` or `false`", "write it without quotes", |text| text.parse().ok())
+        // What other programs, and older versions of YAML, take for the same.
+        let help = match &node.value {
+            Value::Scalar(found) if ["yes", "on", "1"].contains(&found.written.as_str()) => "write `true`",
+            Value::Scalar(found) if ["no", "off", "0"].contains(&found.written.as_str()) => "write `false`",
+            _ => "one of these two words, in small letters",
+        };
+        parsed(node, report, "`true` or `false`", help, |text| text.parse().ok())
     }
 }
 
@@ -301,11 +312,15 @@ impl<T: Read> Read for Vec<T> {
             Value::List(elements) => Some(elements.iter().filter_map(|node| T::read(node, report)).collect()),
             Value::Scalar(scalar) => {
                 let message = "expected a list, found a single value";
-                report.error_with_help(node.place, message, format!("write `[{}]`", scalar.written));
+                let switch = ["true", "false", "yes", "no", "on", "off"].contains(&scalar.written.as_str());
+                let elements = if switch { "..." } else { scalar.written.as_str() };
+                report.error_with_help(node.place, message, format!("write `[{elements}]`"));
                 None
             }
             other => {
-                unfit(node, report, "a list", other);
+                let help =
+                    matches!(other, Value::Map(_)).then(|| "put brackets around it: `[{ ... }]`".to_owned());
+                unfit_with_help(node, report, "a list", other, help);
                 None
             }
         }
@@ -333,7 +348,9 @@ impl<T: Read> Read for Named<T> {
                 Some(Self(entries.iter().map(read).collect()))
             }
             other => {
-                unfit(node, report, "a section with names of your choice", other);
+                let help =
+                    "a name and its value: `{ NAME: ... }`, or one `NAME: ...` on each line".to_owned();
+                unfit_with_help(node, report, "a section with names of your choice", other, Some(help));
                 None
             }
         }

@@ -1,8 +1,8 @@
 //! Policies: small Rhai scripts that decide, and everything that keeps them from doing harm.
 //!
 //! [`Policies::load`] makes one generation of the files and the configuration. At each stage of a session,
-//! [`Policies::begin`] gives a [`StageRun`]: it asks policies in order, names the facts that scripts wait for, and ends with a
-//! [`Judgement`]. [`Memory`] is what one session remembers between stages.
+//! [`Policies::begin`] gives a [`StageRun`]: it asks policies in order, names the facts that scripts wait for, and ends with
+//! a [`Judgement`]. [`Memory`] is what one session remembers between stages.
 //!
 //! A script that needs a fact which is not there is stopped, and run again from its start with the fact in hand; what it
 //! ordered until then is dropped. So nothing here blocks, waits or opens a socket: the caller fetches.

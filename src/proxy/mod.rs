@@ -1,8 +1,9 @@
 //! Where a session meets policy, facts, the spool and the upstream.
 //!
-//! [`drive()`] is the loop: it feeds a [`Session`](crate::session::Session) with what the client sends and does what the session
-//! wants done. It knows a client as a stream, facts as a trait and upstreams by their dialogue, so that the listener
-//! (real sockets) and transcripts (simulated ones) run the same code.
+//! [`drive()`] is the loop: it feeds a [`Session`](crate::session::Session) with what the client sends and does what the
+//! session wants done. It knows a client as a stream, facts as a trait and upstreams by their dialogue, so that the listener
+//! (real sockets) and transcripts (simulated ones) run the same code. Before it begins, a load balancer may say in a PROXY
+//! header who the client is; which upstream a message goes to is looked up in the [`Routes`].
 
 mod arrival;
 mod books;
@@ -106,8 +107,8 @@ pub struct Peer {
     pub port: u16,
     /// Where it connected to, as far as that is known.
     pub local: Option<SocketAddr>,
-    /// Whether the address is the client's own. It is not when a load balancer or a hop spoke for somebody that it could not name:
-    /// then nothing that is granted to addresses is granted to this one.
+    /// Whether the address is the client's own. It is not when a load balancer or a hop spoke for somebody that it could not
+    /// name: then nothing that is granted to addresses is granted to this one.
     pub named: bool,
 }
 
@@ -137,8 +138,8 @@ pub trait Facts: fmt::Debug + Send + Sync {
     /// What the clock says.
     fn now(&self) -> SystemTime;
 
-    /// Begins the look-ups that the check of a message with this header will need: called when the header is complete, while the
-    /// body still arrives.
+    /// Begins the look-ups that the check of a message with this header will need: called when the header is complete, while
+    /// the body still arrives.
     fn warm(&self, header: &Bytes);
 
     /// The results of DKIM and DMARC for a message that is all there. `spf` is the result for its sender.

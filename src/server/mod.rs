@@ -1,4 +1,5 @@
-//! Sockets: binding, accepting, limits, TLS, and the orderly end.
+//! Sockets: binding them or taking those of systemd, accepting, limits and rates for each client, TLS, certificates and
+//! policies that changed on disk, and the orderly end.
 
 mod admission;
 mod certificates;
@@ -108,8 +109,8 @@ impl Entrance {
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Accepts sessions at every entrance until `end.drain`, then gives the open ones `drain_limit` to come to an end: no new
-/// transaction begins, a running one is finished. What is open then, or at `end.now`, is told 421 and closed, within a second
-/// more.
+/// transaction begins, a running one is finished. What is open then, or at `end.now`, is told 421 and closed, within a
+/// second more.
 pub async fn serve(entrances: Vec<Entrance>, end: End, drain_limit: Duration) {
     let sessions = TaskTracker::new();
     let accepting = TaskTracker::new();

@@ -1,7 +1,8 @@
 //! The server side of the dialogue as a state machine without sockets, clock or policy (RFC 5321).
 //!
-//! What happens at each command stands in `commands.rs` (BDAT in `chunks.rs`), one method a command in the order of the RFC, each a
-//! match over the steps of its life: what the client *said* is checked, policy *judged* it, the upstream *answered*.
+//! What happens at each command stands in `commands.rs` (AUTH in `auth.rs`, BDAT in `chunks.rs`, VRFY, EXPN and HELP in
+//! `inquiries.rs`, XCLIENT in `xclient.rs`), one method a command in the order of the RFC, each a match over the steps of
+//! its life: what the client *said* is checked, policy *judged* it, the upstream *answered*.
 
 mod action;
 mod arrival;
@@ -241,8 +242,8 @@ impl Session {
         }
     }
 
-    /// The message cannot be taken, whatever its rest may be: no space for it, or a header without end. What is left of it is
-    /// read and dropped; the client hears `refusal` at the end.
+    /// The message cannot be taken, whatever its rest may be: no space for it, or a header without end. What is left of it
+    /// is read and dropped; the client hears `refusal` at the end.
     pub fn spoil(&mut self, refusal: Refusal) {
         match &mut self.mode {
             Mode::Body(body) => {

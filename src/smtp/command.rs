@@ -33,7 +33,7 @@ pub enum Verb {
     Rset,
     /// VRFY.
     Vrfy,
-    /// EXPN: known, not carried.
+    /// EXPN.
     Expn,
     /// HELP.
     Help,

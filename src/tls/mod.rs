@@ -13,8 +13,8 @@
 //! | `info` | what was negotiated |
 //!
 //! What a peer can make us do is bounded by rustls: it knows no renegotiation (a request is refused, and the second ends the
-//! connection), takes 32 requests for new keys in a row (RFC 8446 4.6.3) and keeps one answer to them at most, handshake messages
-//! of 64 KiB, and 4 warning alerts. Tests here and in `tests/e2e/tls_attacks.rs` try the first two.
+//! connection), takes 32 requests for new keys in a row (RFC 8446 4.6.3) and keeps one answer to them at most, handshake
+//! messages of 64 KiB, and 4 warning alerts. Tests here and in `tests/e2e/tls_attacks.rs` try the first two.
 
 mod certificates;
 mod client;

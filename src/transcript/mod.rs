@@ -1,8 +1,8 @@
 //! Transcripts: dialogues in text files, run through the same loop as real sessions, in a simulated world.
 //!
-//! The way of a file: [`mod@format`] reads it into a script, whose world is a [`setup`]; the [`runner`] loads its policies and
-//! has it [`play`]ed in a [`world`] of its own, once for each way of cutting the client's octets; what was heard is compared in
-//! [`expect`], what is asked beside the dialogue in [`mod@assert`]; the [`report`] shows what differs.
+//! The way of a file: [`mod@format`] reads it into a script, whose world is a [`setup`]; the [`runner`] loads its policies
+//! and has it [`play`]ed in a [`world`] of its own, once for each way of cutting the client's octets; what was heard is
+//! compared in [`expect`], what is asked beside the dialogue in [`mod@assert`]; the [`report`] shows what differs.
 //!
 //! The whole syntax follows; it is the page that lies with the project's transcripts.
 //!

@@ -1,12 +1,21 @@
 //! The world that a transcript describes: plain data, read from its directives.
 
+mod limits;
+mod listener;
+mod policies;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+pub(super) use self::limits::Limit;
+use self::limits::limit;
+pub(super) use self::listener::TlsOffer;
+use self::listener::{auth, inquiry};
+pub(super) use self::policies::OwnPolicy;
+use self::policies::{mode, setting};
 use super::certificate::certificate;
 use super::upstream::{self, UpstreamSetup};
 use super::words::{Mistake, Word, Words};
@@ -14,10 +23,8 @@ use super::zone::DnsChange;
 use crate::policy::judgement::Mode;
 use crate::policy::sources::{Selection, Setting};
 use crate::proxy::Manners;
-use crate::session::{AuthTerms, Inquiries, Inquiry};
-use crate::smtp::text_line::TEXT_LINE;
+use crate::session::{AuthTerms, Inquiries};
 use crate::tls::ClientCertificate;
-use crate::upstream::Timeouts;
 
 /// Everything that holds before the first word of a dialogue.
 ///
@@ -95,77 +102,6 @@ const DEFAULT_PORT: u16 = 40112;
 const DEFAULT_LOCAL_PORT: u16 = 25;
 /// 2026-01-02T03:04:05Z: any fixed time makes the stamps of a run the same every day.
 const DEFAULT_CLOCK: Timestamp = Timestamp::constant(1_767_323_045, 0);
-
-/// What a listener makes of STARTTLS.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum TlsOffer {
-    /// Not offered.
-    Off,
-    /// Offered; the client may go on without.
-    Opportunistic,
-    /// Nothing goes without.
-    Required,
-}
-
-impl TlsOffer {
-    pub(super) fn read(words: &mut Words<'_>) -> Result<Self, Mistake> {
-        const OFFERS: [(&str, TlsOffer); 4] = [
-            ("off", TlsOffer::Off),
-            ("on", TlsOffer::Opportunistic),
-            ("opportunistic", TlsOffer::Opportunistic),
-            ("required", TlsOffer::Required),
-        ];
-        words.expect("a TLS mode")?.choose("TLS mode", &OFFERS)
-    }
-}
-
-/// A policy in a transcript: `policy NAME` and the lines of its file.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct OwnPolicy {
-    /// The file name, with `.rhai`.
-    pub(super) file: String,
-    pub(super) text: String,
-}
-
-/// A limit or a time of the session's or the upstream's.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Limit {
-    MessageSize(u64),
-    HeaderSize(usize),
-    Recipients(usize),
-    Errors(u32),
-    /// Failed logins.
-    AuthFailures(u32),
-    /// RSET, NOOP and the like without a message between them.
-    Junk(u32),
-    Transactions(u32),
-    /// Octets of a line of a message, without its CRLF.
-    TextLine(Option<usize>),
-    /// Octets of a message a second.
-    MinDataRate(u64),
-    Command(Duration),
-    Data(Duration),
-    Session(Duration),
-    Upstream(UpstreamStep, Duration),
-}
-
-/// What the upstream may take some time for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum UpstreamStep {
-    Connect,
-    Reply,
-    EndOfData,
-}
-
-impl UpstreamStep {
-    pub(super) const fn set(self, timeouts: &mut Timeouts, time: Duration) {
-        match self {
-            Self::Connect => timeouts.connect = time,
-            Self::Reply => timeouts.reply = time,
-            Self::EndOfData => timeouts.end_of_data = time,
-        }
-    }
-}
 
 /// Into which segments the client's bytes are cut.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -281,20 +217,6 @@ impl Setup {
     }
 }
 
-/// `auth off` or `auth relay`, the latter perhaps with `required` and `without-tls` behind it.
-fn auth(words: &mut Words<'_>) -> Result<AuthTerms, Mistake> {
-    let relay = words.expect("`off` or `relay`")?.choose("AUTH mode", &[("off", false), ("relay", true)])?;
-    let mut terms = AuthTerms { relay, ..AuthTerms::default() };
-    while let Some(word) = words.next() {
-        match word.text {
-            "required" => terms.required = true,
-            "without-tls" => terms.without_tls = true,
-            _ => return Err(Mistake::unknown("condition of AUTH", word, ["required", "without-tls"])),
-        }
-    }
-    Ok(terms)
-}
-
 fn texts(words: &[Word<'_>]) -> Vec<String> {
     words.iter().map(|word| word.text.to_owned()).collect()
 }
@@ -305,86 +227,6 @@ fn networks(words: &[Word<'_>]) -> Result<Vec<IpNet>, Mistake> {
         Err(_) => word.parse("a network"),
     };
     words.iter().map(network).collect()
-}
-
-/// `setting policy.name value`; the name of the policy may itself hold dots.
-fn setting(words: &mut Words<'_>) -> Result<(String, String, Setting), Mistake> {
-    let path = words.expect("policy.name")?;
-    let (policy, name) = path.text.rsplit_once('.').ok_or_else(|| path.mistake("write it as policy.name"))?;
-    let value = if words.peek().starts_with('"') {
-        Setting::Text(String::from_utf8_lossy(&words.quoted()?).into_owned())
-    } else {
-        setting_value(words.rest())?
-    };
-    Ok((policy.to_owned(), name.to_owned(), value))
-}
-
-/// A number or a truth value if it looks like one, `[a, b]` as an array, any other text as a text; in quotes it is always
-/// a text.
-fn setting_value(word: Word<'_>) -> Result<Setting, Mistake> {
-    let scalar = |text: &str| match text.parse::<i64>() {
-        Ok(number) => Setting::Integer(number),
-        Err(_) => match (text, text.parse::<f64>()) {
-            ("true", _) => Setting::Bool(true),
-            ("false", _) => Setting::Bool(false),
-            (_, Ok(number)) => Setting::Float(number),
-            (_, Err(_)) => Setting::Text(text.to_owned()),
-        },
-    };
-    match word.text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        _ if word.text.is_empty() => Err(word.mistake("the value is missing")),
-        Some(items) => {
-            let items = items.split(',').map(str::trim).filter(|item| !item.is_empty());
-            Ok(Setting::Array(items.map(scalar).collect()))
-        }
-        None => Ok(scalar(word.text)),
-    }
-}
-
-fn mode(words: &mut Words<'_>) -> Result<(String, Mode), Mistake> {
-    let rule = words.expect("a policy or policy.rule")?;
-    let mode = words.expect("a mode")?.choose("mode", &Mode::ALL.map(|mode| (mode.name(), mode)))?;
-    Ok((rule.text.to_owned(), mode))
-}
-
-fn limit(words: &mut Words<'_>) -> Result<Limit, Mistake> {
-    type Value = fn(Word<'_>) -> Result<Limit, Mistake>;
-    const LIMITS: [(&str, Value); 15] = [
-        ("message_size", |word| word.bytes().map(Limit::MessageSize)),
-        ("header_size", |word| {
-            word.bytes().map(|octets| Limit::HeaderSize(octets.try_into().unwrap_or(usize::MAX)))
-        }),
-        ("recipients", |word| word.parse("a number").map(Limit::Recipients)),
-        ("errors", |word| word.parse("a number").map(Limit::Errors)),
-        ("auth_failures", |word| word.parse("a number").map(Limit::AuthFailures)),
-        ("junk", |word| word.parse("a number").map(Limit::Junk)),
-        ("transactions", |word| word.parse("a number").map(Limit::Transactions)),
-        ("line_length", |word| {
-            let choice = [("off", None), ("reject", Some(TEXT_LINE))];
-            word.choose("line length", &choice).map(Limit::TextLine)
-        }),
-        ("min_data_rate", |word| word.bytes().map(Limit::MinDataRate)),
-        ("command", |word| word.duration().map(Limit::Command)),
-        ("data", |word| word.duration().map(Limit::Data)),
-        ("session", |word| word.duration().map(Limit::Session)),
-        ("upstream_connect", |word| Ok(Limit::Upstream(UpstreamStep::Connect, word.duration()?))),
-        ("upstream_reply", |word| Ok(Limit::Upstream(UpstreamStep::Reply, word.duration()?))),
-        ("upstream_end_of_data", |word| Ok(Limit::Upstream(UpstreamStep::EndOfData, word.duration()?))),
-    ];
-    let read = words.expect("the limit's name")?.choose("limit", &LIMITS)?;
-    read(words.expect("the limit's value")?)
-}
-
-/// `inquiry VRFY relay`.
-fn inquiry(words: &mut Words<'_>, inquiries: &mut Inquiries) -> Result<(), Mistake> {
-    type Place = fn(&mut Inquiries) -> &mut Inquiry;
-    const COMMANDS: [(&str, Place); 3] =
-        [("VRFY", |all| &mut all.vrfy), ("EXPN", |all| &mut all.expn), ("HELP", |all| &mut all.help)];
-    const ANSWERS: [(&str, Inquiry); 3] =
-        [("answer", Inquiry::Answer), ("relay", Inquiry::Relay), ("off", Inquiry::Off)];
-    let place = words.expect("a command")?.choose("command", &COMMANDS)?;
-    *place(inquiries) = words.expect("who answers")?.choose("answer", &ANSWERS)?;
-    Ok(())
 }
 
 /// `split whole 1 7`: the dialogue once as it is, once in single octets, once in pieces of seven.
@@ -404,108 +246,4 @@ fn splits(words: &mut Words<'_>) -> Result<Vec<Split>, Mistake> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(lines: &str) -> Result<Setup, Mistake> {
-        let mut setup = Setup::default();
-        for (n, line) in lines.lines().enumerate() {
-            let mut words = Words::new(line, n + 1, 1);
-            let name = words.next().unwrap();
-            assert!(setup.read(name, &mut words, Path::new("dir"))?, "{line}");
-        }
-        Ok(setup)
-    }
-
-    #[test]
-    fn who_and_where() {
-        let setup = read("client 2001:db8::7\nhostname mx.test\ndomains a.test, b.test\ntrusted 10.0.0.0/8 192.0.2.9\ntls on")
-            .unwrap();
-        assert_eq!(setup.client, "[2001:db8::7]:40112".parse().unwrap());
-        assert_eq!(setup.hostname.as_deref(), Some("mx.test"));
-        assert_eq!(setup.domains.unwrap(), ["a.test", "b.test"]);
-        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap(), "192.0.2.9/32".parse().unwrap()];
-        assert_eq!(setup.trusted, Some(trusted));
-        assert_eq!(setup.tls, TlsOffer::Opportunistic);
-        assert_eq!(setup.clock.to_string(), "2026-01-02T03:04:05Z");
-    }
-
-    #[test]
-    fn policies_and_their_settings() {
-        let setup = read(
-            "policies only relay, helo\npolicies ../mine\nsetting size.max_size 25MiB\nsetting a.b 3\nsetting a.b \"3\"\nsetting a.b true\nsetting a.b [a, 2]\nmode helo.not-fqdn shadow\nlist friends a@b.test c.test",
-        )
-        .unwrap();
-        assert_eq!(setup.selection, Selection::Only(vec!["relay".to_owned(), "helo".to_owned()]));
-        assert_eq!(setup.policies_dir.as_deref(), Some(Path::new("dir/../mine")));
-        let values: Vec<_> = setup.settings.into_iter().map(|(_, _, value)| value).collect();
-        let text = |text: &str| Setting::Text(text.to_owned());
-        let array = Setting::Array(vec![text("a"), Setting::Integer(2)]);
-        assert_eq!(values, [text("25MiB"), Setting::Integer(3), text("3"), Setting::Bool(true), array]);
-        assert_eq!(setup.modes, [("helo.not-fqdn".to_owned(), Mode::Shadow)]);
-        assert_eq!(setup.lists, [("friends".to_owned(), vec!["a@b.test".to_owned(), "c.test".to_owned()])]);
-    }
-
-    #[test]
-    fn limits_and_splits() {
-        let setup =
-            read("limit message_size 1MiB\nlimit errors 3\nlimit command 5m\nsplit whole 1 7").unwrap();
-        let expected =
-            [Limit::MessageSize(1 << 20), Limit::Errors(3), Limit::Command(Duration::from_secs(300))];
-        assert_eq!(setup.limits, expected);
-        assert_eq!(setup.splits, [Split::Whole, Split::AtMost(1), Split::AtMost(7)]);
-        assert_eq!(read("bytewise").unwrap().splits, [Split::AtMost(1)]);
-    }
-
-    #[test]
-    fn every_directive_is_known() {
-        for name in DIRECTIVES {
-            let mut words = Words::new(name, 1, 1);
-            let word = words.next().unwrap();
-            let known = Setup::default().read(word, &mut words, Path::new("dir"));
-            assert_ne!(known, Ok(false), "{name}");
-        }
-    }
-
-    #[test]
-    fn mistakes() {
-        for line in [
-            "client nobody",
-            "client 192.0.2.1 x",
-            "tls maybe",
-            "auth maybe",
-            "auth relay always",
-            "certificate a.example c0de perhaps",
-            "trusted 10.0.0.0/33",
-            "policies",
-            "setting max_size 1",
-            "setting size.max_size",
-            "mode helo loud",
-            "limit speed 3",
-            "limit errors 3s",
-            "limit command 5",
-            "inquiry NOOP off",
-            "inquiry VRFY maybe",
-            "clock yesterday",
-            "dns a.test",
-            "dns a.test SRV x",
-            "dns a.test A 2001:db8::1",
-            "dns a.test MX mail.a.test",
-            "dns a.test * 192.0.2.1",
-            "upstream",
-            "upstream SEND 250 ok",
-            "upstream MAIL",
-            "upstream MAIL explode",
-            "upstream identity ident",
-            "upstream proxy maybe",
-            "upstream @other balance unfair",
-            "upstream @other protocol uucp",
-            "route a.test",
-            "route a.test @nobody",
-            "split 0",
-            "split",
-        ] {
-            assert!(read(line).is_err(), "{line}");
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,5 @@
-//! The client side of the dialogue: the mail server behind the gate, or the Maildir in its place.
+//! The client side of the dialogue: the mail server behind the gate, by SMTP or LMTP and at one or several addresses, or the
+//! Maildir in its place.
 //!
 //! A [`Session`] with a client asks [`Upstream::session`] for the other half. Nothing is dialled before its first
 //! recipient (late connect); then the way of a message is
@@ -12,10 +13,10 @@
 //!
 //! - **No receipt without the upstream's word.** [`Receipt`] is made of a complete 2yz to the final dot, or of a file that
 //!   is safe on disk, and nowhere else.
-//! - **As many answers as questions.** Commands go one by one, or several together where the upstream offers PIPELINING; each has
-//!   its own reply. Bytes that answer no question (before a command, during a message, behind a final
-//!   reply, between STARTTLS and the handshake) are a fault, because the reply after them could be one to something
-//!   else. So is a reply of the wrong class.
+//! - **As many answers as questions.** Commands go one by one, or several together where the upstream offers PIPELINING;
+//!   each has its own reply. Bytes that answer no question (before a command, during a message, behind a final reply,
+//!   between STARTTLS and the handshake) are a fault, because the reply after them could be one to something else. So is a
+//!   reply of the wrong class.
 //! - **A connection with a fault is dropped.** It goes neither to another transaction nor to another session. At most
 //!   one reconnect per transaction, and none once DATA was answered or the first chunk was begun.
 //! - **Whatever fails is 4yz.** Only what the upstream itself says about a client or its message is 5yz: its replies, and in
@@ -23,10 +24,11 @@
 //! - **Everything has an end**: each step by [`Timeouts`], replies by the decoder's limits, idle connections by number
 //!   and age.
 //!
-//! A message goes by BDAT where the upstream offers CHUNKING, else by DATA with its dots doubled; a binary one by BDAT only. The
-//! last octet of the last chunk is what the final dot is.
+//! A message goes by BDAT where the upstream offers CHUNKING, else by DATA with its dots doubled; a binary one by BDAT only.
+//! The last octet of the last chunk is what the final dot is.
 //!
-//! Deliberately absent: a queue, MX look-ups, sessions with clients, policy; chunks that are sent before the last was answered.
+//! Deliberately absent: a queue, MX look-ups, sessions with clients, policy; chunks that are sent before the last was
+//! answered.
 
 mod addresses;
 mod auth;
@@ -128,7 +130,8 @@ impl Upstream {
     /// start, and whenever somebody asks whether the upstream is there.
     ///
     /// # Errors
-    /// Why it cannot be used. An identity that is configured and not offered is [`misgiving`](Self::misgiving), not an error.
+    /// Why it cannot be used. An identity that is configured and not offered is [`misgiving`](Self::misgiving), not an
+    /// error.
     pub async fn probe(&self) -> Result<Arc<Extensions>, Failure> {
         match &self.place {
             Place::Server(server) => server.probe().await,
@@ -252,8 +255,8 @@ impl Session {
         }
     }
 
-    /// Says a line of the client's AUTH, and gives the answer: 334, 235, or a refusal (RFC 4954). The first opens the connection, by
-    /// which the login then stands and falls: it is neither shared nor replaced.
+    /// Says a line of the client's AUTH, and gives the answer: 334, 235, or a refusal (RFC 4954). The first opens the
+    /// connection, by which the login then stands and falls: it is neither shared nor replaced.
     ///
     /// # Errors
     /// A 421 as a 451 with its text; a fault, also where the mechanism is not offered or the connection is no place for a

@@ -1,15 +1,13 @@
 //! A real Dovecot, from Debian's package, that knows who may log in and nothing else.
 
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::programs::missing;
-use super::{SOON, folder, signal, tail, until};
+use super::{folder, server, signal, tail};
 
 /// Dovecot's SASL service for a Postfix.
 #[derive(Debug)]
@@ -28,15 +26,9 @@ impl Dovecot {
         let configuration = folder.path().join("dovecot.conf");
         fs::write(&configuration, configuration_in(&folder)).unwrap();
         let mut command = Command::new("/usr/sbin/dovecot");
-        command.arg("-F").arg("-c").arg(&configuration).process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut master = command.spawn().unwrap_or_else(|error| missing("dovecot", &error));
+        command.arg("-F").arg("-c").arg(&configuration);
         let socket = folder.path().join("auth");
-        until("Dovecot's socket", SOON, || {
-            let ended = master.try_wait().unwrap();
-            assert!(ended.is_none(), "Dovecot ended: {}", tail(&folder.path().join("log"), 20));
-            socket.exists().then_some(())
-        });
+        let master = server::start(command, &folder.path().join("output"), || socket.exists().then_some(()));
         Self { folder, master }
     }
 

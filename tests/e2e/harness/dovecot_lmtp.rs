@@ -1,17 +1,14 @@
 //! A private Dovecot that stores what comes by LMTP.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
-use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
-use super::programs::missing;
-use super::{SOON, folder, free_port, tail, until};
+use super::{SOON, folder, free_port, server, tail, until};
 
 const DOVECOT: &str = "/usr/sbin/dovecot";
 const NOBODY: u32 = 65534;
@@ -44,26 +41,16 @@ impl DovecotLmtp {
     #[track_caller]
     pub(crate) fn start_again(&mut self) {
         assert!(self.master.is_none(), "it runs");
-        let output = File::options().create(true).append(true).open(self.path("output")).unwrap();
         let mut command = Command::new(DOVECOT);
-        // A process group of its own, so that all of it can be killed at once.
-        command.args(["-F", "-c"]).arg(self.path("dovecot.conf")).process_group(0);
-        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
-        let mut master = command.spawn().unwrap_or_else(|error| missing("dovecot", &error));
-        until("Dovecot's greeting", SOON, || {
-            let ended = master.try_wait().unwrap();
-            assert!(ended.is_none(), "Dovecot ended: {}", tail(&self.path("output"), 20));
-            TcpStream::connect(self.address()).ok()
-        });
-        self.master = Some(master);
+        command.args(["-F", "-c"]).arg(self.path("dovecot.conf"));
+        let answer = || TcpStream::connect(self.address()).ok();
+        self.master = Some(server::start(command, &self.path("output"), answer));
     }
 
     /// Ends all its processes at once.
     pub(crate) fn kill(&mut self) {
-        let Some(mut master) = self.master.take() else { return };
-        let group = Pid::from_raw(i32::try_from(master.id()).unwrap()).unwrap();
-        rustix::process::kill_process_group(group, Signal::KILL).unwrap();
-        master.wait().unwrap();
+        let Some(master) = self.master.take() else { return };
+        server::kill(master);
         until("the end of Dovecot", SOON, || TcpStream::connect(self.address()).is_err().then_some(()));
         // What a process that is killed leaves behind.
         fs::remove_file(self.path("run/master.pid")).unwrap();
@@ -82,12 +69,7 @@ impl DovecotLmtp {
     /// The messages in a mailbox, as soon as there are so many.
     #[track_caller]
     pub(crate) fn delivered(&self, to: &str, count: usize) -> Vec<Vec<u8>> {
-        let new = self.path("box").join(to).join("new");
-        let files = || fs::read_dir(&new).into_iter().flatten().map(|entry| entry.unwrap().path());
-        until(&format!("{count} messages to {to}"), SOON, || (files().count() >= count).then_some(()));
-        let messages: Vec<Vec<u8>> = files().map(|file| fs::read(file).unwrap()).collect();
-        assert_eq!(messages.len(), count, "messages to {to}");
-        messages
+        server::delivered(&self.path("box"), to, count)
     }
 
     fn configuration(&self) -> String {

@@ -1,18 +1,16 @@
 //! A real Exim, from Debian's package, unpacked beside Postfix by `tests/run`: the two exclude each other as packages.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::chown;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
-use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use super::programs::missing;
-use super::{SOON, folder, free_port, repository, tail, until};
+use super::{folder, free_port, repository, server};
 
 /// Below the folder of the project, where `tests/run` unpacks the packages.
 const UNPACKED: &str = "target/tests/exim";
@@ -25,7 +23,7 @@ const NOBODY: u32 = 65534;
 pub(crate) struct Exim {
     folder: TempDir,
     port: u16,
-    daemon: Child,
+    daemon: Option<Child>,
 }
 
 impl Exim {
@@ -43,20 +41,15 @@ impl Exim {
         let (folder, port) = (folder("exim"), free_port());
         let exim = repository().join(UNPACKED).join("usr/sbin/exim4");
         lay_out(folder.path(), port, &exim, more);
-        let output = File::create(folder.path().join("output")).unwrap();
         let mut command = Command::new(&exim);
-        command.arg("-C").arg(folder.path().join("exim.conf")).arg("-bdf").process_group(0);
+        command.arg("-C").arg(folder.path().join("exim.conf")).arg("-bdf");
         command.env("LD_PRELOAD", wrapper());
         command.env("NSS_WRAPPER_PASSWD", folder.path().join("passwd"));
         command.env("NSS_WRAPPER_GROUP", folder.path().join("group"));
-        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
-        let mut daemon = command.spawn().unwrap_or_else(|error| missing("exim4", &error));
-        until("Exim's port", SOON, || {
-            let ended = daemon.try_wait().unwrap();
-            assert!(ended.is_none(), "Exim ended: {}", tail(&folder.path().join("output"), 20));
+        let daemon = server::start(command, &folder.path().join("output"), || {
             TcpStream::connect(("127.0.0.1", port)).ok()
         });
-        Self { folder, port, daemon }
+        Self { folder, port, daemon: Some(daemon) }
     }
 
     /// Where it listens.
@@ -73,30 +66,21 @@ impl Exim {
     /// The first line of the log that has all these words, as soon as it is there.
     #[track_caller]
     pub(crate) fn logged(&self, words: &[&str]) -> String {
-        until(&format!("{words:?} in Exim's log"), SOON, || {
-            let log = self.log();
-            let line = log.lines().find(|line| words.iter().all(|word| line.contains(word)))?;
-            Some(line.to_owned())
-        })
+        server::logged(|| self.log(), words)
     }
 
     /// The messages that were delivered to this recipient, as soon as there are so many.
     #[track_caller]
     pub(crate) fn delivered(&self, to: &str, count: usize) -> Vec<Vec<u8>> {
-        let new = self.folder.path().join("box").join(to).join("new");
-        let files = || fs::read_dir(&new).into_iter().flatten().map(|entry| entry.unwrap().path());
-        until(&format!("{count} messages to {to}"), SOON, || (files().count() >= count).then_some(()));
-        let messages: Vec<Vec<u8>> = files().map(|file| fs::read(file).unwrap()).collect();
-        assert_eq!(messages.len(), count, "messages to {to}");
-        messages
+        server::delivered(&self.folder.path().join("box"), to, count)
     }
 }
 
 impl Drop for Exim {
     fn drop(&mut self) {
-        let group = i32::try_from(self.daemon.id()).ok().and_then(Pid::from_raw);
-        let _ = group.map(|group| rustix::process::kill_process_group(group, Signal::KILL));
-        let _ = self.daemon.wait();
+        if let Some(daemon) = self.daemon.take() {
+            server::kill(daemon);
+        }
         if std::thread::panicking() {
             eprintln!("== Exim's log\n{}", self.log());
         }

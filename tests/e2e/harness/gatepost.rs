@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::metrics::get;
 use super::plan::{Plan, Ports};
-use super::{Client, Dns, Exposition, SOON, folder, free_port, signal, tail, until};
+use super::{Client, Dns, Exposition, SOON, folder, free_port, server, signal, tail, until};
 
 /// How long the program may take to end after SIGTERM, with nothing under way.
 const EXIT: Duration = Duration::from_secs(10);
@@ -146,11 +146,7 @@ impl Gatepost {
     /// The first line of the log that has all these words, as soon as it is there.
     #[track_caller]
     pub(crate) fn logged(&self, words: &[&str]) -> String {
-        until(&format!("{words:?} in the log"), SOON, || {
-            let log = self.log();
-            let line = log.lines().find(|line| words.iter().all(|word| line.contains(word)))?;
-            Some(line.to_owned())
-        })
+        server::logged(|| self.log(), words)
     }
 
     /// A file or folder beside the configuration.

@@ -1,18 +1,17 @@
 //! A real HAProxy, from Debian's package, in front of a Gatepost.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use tempfile::TempDir;
 
-use super::programs::missing;
-use super::{SOON, folder, free_port, tail, until};
+use super::{folder, free_port, server};
 
 /// A load balancer that passes connections on, with a PROXY header in front.
 #[derive(Debug)]
 pub(crate) struct HaProxy {
-    folder: TempDir,
+    _folder: TempDir,
     port: u16,
     child: Child,
 }
@@ -36,22 +35,15 @@ listen smtp
 "
         );
         fs::write(folder.path().join("haproxy.cfg"), configuration).unwrap();
-        let output = File::create(folder.path().join("output")).unwrap();
         let mut command = Command::new("haproxy");
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
         // `-db`: in the foreground and without workers, so that its end is the end of all of it.
-        command.arg("-db").arg("-f").arg(folder.path().join("haproxy.cfg")).stdin(Stdio::null());
-        command.stdout(output.try_clone().unwrap()).stderr(output);
-        let child = command.spawn().unwrap_or_else(|error| missing("haproxy", &error));
-        let mut balancer = Self { folder, port, child };
-        until("HAProxy to listen", SOON, || {
-            let ended = balancer.child.try_wait().unwrap();
-            let output = tail(&balancer.folder.path().join("output"), 20);
-            assert!(ended.is_none(), "HAProxy ended: {output}");
-            TcpStream::connect(balancer.address()).ok()
+        command.arg("-db").arg("-f").arg(folder.path().join("haproxy.cfg"));
+        let child = server::start(command, &folder.path().join("output"), || {
+            TcpStream::connect(("127.0.0.1", port)).ok()
         });
-        balancer
+        Self { _folder: folder, port, child }
     }
 
     /// Where clients connect.

@@ -17,6 +17,7 @@ mod ports;
 mod postfix;
 mod programs;
 mod prometheus;
+mod server;
 mod sink;
 mod tls;
 

@@ -1,17 +1,14 @@
 //! A real Postfix, from Debian's package, with folders and a port of its own.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
-use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
-use super::programs::missing;
-use super::{Authority, Dovecot, Program, SOON, folder, free_port, tail, until};
+use super::{Authority, Dovecot, Program, SOON, folder, free_port, server, tail, until};
 
 const MASTER: &str = "/usr/lib/postfix/sbin/master";
 const NOBODY: u32 = 65534;
@@ -106,26 +103,16 @@ impl Postfix {
     /// Starts the one that was killed, with all that it had.
     pub(crate) fn start_again(&mut self) {
         assert!(self.master.is_none(), "it runs");
-        let output = File::options().create(true).append(true).open(self.path("output")).unwrap();
         let mut command = Command::new(MASTER);
-        // A process group of its own, so that all of it can be killed at once.
-        command.args(["-d", "-c"]).arg(self.path("etc")).process_group(0);
-        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
-        let mut master = command.spawn().unwrap_or_else(|error| missing("postfix", &error));
-        until("Postfix's greeting", SOON, || {
-            let ended = master.try_wait().unwrap();
-            assert!(ended.is_none(), "Postfix ended: {}", tail(&self.path("output"), 20));
-            TcpStream::connect(self.address()).ok()
-        });
-        self.master = Some(master);
+        command.args(["-d", "-c"]).arg(self.path("etc"));
+        let answer = || TcpStream::connect(self.address()).ok();
+        self.master = Some(server::start(command, &self.path("output"), answer));
     }
 
     /// Ends all its processes at once, as a crash of the machine would.
     pub(crate) fn kill(&mut self) {
-        let Some(mut master) = self.master.take() else { return };
-        let group = Pid::from_raw(i32::try_from(master.id()).unwrap()).unwrap();
-        rustix::process::kill_process_group(group, Signal::KILL).unwrap();
-        master.wait().unwrap();
+        let Some(master) = self.master.take() else { return };
+        server::kill(master);
         // The port is free again when the last of them is gone.
         until("the end of Postfix", SOON, || TcpStream::connect(self.address()).is_err().then_some(()));
     }
@@ -143,22 +130,13 @@ impl Postfix {
     /// The first line of the log that has all these words, as soon as it is there.
     #[track_caller]
     pub(crate) fn logged(&self, words: &[&str]) -> String {
-        until(&format!("{words:?} in Postfix's log"), SOON, || {
-            let log = self.log();
-            let line = log.lines().find(|line| words.iter().all(|word| line.contains(word)))?;
-            Some(line.to_owned())
-        })
+        server::logged(|| self.log(), words)
     }
 
     /// The messages that were delivered to this recipient, as soon as there are so many.
     #[track_caller]
     pub(crate) fn delivered(&self, to: &str, count: usize) -> Vec<Vec<u8>> {
-        let new = self.path("box").join(to).join("new");
-        let files = || fs::read_dir(&new).into_iter().flatten().map(|entry| entry.unwrap().path());
-        until(&format!("{count} messages to {to}"), SOON, || (files().count() >= count).then_some(()));
-        let messages: Vec<Vec<u8>> = files().map(|file| fs::read(file).unwrap()).collect();
-        assert_eq!(messages.len(), count, "messages to {to}");
-        messages
+        server::delivered(&self.path("box"), to, count)
     }
 
     /// Everything that was delivered to this recipient, once nothing is under way any more.

@@ -1,0 +1,54 @@
+//! Policies as a transcript sets them: of its own, settings and modes.
+
+use super::super::words::{Mistake, Word, Words};
+use crate::policy::judgement::Mode;
+use crate::policy::sources::Setting;
+
+/// A policy in a transcript: `policy NAME` and the lines of its file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(in crate::transcript) struct OwnPolicy {
+    /// The file name, with `.rhai`.
+    pub(in crate::transcript) file: String,
+    pub(in crate::transcript) text: String,
+}
+
+/// `setting policy.name value`; the name of the policy may itself hold dots.
+pub(super) fn setting(words: &mut Words<'_>) -> Result<(String, String, Setting), Mistake> {
+    let path = words.expect("policy.name")?;
+    let (policy, name) = path.text.rsplit_once('.').ok_or_else(|| path.mistake("write it as policy.name"))?;
+    let value = if words.peek().starts_with('"') {
+        Setting::Text(String::from_utf8_lossy(&words.quoted()?).into_owned())
+    } else {
+        setting_value(words.rest())?
+    };
+    Ok((policy.to_owned(), name.to_owned(), value))
+}
+
+/// A number or a truth value if it looks like one, `[a, b]` as an array, any other text as a text; in quotes it is always
+/// a text.
+fn setting_value(word: Word<'_>) -> Result<Setting, Mistake> {
+    let scalar = |text: &str| match text.parse::<i64>() {
+        Ok(number) => Setting::Integer(number),
+        Err(_) => match (text, text.parse::<f64>()) {
+            ("true", _) => Setting::Bool(true),
+            ("false", _) => Setting::Bool(false),
+            (_, Ok(number)) => Setting::Float(number),
+            (_, Err(_)) => Setting::Text(text.to_owned()),
+        },
+    };
+    match word.text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        _ if word.text.is_empty() => Err(word.mistake("the value is missing")),
+        Some(items) => {
+            let items = items.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Ok(Setting::Array(items.map(scalar).collect()))
+        }
+        None => Ok(scalar(word.text)),
+    }
+}
+
+/// `mode policy.rule shadow`.
+pub(super) fn mode(words: &mut Words<'_>) -> Result<(String, Mode), Mistake> {
+    let rule = words.expect("a policy or policy.rule")?;
+    let mode = words.expect("a mode")?.choose("mode", &Mode::ALL.map(|mode| (mode.name(), mode)))?;
+    Ok((rule.text.to_owned(), mode))
+}
