@@ -97,4 +97,6 @@ impl std::fmt::Debug for Checker {
 }
 
 #[cfg(test)]
+mod suites;
+#[cfg(test)]
 mod tests;

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod arrival;
 #[cfg(test)]
+mod authentication;
+#[cfg(test)]
 mod broken_configuration;
 #[cfg(test)]
 mod delivery;

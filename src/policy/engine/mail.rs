@@ -42,7 +42,9 @@ pub(super) fn register(engine: &mut Engine) {
         .register_type_with_name::<Spf>("Spf")
         .register_get("result", |s: &mut Spf| text(s.0.result.name()))
         .register_get("domain", |s: &mut Spf| text(&s.0.domain))
-        .register_get("record", |s: &mut Spf| text(&s.0.record));
+        .register_get("record", |s: &mut Spf| text(&s.0.record))
+        .register_get("mechanism", |s: &mut Spf| text(&s.0.mechanism))
+        .register_get("explanation", |s: &mut Spf| text(&s.0.explanation));
 }
 
 /// By keyword in lower case; a keyword without a value has an empty one.

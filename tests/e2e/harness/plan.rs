@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use gatepost::dns::responder::Zone;
+
 use super::{Dns, Gatepost, Postfix};
 
 /// What differs from one test's Gatepost to the other's.
@@ -13,6 +15,7 @@ pub(crate) struct Plan {
     listener: Vec<String>,
     top: Vec<String>,
     records: String,
+    zone: Option<Zone>,
     copied_policies: bool,
     more_policies: Vec<(String, String)>,
     files: Vec<(String, String)>,
@@ -41,6 +44,7 @@ impl Plan {
             listener: Vec::new(),
             top: Vec::new(),
             records: String::new(),
+            zone: None,
             copied_policies: false,
             more_policies: Vec::new(),
             files: Vec::new(),
@@ -65,6 +69,12 @@ impl Plan {
         self
     }
 
+    /// What the DNS knows instead, and how it fails.
+    pub(crate) fn zone(mut self, zone: Zone) -> Self {
+        self.zone = Some(zone);
+        self
+    }
+
     /// Policies of its own: a copy of the shipped ones, which the test may change.
     pub(crate) const fn own_policies(mut self) -> Self {
         self.copied_policies = true;
@@ -86,7 +96,7 @@ impl Plan {
     /// Starts it.
     #[track_caller]
     pub(crate) fn start(&self) -> Gatepost {
-        let dns = Dns::with(&self.records);
+        let dns = self.zone.clone().map_or_else(|| Dns::with(&self.records), Dns::serving);
         Gatepost::start(self, dns)
     }
 
