@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mail_auth::Parameters;
 
-use super::records::Reading;
+use super::records::{Reading, Strength, strength};
 use crate::dns::{Found, Kind, Resolver};
 
 /// The most names that one check may look up; nobody who means well comes near.
@@ -91,6 +91,13 @@ impl<'a> Book<'a> {
         } else {
             None
         }
+    }
+
+    /// The strength of the key at this name, as far as it was looked up.
+    pub(super) fn strength(&self, name: String) -> Strength {
+        let pages = self.pages();
+        let found = pages.known.get(&(Kind::Txt, name)).and_then(|found| found.as_ref().ok());
+        found.map(|answers| strength(answers.records.texts())).unwrap_or_default()
     }
 
     /// What is known of a name, which is in lower case and may have its trailing dot. `None`: the run misses it.

@@ -7,6 +7,7 @@ use mail_auth::dmarc::Dmarc;
 use mail_auth::hickory_resolver::proto::op::ResponseCode;
 use mail_auth::{DnsError, Error, Txt};
 
+use super::keys::{bits, is_of_fair_size};
 use super::tags::{has_item, tag, tags, text};
 
 /// What the TXT records of a name are taken for.
@@ -35,7 +36,7 @@ pub(super) fn not_found(code: ResponseCode) -> Error {
 fn key(texts: &[Vec<u8>]) -> Result<DomainKey, Error> {
     let mut found = Err(Error::Dns(DnsError::InvalidRecordType));
     for text in texts {
-        found = if is_for_mail(text) {
+        found = if is_for_mail(text) && is_of_fair_size(text) {
             DomainKey::parse(text)
         } else {
             Err(Error::Dkim(DkimError::UnsupportedKeyType))
@@ -45,6 +46,28 @@ fn key(texts: &[Vec<u8>]) -> Result<DomainKey, Error> {
         }
     }
     found
+}
+
+/// What is to be told of the key that these records publish.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Strength {
+    /// Its bits; 0 if there is no key.
+    pub(super) bits: u16,
+    /// It is too weak or too strong to count (RFC 8301 3.2).
+    pub(super) refused: bool,
+}
+
+/// The strength of the key that counts; else of the last one that could be understood.
+pub(super) fn strength(texts: &[Vec<u8>]) -> Strength {
+    let mut strength = Strength::default();
+    for text in texts.iter().filter(|text| is_for_mail(text)) {
+        let Some(bits) = bits(text) else { continue };
+        strength = Strength { bits, refused: !is_of_fair_size(text) };
+        if !strength.refused {
+            break;
+        }
+    }
+    strength
 }
 
 /// RFC 6376 3.6.1: `v=` comes first if at all, `h=` names the hashes and `s=` the services that the key may be used with.

@@ -16,6 +16,8 @@ pub enum CheckResult {
     SoftFail,
     /// There is something, but it says nothing (SPF `?all`, a signature that does not count).
     Neutral,
+    /// DKIM only: a signature that may be good, but is not of the kind that we accept.
+    Policy,
     /// DNS or another resource failed for now.
     TempError,
     /// The record, signature or message cannot be interpreted.
@@ -24,8 +26,16 @@ pub enum CheckResult {
 
 impl CheckResult {
     /// Every result.
-    pub const ALL: [Self; 7] =
-        [Self::None, Self::Pass, Self::Fail, Self::SoftFail, Self::Neutral, Self::TempError, Self::PermError];
+    pub const ALL: [Self; 8] = [
+        Self::None,
+        Self::Pass,
+        Self::Fail,
+        Self::SoftFail,
+        Self::Neutral,
+        Self::Policy,
+        Self::TempError,
+        Self::PermError,
+    ];
 
     /// The word that scripts, metrics and `Authentication-Results` use.
     pub const fn name(self) -> &'static str {
@@ -35,6 +45,7 @@ impl CheckResult {
             Self::Fail => "fail",
             Self::SoftFail => "softfail",
             Self::Neutral => "neutral",
+            Self::Policy => "policy",
             Self::TempError => "temperror",
             Self::PermError => "permerror",
         }
@@ -74,6 +85,8 @@ pub struct Dkim {
     pub selector: String,
     /// `a=`, such as `rsa-sha256`; empty when it is none that we know.
     pub algorithm: &'static str,
+    /// How many bits the key has: the modulus of RSA, 256 of Ed25519; 0 where no key was looked at.
+    pub bits: u16,
     /// The first characters of `b=`, which tell signatures apart (RFC 6008).
     pub signature: String,
     /// Why it did not pass: one of [`REASONS`](Self::REASONS); empty when it did.
@@ -82,7 +95,7 @@ pub struct Dkim {
 
 impl Dkim {
     /// Every reason why a signature does not pass. A closed set, so that scripts can compare and metrics can count.
-    pub const REASONS: [&'static str; 15] = [
+    pub const REASONS: [&'static str; 16] = [
         // The field.
         "syntax",
         "duplicate_tag",
@@ -99,6 +112,7 @@ impl Dkim {
         // The key.
         "no_key",
         "key_unusable",
+        "key_size",
         "key_revoked",
         "key_lookup",
     ];
@@ -147,6 +161,28 @@ pub struct Dmarc {
     pub domain: String,
     /// The record says `t=y`.
     pub testing: bool,
+    /// What the result stands on: one of [`REASONS`](Self::REASONS); empty when nothing was checked.
+    pub reason: &'static str,
+}
+
+impl Dmarc {
+    /// Every reason. A closed set, so that scripts can compare.
+    pub const REASONS: [&'static str; 10] = [
+        // Passed.
+        "dkim",
+        "spf",
+        "dkim_and_spf",
+        // Failed: something passed, but for another domain; or nothing did.
+        "not_aligned",
+        "nothing_passed",
+        // Nothing to check against.
+        "no_record",
+        "lookup",
+        // Nobody to check for.
+        "no_author",
+        "several_authors",
+        "ambiguous_author",
+    ];
 }
 
 /// The chain of those who handled a message before (RFC 8617).
@@ -193,4 +229,15 @@ pub struct MessageResults {
     pub dmarc: Dmarc,
     /// ARC.
     pub arc: ArcChain,
+    /// What it takes to seal the message; `None` if that is not wanted, or no use because its chain is broken.
+    pub sealable: Option<Sealable>,
+}
+
+/// A message that can be sealed (RFC 8617 5.1).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Sealable {
+    /// SHA-256 of the body in its relaxed form.
+    pub body_hash: Vec<u8>,
+    /// How many sets its chain has, which passed.
+    pub sets: u32,
 }

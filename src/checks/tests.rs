@@ -489,3 +489,7 @@ async fn forged_chains_cost_little() {
     assert_eq!((arc.result, arc.reason), (CheckResult::Fail, "too_long"));
     assert_eq!(world.responder.queries("s._domainkey.d1.example"), 0);
 }
+
+mod policies;
+mod seals;
+mod signatures;

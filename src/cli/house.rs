@@ -60,7 +60,7 @@ impl House {
         for wanted in settings.listeners {
             let addresses = wanted.addresses.clone();
             let admission = Admission::new(wanted.bounds.clone());
-            let (listener, door) = self.furnish(wanted, &settings.authserv_id)?;
+            let (listener, door) = self.furnish(wanted, &settings.authserv_id, settings.received_spf)?;
             for address in addresses {
                 let entrance =
                     Entrance::bind(address, Arc::clone(&listener), Arc::clone(&admission), door.clone())
@@ -72,7 +72,12 @@ impl House {
     }
 
     /// What the sessions of one listener need, and its door.
-    fn furnish(&self, wanted: ready::Listener, authserv_id: &str) -> anyhow::Result<(Arc<Listener>, Door)> {
+    fn furnish(
+        &self,
+        wanted: ready::Listener,
+        authserv_id: &str,
+        received_spf: bool,
+    ) -> anyhow::Result<(Arc<Listener>, Door)> {
         let upstream = self.upstreams.get(&wanted.upstream).context("the upstream is not there")?;
         let metrics = self.metrics.listener(&wanted.name);
         metrics.sessions_limit(wanted.bounds.sessions as u64);
@@ -83,6 +88,7 @@ impl House {
             starttls,
             header_limit: wanted.header_limit,
             authserv_id: authserv_id.to_owned(),
+            received_spf,
             border: self.border.clone(),
             manners: wanted.manners,
             policies: Arc::clone(&self.policies),

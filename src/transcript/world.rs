@@ -14,11 +14,13 @@ use super::books::Books;
 use super::bridge::RealTime;
 use super::setup::{Limit, Setup, TlsOffer};
 use super::upstream::direct;
-use crate::checks::results::{MessageResults, Spf};
+use crate::checks::results::{MessageResults, Sealable, Spf};
 use crate::checks::{Checker, Clock, MessageCheck};
 use crate::dns::Resolver;
 use crate::dns::responder::{Responder, Zone};
 use crate::facts::{self, Subject};
+use crate::message::edit::NewField;
+use crate::message::header::Header;
 use crate::message::spool::{self, Spooler};
 use crate::metrics::Metrics;
 use crate::policy::Policies;
@@ -91,6 +93,7 @@ impl World {
             starttls: setup.tls != TlsOffer::Off,
             header_limit: header_limit(setup),
             authserv_id: hostname,
+            received_spf: false,
             border: border(setup, defaults),
             manners: setup.manners.clone(),
             policies: Arc::new(ArcSwap::new(policies)),
@@ -230,6 +233,14 @@ impl Facts for BridgedFacts {
 
     fn warm(&self, header: &Bytes) {
         self.real.spawn(self.world.checker().warm(header));
+    }
+
+    fn seals(&self) -> bool {
+        self.world.checker().seals()
+    }
+
+    fn seal(&self, header: &Header, state: &Sealable, authentication_results: &str) -> Option<[NewField; 3]> {
+        self.world.checker().seal(header, state, authentication_results)
     }
 
     fn conclude<'a>(&'a self, check: MessageCheck, spf: &'a Spf) -> BoxFuture<'a, MessageResults> {

@@ -208,7 +208,7 @@ impl<'a> Evaluation<'a> {
         match self.check_host(target).await?.result {
             CheckResult::Pass => Ok(true),
             CheckResult::Fail | CheckResult::SoftFail | CheckResult::Neutral => Ok(false),
-            CheckResult::None | CheckResult::PermError => Err(Stop::Permanent),
+            CheckResult::None | CheckResult::Policy | CheckResult::PermError => Err(Stop::Permanent),
             CheckResult::TempError => Err(Stop::Temporary),
         }
     }

@@ -71,7 +71,7 @@ impl CheckResult {
             Self::Pass => SpfResult::Pass,
             Self::Fail => SpfResult::Fail,
             Self::SoftFail => SpfResult::SoftFail,
-            Self::Neutral => SpfResult::Neutral,
+            Self::Neutral | Self::Policy => SpfResult::Neutral,
             Self::TempError => SpfResult::TempError,
             Self::PermError => SpfResult::PermError,
             Self::None => SpfResult::None,

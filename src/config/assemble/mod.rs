@@ -4,6 +4,7 @@ mod arrival;
 mod listener;
 mod name;
 mod policy;
+mod seal;
 mod upstream;
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::checks::results::CheckResult;
 use crate::message::spool;
 use crate::units::{duration_text, size_text};
 use crate::upstream::Target;
@@ -51,6 +53,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
         spool,
         checks,
         authserv_id: authserv_id.unwrap_or_else(|| called.to_owned()),
+        received_spf: authentication.received_spf.unwrap_or(false),
         dns,
         state,
         admin: admin.map(|address| address.value),
@@ -85,6 +88,11 @@ fn checks(raw: &raw::Authentication, hostname: &str, report: &mut Report) -> che
         dmarc: raw.dmarc.unwrap_or(default.dmarc),
         arc: raw.arc.unwrap_or(default.arc),
         trusted_sealers: sealers.unwrap_or_default(),
+        seal: raw.seal.as_ref().and_then(|seal| seal::sealer(seal, raw, report)),
+        partial_body: match raw.partial_body {
+            None | Some(raw::PartialBody::Neutral) => CheckResult::Neutral,
+            Some(raw::PartialBody::Policy) => CheckResult::Policy,
+        },
         ..default
     }
 }
