@@ -10,6 +10,7 @@ use super::book::Book;
 use super::names::is_domain;
 use super::records::Reading;
 use super::results::{CheckResult, Dmarc, DmarcPolicy, Spf};
+use super::trace::Trace;
 use crate::message::from::NoAuthor;
 use crate::message::header::Header;
 
@@ -64,11 +65,12 @@ impl Checker {
         dkim: &[DkimOutput<'_>],
         spf: &Spf,
         domain: String,
+        trace: &Trace,
     ) -> Dmarc {
         if !self.settings.dmarc {
             return Dmarc::default();
         }
-        let evaluation = self.evaluate_dmarc(message, dkim, spf);
+        let evaluation = self.evaluate_dmarc(message, dkim, spf, trace);
         match timeout(self.settings.dmarc_budget, evaluation).await {
             Ok(output) => describe(&output, domain),
             Err(_) => Dmarc { result: CheckResult::TempError, domain, reason: "lookup", ..Dmarc::default() },
@@ -89,8 +91,9 @@ impl Checker {
         message: &AuthenticatedMessage<'_>,
         dkim: &[DkimOutput<'_>],
         spf: &Spf,
+        trace: &Trace,
     ) -> DmarcOutput {
-        let book = Book::new(&self.dns, Reading::Dmarc);
+        let book = Book::new(&self.dns, Reading::Dmarc, trace.clone());
         let spf_output = SpfOutput::new(spf.domain.clone()).with_result(spf.result.to_spf());
         loop {
             let parameters = DmarcParameters::new(message, dkim, &spf.domain, &spf_output);

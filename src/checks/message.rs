@@ -13,6 +13,7 @@ use super::dkim::{self, Candidate};
 use super::dmarc::{Author, policy_names};
 use super::records::Reading;
 use super::results::{ArcChain, CheckResult, MessageResults, Sealable, Spf};
+use super::trace::Trace;
 use crate::dns::Kind;
 use crate::message::header::Header;
 
@@ -80,16 +81,18 @@ impl Checker {
         dkim::select(&mut candidates, &hashes, self.settings.max_signatures);
         dkim::prepare(&mut message, &candidates, &hashes);
         author.prepare(&mut message);
-        let (keys, sealers_keys) = (Book::new(&self.dns, Reading::Key), Book::new(&self.dns, Reading::Key));
+        let trace = Trace::default();
+        let keys = Book::new(&self.dns, Reading::Key, trace.clone());
+        let sealers_keys = Book::new(&self.dns, Reading::Key, trace.clone());
         let outputs = self.verify_dkim(&message, &keys).await;
         let dmarc = match author {
-            Author::Domain(domain) => self.dmarc(&message, &outputs, spf, domain).await,
+            Author::Domain(domain) => self.dmarc(&message, &outputs, spf, domain, &trace).await,
             Author::Unusable(reason) => self.dmarc_without_author(reason),
         };
         let arc = self.arc(&message, &hashes, &sealers_keys).await;
         let dkim = dkim::results(&candidates, &outputs, |name| keys.strength(name));
         let sealable = self.sealable(&arc, &hashes);
-        MessageResults { dkim, dmarc, arc, sealable }
+        MessageResults { dkim, dmarc, arc, lookups: trace.asked(), sealable }
     }
 
     /// Without a chain, or with one that passed. With ARC switched off nobody knows.

@@ -22,6 +22,7 @@ pub mod results;
 pub mod seal;
 mod spf;
 mod tags;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! What the checks found: plain values, free of the library that found them.
 
 use std::fmt;
+use std::time::Duration;
 
 /// The result of one check, in the words of RFC 8601 2.7.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -69,9 +70,29 @@ pub struct Spf {
     pub record: String,
     /// The directive that decided, as published (`-all`, `ip4:192.0.2.0/24`); empty when none did.
     pub mechanism: String,
+    /// About how many addresses of the client's family the records that were read let send (IPv6 in networks of 64 bits): their own
+    /// `ip4`, `ip6`, `a`, `mx` and `all` with their prefixes, each counted for itself. At most 2^32.
+    pub breadth: u64,
+    /// What was asked of DNS.
+    pub lookups: Vec<Asked>,
     /// What the domain says about a `fail` in its own words (RFC 7208 6.2): printable ASCII, at most 256 octets. Text of a
     /// stranger's.
     pub explanation: String,
+}
+
+/// A look-up that a check made.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Asked {
+    /// `a`, `aaaa`, `mx`, `txt` or `ptr`.
+    pub kind: &'static str,
+    /// The name, at most 256 octets of it.
+    pub name: String,
+    /// `ok`, `none`, `nxdomain` or `error`.
+    pub result: &'static str,
+    /// The beginning of what came, or which error. Text of a stranger's.
+    pub answer: String,
+    /// How long it took; zero for what was known already. Look-ups made at the same time count together.
+    pub took: Duration,
 }
 
 /// One DKIM signature (RFC 6376).
@@ -229,6 +250,8 @@ pub struct MessageResults {
     pub dmarc: Dmarc,
     /// ARC.
     pub arc: ArcChain,
+    /// What was asked of DNS.
+    pub lookups: Vec<Asked>,
     /// What it takes to seal the message; `None` if that is not wanted, or no use because its chain is broken.
     pub sealable: Option<Sealable>,
 }

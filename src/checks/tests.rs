@@ -490,6 +490,7 @@ async fn forged_chains_cost_little() {
     assert_eq!(world.responder.queries("s._domainkey.d1.example"), 0);
 }
 
+mod names;
 mod policies;
 mod seals;
 mod signatures;

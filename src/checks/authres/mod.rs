@@ -228,7 +228,7 @@ mod tests {
         };
         let arc =
             ArcChain { result: CheckResult::Pass, sealers: vec!["x.example".into()], ..ArcChain::default() };
-        let results = MessageResults { dkim: vec![good, bad], dmarc, arc, sealable: None };
+        let results = MessageResults { dkim: vec![good, bad], dmarc, arc, ..MessageResults::default() };
         let findings = Findings {
             helo_spf: Some(&helo_spf),
             spf: Some(&spf),
