@@ -28,6 +28,8 @@ mod refusals;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod sealing;
+#[cfg(test)]
 mod smuggling;
 #[cfg(test)]
 mod tls;

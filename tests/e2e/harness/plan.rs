@@ -125,7 +125,6 @@ domains: [example.org]
 spool: {{ dir: \"{}\" }}
 dns: {{ servers: [\"{}\"], timeout: 2s }}
 admin: {{ listen: \"127.0.0.1:{}\" }}
-log: {{ format: json, level: info }}
 ",
             self.upstream,
             folder.display(),
@@ -133,6 +132,9 @@ log: {{ format: json, level: info }}
             ports.admin
         )
         .unwrap();
+        if !self.top.iter().any(|section| section.starts_with("log:")) {
+            writeln!(text, "log: {{ format: json, level: info }}").unwrap();
+        }
         if !self.top.iter().any(|section| section.starts_with("policies:")) {
             writeln!(text, "policies: {{ dir: \"{}\" }}", policies.display()).unwrap();
         }
