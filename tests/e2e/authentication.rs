@@ -38,22 +38,22 @@ fn mail(session, mail) {
 ";
 
 /// A Gatepost with this zone behind a load balancer, and the upstream behind it.
-struct Stage {
-    gatepost: Gatepost,
+pub(crate) struct Stage {
+    pub(crate) gatepost: Gatepost,
     sink: Sink,
 }
 
 /// Who sends what.
-struct Letter<'a> {
-    client: IpAddr,
-    helo: &'a str,
+pub(crate) struct Letter<'a> {
+    pub(crate) client: IpAddr,
+    pub(crate) helo: &'a str,
     /// What stands between the angle brackets.
-    sender: &'a str,
-    message: &'a [u8],
+    pub(crate) sender: &'a str,
+    pub(crate) message: &'a [u8],
 }
 
 impl Stage {
-    fn with(zone: Zone) -> Self {
+    pub(crate) fn with(zone: Zone) -> Self {
         let sink = Sink::start(AtTheDot::Take);
         let gatepost = Plan::in_front_of_server(sink.address())
             .listener("proxy_protocol: [127.0.0.1]")
@@ -65,12 +65,21 @@ impl Stage {
     }
 
     /// The results of our own field, or the reply that refused.
-    fn send(&self, letter: &Letter<'_>) -> Result<Vec<MethodResult>, String> {
+    pub(crate) fn send(&self, letter: &Letter<'_>) -> Result<Vec<MethodResult>, String> {
         self.header(letter).map(|header| results(&header))
     }
 
     /// The fields that the upstream received, unfolded, or the reply that refused.
     fn header(&self, letter: &Letter<'_>) -> Result<String, String> {
+        let before = self.sink.taken().len();
+        self.deliver(letter)?;
+        let mut headers = self.headers();
+        assert_eq!(headers.len(), before + 1);
+        Ok(headers.remove(before))
+    }
+
+    /// Takes a letter to its end, or to the reply that refused it.
+    pub(crate) fn deliver(&self, letter: &Letter<'_>) -> Result<(), String> {
         let mut client = Client::connect(self.gatepost.address()).unwrap();
         let (family, own) = if letter.client.is_ipv4() { ("TCP4", "127.0.0.1") } else { ("TCP6", "::1") };
         client.send(format!("PROXY {family} {} {own} 4711 25\r\n", letter.client).as_bytes()).unwrap();
@@ -79,14 +88,15 @@ impl Stage {
         if greeting.code != 250 {
             return Err(greeting.to_string());
         }
-        let before = self.sink.taken().len();
         let reply = client.deliver(letter.sender, "suzie@example.org", letter.message);
-        if reply.code != 250 {
-            return Err(reply.to_string());
-        }
-        let taken = self.sink.taken();
-        assert_eq!(taken.len(), before + 1);
-        Ok(String::from_utf8_lossy(&taken[before].header).replace("\r\n\t", " ").replace("\r\n ", " "))
+        if reply.code == 250 { Ok(()) } else { Err(reply.to_string()) }
+    }
+
+    /// The headers that the upstream received so far, unfolded.
+    pub(crate) fn headers(&self) -> Vec<String> {
+        let unfolded =
+            |header: &[u8]| String::from_utf8_lossy(header).replace("\r\n\t", " ").replace("\r\n ", " ");
+        self.sink.taken().iter().map(|taken| unfolded(&taken.header)).collect()
     }
 }
 
@@ -98,7 +108,7 @@ fn results(text: &str) -> Vec<MethodResult> {
     read.results
 }
 
-fn of<'r>(results: &'r [MethodResult], method: &str) -> Vec<&'r str> {
+pub(crate) fn of<'r>(results: &'r [MethodResult], method: &str) -> Vec<&'r str> {
     results.iter().filter(|found| found.method == method).map(|found| found.result.as_str()).collect()
 }
 

@@ -32,4 +32,6 @@ mod sealing;
 #[cfg(test)]
 mod smuggling;
 #[cfg(test)]
+mod tampering;
+#[cfg(test)]
 mod tls;
