@@ -8,7 +8,7 @@ use mail_auth::hickory_resolver::proto::op::ResponseCode;
 use mail_auth::{DnsError, Error, Txt};
 
 use super::keys::{bits, is_of_fair_size};
-use super::tags::{has_item, tag, tags, text};
+use super::tags::{has_duplicates, has_item, tag, tags, text};
 
 /// What the TXT records of a name are taken for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -75,7 +75,7 @@ fn is_for_mail(record: &[u8]) -> bool {
     let version_is_first = tags(record).skip(1).all(|(name, _)| name != b"v");
     let sha256 = tag(record, "h").is_none_or(|hashes| has_item(hashes, "sha256"));
     let mail = tag(record, "s").is_none_or(|uses| has_item(uses, "*") || has_item(uses, "email"));
-    version_is_first && sha256 && mail
+    version_is_first && sha256 && mail && !has_duplicates(record)
 }
 
 fn dmarc(texts: &[Vec<u8>]) -> Result<Dmarc, Error> {
@@ -138,6 +138,7 @@ mod tests {
             ("s=tlsrpt; p=x", false),
             ("s=*; p=x", true),
             ("s=other:email; p=x", true),
+            ("p=x; p=y", false),
         ] {
             assert_eq!(is_for_mail(record.as_bytes()), good, "{record}");
         }

@@ -116,6 +116,22 @@ async fn what_is_left_out_of_the_body_never_counts_whatever_it_is_called() {
     assert_eq!((dkim.result, dkim.reason), (CheckResult::Policy, "partial_body"));
 }
 
+#[tokio::test]
+async fn keys_that_were_taken_back() {
+    let signer = Signer::ed25519();
+    for (record, result, reason) in [
+        ("v=DKIM1; k=ed25519; p=", CheckResult::PermError, "key_revoked"),
+        ("v=DKIM1; k=ed25519; p=; p=AAAA", CheckResult::PermError, "key_unusable"),
+        ("", CheckResult::PermError, "key_unusable"),
+    ] {
+        let mut zone = Zone::new();
+        zone.txt("sel._domainkey.example.org", record);
+        let message = format!("{}{LETTER}", signer.field("d=example.org; s=sel", BODY));
+        let dkim = world(zone).await.check(message.as_bytes(), &Spf::default()).await.dkim.remove(0);
+        assert_eq!((dkim.result, dkim.reason, dkim.bits), (result, reason, 0), "{record}");
+    }
+}
+
 /// Row 84 of the catalogue of attacks, and keys that are larger than anybody needs.
 #[tokio::test]
 async fn keys_that_are_too_weak_or_too_strong_are_told_and_do_not_count() {
