@@ -6,7 +6,9 @@
 
 use std::fmt;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
@@ -57,7 +59,7 @@ const BASE64_PIECE: usize = 60;
 pub struct Sealer {
     domain: String,
     selector: String,
-    key: Key,
+    key: ArcSwap<Key>,
 }
 
 enum Key {
@@ -82,13 +84,23 @@ impl Sealer {
     /// # Errors
     /// The key cannot be used.
     pub fn new(domain: &str, selector: &str, pem: &[u8]) -> Result<Self, KeyError> {
-        let key = Key::from_pem(pem)?;
+        let key = ArcSwap::from_pointee(Key::from_pem(pem)?);
         Ok(Self { domain: domain.to_owned(), selector: selector.to_owned(), key })
+    }
+
+    /// Seals with another key from now on.
+    ///
+    /// # Errors
+    /// That key cannot be used; the old one stays.
+    pub fn replace(&self, pem: &[u8]) -> Result<(), KeyError> {
+        self.key.store(Arc::new(Key::from_pem(pem)?));
+        Ok(())
     }
 
     /// What has to be published at `selector._domainkey.domain` as TXT.
     pub fn record(&self) -> String {
-        let (kind, key) = match &self.key {
+        let key = self.key.load();
+        let (kind, key) = match &**key {
             Key::Rsa(pair) => ("rsa", pair.public_key().as_ref()),
             Key::Ed25519(pair) => ("ed25519", pair.public_key().as_ref()),
         };
@@ -137,6 +149,15 @@ impl Key {
             pieces.push(character);
         }
         Some(pieces)
+    }
+}
+
+impl Key {
+    /// The field with its signature over `data` and itself.
+    fn signed(&self, name: &str, value: &str, mut data: Vec<u8>) -> Option<Result<NewField, FieldError>> {
+        push_canonical(&mut data, name, value.as_bytes());
+        let signature = self.sign(&data)?;
+        Some(NewField::new(name, &format!("{value}{signature}")))
     }
 }
 
@@ -190,7 +211,9 @@ impl Sealer {
     ) -> Option<[NewField; 3]> {
         let instance = state.sets + 1;
         let found = NewField::new(RESULTS, &format!("i={instance}; {authentication_results}")).ok()?;
-        let signature = self.signature(header, instance, state, now)?;
+        // One key for both fields, whatever is swapped meanwhile.
+        let key = self.key.load_full();
+        let signature = self.signature(&key, header, instance, state, now)?;
         let mut signed = chain.canonical.clone();
         for field in [&found, &signature] {
             push_canonical(&mut signed, field.name(), field.value().as_bytes());
@@ -199,32 +222,32 @@ impl Sealer {
         let validation = if state.sets == 0 { "none" } else { "pass" };
         let value = format!(
             "i={instance}; a={}; cv={validation}; d={}; s={}; t={now}; b=",
-            self.key.algorithm(),
+            key.algorithm(),
             self.domain,
             self.selector
         );
-        let seal = self.signed(SEAL, &value, signed).and_then(Result::ok)?;
+        let seal = key.signed(SEAL, &value, signed).and_then(Result::ok)?;
         Some([seal, signature, found])
     }
 
     /// The signature over the message.
-    fn signature(&self, header: &Header, instance: u32, state: &Sealable, now: u64) -> Option<NewField> {
+    fn signature(
+        &self,
+        key: &Key,
+        header: &Header,
+        instance: u32,
+        state: &Sealable,
+        now: u64,
+    ) -> Option<NewField> {
         let (names, signed) = covered(header);
         let value = format!(
             "i={instance}; a={}; c=relaxed/relaxed; d={}; s={}; t={now}; h={names}; bh={}; b=",
-            self.key.algorithm(),
+            key.algorithm(),
             self.domain,
             self.selector,
             BASE64.encode(&state.body_hash)
         );
-        self.signed(SIGNATURE, &value, signed).and_then(Result::ok)
-    }
-
-    /// The field with its signature over `data` and itself.
-    fn signed(&self, name: &str, value: &str, mut data: Vec<u8>) -> Option<Result<NewField, FieldError>> {
-        push_canonical(&mut data, name, value.as_bytes());
-        let signature = self.key.sign(&data)?;
-        Some(NewField::new(name, &format!("{value}{signature}")))
+        key.signed(SIGNATURE, &value, signed).and_then(Result::ok)
     }
 }
 

@@ -22,6 +22,7 @@ use crate::upstream::Upstream;
 use super::Failure;
 use super::house::House;
 use super::screen::tally;
+use super::seal_key;
 
 /// How long sessions under way may take to come to an end after SIGTERM. With the farewells behind it, the process is gone
 /// within ten seconds.
@@ -66,6 +67,9 @@ async fn serve(settings: Settings, policies: Policies, loaded: Fingerprint) -> a
         health: Arc::clone(&health),
         order: Arc::clone(&reload),
     };
+    if let (Some(sealer), Some(file)) = (&settings.checks.seal, &settings.seal_key) {
+        tokio::spawn(seal_key::watch(Arc::clone(sealer), file.clone(), stop.clone()));
+    }
     let entrances = house.open(settings)?;
     for entrance in &entrances {
         let address = entrance.local_addr()?;

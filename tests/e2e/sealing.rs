@@ -107,6 +107,33 @@ fn keys_that_cannot_seal_are_said_before_the_start() {
     }
 }
 
+#[test]
+fn a_new_key_is_used_without_a_restart() {
+    let sink = Sink::start(AtTheDot::Take);
+    let gatepost = Plan::in_front_of_server(sink.address())
+        .file("seal.pem", &key("genpkey -algorithm ed25519 -out"))
+        .section(
+            "authentication: { seal: { domain: forwarder.example, selector: arc, key: { file: seal.pem } } }",
+        )
+        .start();
+    let algorithm = || {
+        let reply =
+            gatepost.introduced().deliver("joe@sender.example", "suzie@example.org", LETTER.as_bytes());
+        assert_eq!(reply.code, 250, "{reply}");
+        let header = String::from_utf8_lossy(&sink.taken().last().unwrap().header).into_owned();
+        header.split("a=").nth(1).unwrap().split(';').next().unwrap().to_owned()
+    };
+    assert_eq!(algorithm(), "ed25519-sha256");
+    std::fs::write(gatepost.path("seal.pem"), "no key").unwrap();
+    gatepost.logged(&["seal_key_refused", "no private key"]);
+    assert_eq!(algorithm(), "ed25519-sha256");
+    let rsa = key("genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out");
+    std::fs::write(gatepost.path("seal.pem"), rsa).unwrap();
+    gatepost.logged(&["seal_key_loaded"]);
+    assert_eq!(algorithm(), "rsa-sha256");
+    gatepost.end_well();
+}
+
 /// What was asked of DNS stands in the log for who looks closer.
 #[test]
 fn the_log_shows_lookups_at_debug() {

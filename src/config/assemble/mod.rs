@@ -53,6 +53,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
         spool,
         checks,
         authserv_id: authserv_id.unwrap_or_else(|| called.to_owned()),
+        seal_key: authentication.seal.as_ref().and_then(|seal| seal::key_file(seal, report)),
         received_spf: authentication.received_spf.unwrap_or(false),
         dns,
         state,

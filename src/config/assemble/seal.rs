@@ -1,6 +1,9 @@
 //! `authentication.seal`: who seals what is forwarded.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+
+use zeroize::Zeroizing;
 
 use super::super::raw;
 use super::super::read::Placed;
@@ -21,7 +24,7 @@ pub(super) fn sealer(
     let selector = seal.value.selector.as_ref().and_then(|selector| name(selector, report));
     let file = seal.value.key.as_ref()?.value.file.as_ref()?;
     let path = report.resolve(&file.value);
-    let sealer = match std::fs::read(&path) {
+    let sealer = match std::fs::read(&path).map(Zeroizing::new) {
         Ok(pem) => Sealer::new(&domain?, &selector?, &pem).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
@@ -32,6 +35,11 @@ pub(super) fn sealer(
             None
         }
     }
+}
+
+/// Where the key is.
+pub(super) fn key_file(seal: &Placed<raw::Seal>, report: &Report) -> Option<PathBuf> {
+    Some(report.resolve(&seal.value.key.as_ref()?.value.file.as_ref()?.value))
 }
 
 fn name(text: &Placed<String>, report: &mut Report) -> Option<String> {
