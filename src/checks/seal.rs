@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
 use data_encoding::BASE64;
@@ -99,13 +100,17 @@ impl Sealer {
 
     /// What has to be published at `selector._domainkey.domain` as TXT.
     pub fn record(&self) -> String {
-        let key = self.key.load();
-        let (kind, key) = match &**key {
-            Key::Rsa(pair) => ("rsa", pair.public_key().as_ref()),
-            Key::Ed25519(pair) => ("ed25519", pair.public_key().as_ref()),
+        let (kind, key) = match &**self.key.load() {
+            Key::Rsa(pair) => ("rsa", der(pair.public_key())),
+            Key::Ed25519(pair) => ("ed25519", BASE64.encode(pair.public_key().as_ref())),
         };
-        format!("v=DKIM1; k={kind}; p={}", BASE64.encode(key))
+        format!("v=DKIM1; k={kind}; p={key}")
     }
+}
+
+/// As all verifiers take it: a SubjectPublicKeyInfo. (RFC 6376 3.6.1 has the bare key, and its errata this one.)
+fn der(key: &impl AsDer<PublicKeyX509Der<'static>>) -> String {
+    key.as_der().map(|der| BASE64.encode(der.as_ref())).unwrap_or_default()
 }
 
 impl Key {

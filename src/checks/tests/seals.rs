@@ -137,5 +137,6 @@ fn keys() {
     let sealer = |pem: &str| Sealer::new("example.org", "arc", pem.as_bytes()).unwrap();
     assert_eq!(sealer(&one), sealer(&one));
     assert_ne!(sealer(&one), sealer(&other));
+    assert!(sealer(&one).record().starts_with("v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0B"));
     assert!(!format!("{:?}", sealer(&one)).contains("key"));
 }
