@@ -56,7 +56,7 @@
 //! | 1 | [`message`] | header view and edits, stamps, spool | policy, DNS |
 //! | 1 | [`session`] | the server side of the dialogue | async, DNS, scripts, metrics, the clock, the body's bytes |
 //! | 2 | [`dns`] | the resolver with its caches and limits; a responder for tests | SMTP, policy |
-//! | 3 | [`checks`] | SPF, DKIM, DMARC, ARC; the only room that knows mail-auth | replies: a check never refuses |
+//! | 3 | [`checks`] | SPF, DKIM, DMARC, ARC and seals; the only room that knows mail-auth | replies: a check never refuses |
 //! | 3 | [`upstream`] | the client side of the dialogue, SMTP and LMTP; addresses, capabilities, identity; the Maildir | session, policy |
 //! | 4 | [`policy`] | Rhai: engine, script API, verdicts, lists, loading, snapshot | sockets, where facts come from |
 //! | 5 | [`facts`] | answers what policy asks | the dialogue |

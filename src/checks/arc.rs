@@ -91,7 +91,8 @@ fn flaw(message: &AuthenticatedMessage<'_>, now: u64) -> Option<&'static str> {
         if seal.header.a == Algorithm::RsaSha1 || signature.header.a == Algorithm::RsaSha1 {
             return Some("algorithm");
         }
-        if !is_domain(&seal.header.d) || !is_domain(&signature.header.d) {
+        let names = [&seal.header.d, &seal.header.s, &signature.header.d, &signature.header.s];
+        if !names.into_iter().all(|name| is_domain(name)) {
             return Some("syntax");
         }
     }

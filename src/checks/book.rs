@@ -4,10 +4,13 @@ mod caches;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mail_auth::Parameters;
+use tokio::time::Instant;
 
-use super::records::Reading;
+use super::records::{Reading, Strength, strength};
+use super::trace::Trace;
 use crate::dns::{Found, Kind, Resolver};
 
 /// The most names that one check may look up; nobody who means well comes near.
@@ -22,6 +25,7 @@ pub(super) struct Book<'a> {
     dns: &'a Resolver,
     reading: Reading,
     pages: Mutex<Pages>,
+    trace: Trace,
 }
 
 #[derive(Debug, Default)]
@@ -52,8 +56,8 @@ pub(super) enum Objection {
 
 impl<'a> Book<'a> {
     /// A book for one check of a message.
-    pub(super) fn new(dns: &'a Resolver, reading: Reading) -> Self {
-        Self { dns, reading, pages: Mutex::default() }
+    pub(super) fn new(dns: &'a Resolver, reading: Reading, trace: Trace) -> Self {
+        Self { dns, reading, pages: Mutex::default(), trace }
     }
 
     /// mail-auth's parameters with this book in place of its caches.
@@ -74,7 +78,11 @@ impl<'a> Book<'a> {
         if missing.is_empty() || self.objection().is_some() {
             return false;
         }
+        let begin = Instant::now();
         let found = self.dns.lookup_all(missing).await;
+        for ((kind, name), found) in &found {
+            self.trace.add(*kind, name, found, begin.elapsed());
+        }
         let mut pages = self.pages();
         pages.run = Run::default();
         pages.known.extend(found);
@@ -93,6 +101,13 @@ impl<'a> Book<'a> {
         }
     }
 
+    /// The strength of the key at this name, as far as it was looked up.
+    pub(super) fn strength(&self, name: String) -> Strength {
+        let pages = self.pages();
+        let found = pages.known.get(&(Kind::Txt, name)).and_then(|found| found.as_ref().ok());
+        found.map(|answers| strength(answers.records.texts())).unwrap_or_default()
+    }
+
     /// What is known of a name, which is in lower case and may have its trailing dot. `None`: the run misses it.
     fn find(&self, kind: Kind, name: &str) -> Option<Found> {
         let ask = (kind, name.strip_suffix('.').unwrap_or(name).to_owned());
@@ -106,6 +121,7 @@ impl<'a> Book<'a> {
         }
         match self.dns.cached(kind, &ask.1) {
             Some(found) => {
+                self.trace.add(kind, &ask.1, &found, Duration::ZERO);
                 pages.known.insert(ask, found.clone());
                 Some(found)
             }

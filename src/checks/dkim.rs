@@ -11,6 +11,8 @@ use super::Checker;
 use super::body::Canonicalization;
 use super::book::Book;
 use super::message::Hashes;
+use super::names::ascii_domain;
+use super::records::Strength;
 use super::results::{CheckResult, Dkim};
 use super::tags::{has_duplicates, has_item, tag, text};
 
@@ -41,11 +43,17 @@ pub(super) struct Flaw {
 }
 
 /// The signatures of the header, from the top.
-pub(super) fn candidates<'h>(message: &AuthenticatedMessage<'h>, now: u64) -> Vec<Candidate<'h>> {
+pub(super) fn candidates<'h>(
+    message: &AuthenticatedMessage<'h>,
+    now: u64,
+    partial: CheckResult,
+) -> Vec<Candidate<'h>> {
     let is = |name: &[u8], wanted: &str| name.trim_ascii_end().eq_ignore_ascii_case(wanted.as_bytes());
     let has_from = message.headers.iter().any(|(name, _)| is(name, "from"));
     let fields = message.headers.iter().filter(|(name, _)| is(name, "dkim-signature")).take(MAX_FIELDS);
-    fields.map(|&(name, value)| Candidate { name, value, signature: judge(value, has_from, now) }).collect()
+    fields
+        .map(|&(name, value)| Candidate { name, value, signature: judge(value, has_from, now, partial) })
+        .collect()
 }
 
 /// Once the body is known: of the signatures that may match it, `max` are verified.
@@ -132,15 +140,22 @@ fn out_of_time(signature: &Signature) -> DkimOutput<'_> {
 }
 
 /// One result for each candidate. `outputs` are those of the candidates without a flaw.
-pub(super) fn results(candidates: &[Candidate<'_>], outputs: &[DkimOutput<'_>]) -> Vec<Dkim> {
+pub(super) fn results(
+    candidates: &[Candidate<'_>],
+    outputs: &[DkimOutput<'_>],
+    strength: impl Fn(String) -> Strength,
+) -> Vec<Dkim> {
     let mut outputs = outputs.iter();
     candidates
         .iter()
         .map(|candidate| match &candidate.signature {
             Err(flaw) => candidate.describe(flaw.result, flaw.reason),
-            Ok(_) => {
+            Ok(signature) => {
                 let (result, reason) = outputs.next().map_or((CheckResult::TempError, "key_lookup"), outcome);
-                candidate.describe(result, reason)
+                let Strength { bits, refused } = strength(key_name(signature));
+                let (result, reason) =
+                    if refused { (CheckResult::Policy, "key_size") } else { (result, reason) };
+                Dkim { bits, ..candidate.describe(result, reason) }
             }
         })
         .collect()
@@ -149,11 +164,13 @@ pub(super) fn results(candidates: &[Candidate<'_>], outputs: &[DkimOutput<'_>]) 
 impl Candidate<'_> {
     fn describe(&self, result: CheckResult, reason: &'static str) -> Dkim {
         let field = |name, max| cut(tag(self.value, name).map(text).unwrap_or_default(), max);
+        let domain = self.signature.as_ref().map(|signature| signature.d.clone());
         Dkim {
             result,
-            domain: field("d", MAX_DOMAIN).to_lowercase(),
+            domain: domain.unwrap_or_else(|_| field("d", MAX_DOMAIN).to_lowercase()),
             selector: field("s", MAX_SELECTOR),
             algorithm: algorithm(&field("a", MAX_SELECTOR)),
+            bits: 0,
             signature: field("b", SIGNATURE_START),
             reason,
         }
@@ -161,7 +178,7 @@ impl Candidate<'_> {
 }
 
 /// Decides what can be decided without body and key, and where mail-auth would be too generous.
-fn judge(value: &[u8], has_from: bool, now: u64) -> Result<Signature, Flaw> {
+fn judge(value: &[u8], has_from: bool, now: u64, partial: CheckResult) -> Result<Signature, Flaw> {
     let broken = |reason| Err(Flaw { result: CheckResult::PermError, reason });
     if has_duplicates(value) {
         return broken("duplicate_tag");
@@ -170,7 +187,7 @@ fn judge(value: &[u8], has_from: bool, now: u64) -> Result<Signature, Flaw> {
         Ok(signature) => signature,
         Err(error) => return broken(reason(&error)),
     };
-    if signature.v != 1 {
+    if signature.v != 1 || use_a_labels(&mut signature).is_none() {
         return broken("syntax");
     }
     if signature.a == Algorithm::RsaSha1 {
@@ -186,7 +203,7 @@ fn judge(value: &[u8], has_from: bool, now: u64) -> Result<Signature, Flaw> {
     }
     if tag(value, "l").is_some() {
         // RFC 6376 8.2: anyone can append to such a message.
-        return Err(Flaw { result: CheckResult::Neutral, reason: "partial_body" });
+        return Err(Flaw { result: partial, reason: "partial_body" });
     }
     if signature.x != 0 && (signature.x <= signature.t || signature.x < now) {
         return Err(Flaw { result: CheckResult::Fail, reason: "expired" });
@@ -196,6 +213,17 @@ fn judge(value: &[u8], has_from: bool, now: u64) -> Result<Signature, Flaw> {
     signature.r = false;
     signature.atps = None;
     Ok(signature)
+}
+
+/// Writes domain and selector as DNS asks for them (RFC 8616 5). `None` if one of them is none that DNS could carry: then nothing is
+/// ever asked for.
+fn use_a_labels(signature: &mut Signature) -> Option<()> {
+    signature.d = ascii_domain(&signature.d)?;
+    signature.s = ascii_domain(&signature.s)?;
+    if let Some((local, domain)) = signature.i.rsplit_once('@') {
+        signature.i = format!("{local}@{}", ascii_domain(domain)?);
+    }
+    Some(())
 }
 
 fn outcome(output: &DkimOutput<'_>) -> (CheckResult, &'static str) {
@@ -243,7 +271,8 @@ mod tests {
     const GOOD: &str = "v=1; a=rsa-sha256; d=example.org; s=sel; h=from:to; bh=AAAA; b=BBBBCCCCDDDD; t=100";
 
     fn result(value: &str) -> CheckResult {
-        judge(value.as_bytes(), true, 1000).map_or_else(|flaw| flaw.result, |_| CheckResult::Pass)
+        judge(value.as_bytes(), true, 1000, CheckResult::Neutral)
+            .map_or_else(|flaw| flaw.result, |_| CheckResult::Pass)
     }
 
     #[test]
@@ -259,6 +288,19 @@ mod tests {
             (format!("{GOOD}; q=dns/txt"), Pass),
             (format!("{GOOD}; q=http"), PermError),
             (format!("{GOOD}; d=other.org"), PermError),
+            (GOOD.replace("s=sel", "s=a.b-c._d"), Pass),
+            (GOOD.replace("s=sel", "s=a..b"), PermError),
+            (GOOD.replace("s=sel", "s="), PermError),
+            (GOOD.replace("s=sel", "s=a/b"), PermError),
+            (GOOD.replace("s=sel", "s=a\0b"), PermError),
+            (GOOD.replace("s=sel", "s=sel._domainkey.bank.example."), PermError),
+            (GOOD.replace("s=sel", &format!("s={}", "a".repeat(64))), PermError),
+            (GOOD.replace("d=example.org", "d=example.org'"), PermError),
+            (GOOD.replace("d=example.org", "d=(example.org"), PermError),
+            (GOOD.replace("d=example.org", "d=example.org."), PermError),
+            (GOOD.replace("d=example.org", "d=b\u{fc}cher.example"), Pass),
+            (format!("{GOOD}; i=@example.org"), Pass),
+            (format!("{GOOD}; i=a@(example.org"), PermError),
             (GOOD.replace("from:to", "to:subject"), PermError),
             (GOOD.replace("from:to", "to : From"), Pass),
             (GOOD.replace("v=1; ", ""), PermError),
@@ -277,7 +319,7 @@ mod tests {
         for value in
             ["", "d=a; d=b", &format!("{GOOD}; l=1"), &format!("{GOOD}; q=x"), &GOOD.replace("256", "1")]
         {
-            let flaw = judge(value.as_bytes(), true, 0).unwrap_err();
+            let flaw = judge(value.as_bytes(), true, 0, CheckResult::Policy).unwrap_err();
             assert!(Dkim::REASONS.contains(&flaw.reason), "{value}: {}", flaw.reason);
         }
     }
@@ -285,10 +327,14 @@ mod tests {
     #[test]
     fn flawed_signatures_are_described_too() {
         let value = format!("{GOOD}; l=5");
-        let candidate =
-            Candidate { name: b"", value: value.as_bytes(), signature: judge(value.as_bytes(), true, 0) };
-        let dkim = &results(&[candidate], &[])[0];
+        let candidate = Candidate {
+            name: b"",
+            value: value.as_bytes(),
+            signature: judge(value.as_bytes(), true, 0, CheckResult::Policy),
+        };
+        let dkim = &results(&[candidate], &[], |_| Strength::default())[0];
         assert_eq!((dkim.domain.as_str(), dkim.selector.as_str()), ("example.org", "sel"));
         assert_eq!((dkim.algorithm, dkim.signature.as_str()), ("rsa-sha256", "BBBBCCCC"));
+        assert_eq!((dkim.result, dkim.bits), (CheckResult::Policy, 0));
     }
 }

@@ -10,6 +10,9 @@ use super::book::Book;
 use super::names::is_domain;
 use super::records::Reading;
 use super::results::{CheckResult, Dmarc, DmarcPolicy, Spf};
+use super::trace::Trace;
+use crate::message::from::NoAuthor;
+use crate::message::header::Header;
 
 /// RFC 9989 4.10: a longer name is cut to so many labels after the first query.
 const WALK_LABELS: usize = 7;
@@ -19,22 +22,18 @@ const WALK_LABELS: usize = 7;
 pub(super) enum Author {
     /// The domain of the one address in the one From field, in lower case, in A-labels.
     Domain(String),
-    /// There is no such domain, or more than one.
-    Unusable,
+    /// There is no such domain, or more than one; why, one of [`Dmarc::REASONS`].
+    Unusable(&'static str),
 }
 
 impl Author {
-    /// Looks at the From fields. A field counts as From whatever space is before its colon: readers of mail show it so.
-    pub(super) fn of(message: &AuthenticatedMessage<'_>) -> Self {
-        let fields =
-            message.headers.iter().filter(|(name, _)| name.trim_ascii().eq_ignore_ascii_case(b"from"));
-        let (1, [address]) = (fields.count(), message.from.as_slice()) else {
-            return Self::Unusable;
-        };
-        let domain = address.rsplit_once('@').map(|(_, domain)| domain.strip_suffix('.').unwrap_or(domain));
-        match domain.and_then(|domain| idna::domain_to_ascii(domain).ok()) {
-            Some(domain) if is_domain(&domain) => Self::Domain(domain),
-            _ => Self::Unusable,
+    /// Looks at the From fields of a header.
+    pub(super) fn of(header: &Header) -> Self {
+        match header.author() {
+            Ok(author) if is_domain(&author.domain) => Self::Domain(author.domain),
+            Ok(_) | Err(NoAuthor::None) => Self::Unusable("no_author"),
+            Err(NoAuthor::Several) => Self::Unusable("several_authors"),
+            Err(NoAuthor::Ambiguous) => Self::Unusable("ambiguous_author"),
         }
     }
 
@@ -42,7 +41,7 @@ impl Author {
     pub(super) fn prepare(&self, message: &mut AuthenticatedMessage<'_>) {
         message.from = match self {
             Self::Domain(domain) => vec![format!("author@{domain}")],
-            Self::Unusable => Vec::new(),
+            Self::Unusable(_) => Vec::new(),
         };
     }
 }
@@ -66,21 +65,25 @@ impl Checker {
         dkim: &[DkimOutput<'_>],
         spf: &Spf,
         domain: String,
+        trace: &Trace,
     ) -> Dmarc {
         if !self.settings.dmarc {
             return Dmarc::default();
         }
-        let evaluation = self.evaluate_dmarc(message, dkim, spf);
+        let evaluation = self.evaluate_dmarc(message, dkim, spf, trace);
         match timeout(self.settings.dmarc_budget, evaluation).await {
             Ok(output) => describe(&output, domain),
-            Err(_) => Dmarc { result: CheckResult::TempError, domain, ..Dmarc::default() },
+            Err(_) => Dmarc { result: CheckResult::TempError, domain, reason: "lookup", ..Dmarc::default() },
         }
     }
 
     /// DMARC of a message without an author's domain.
-    pub(super) fn dmarc_without_author(&self) -> Dmarc {
-        let result = if self.settings.dmarc { CheckResult::PermError } else { CheckResult::None };
-        Dmarc { result, ..Dmarc::default() }
+    pub(super) fn dmarc_without_author(&self, reason: &'static str) -> Dmarc {
+        if self.settings.dmarc {
+            Dmarc { result: CheckResult::PermError, reason, ..Dmarc::default() }
+        } else {
+            Dmarc::default()
+        }
     }
 
     async fn evaluate_dmarc(
@@ -88,8 +91,9 @@ impl Checker {
         message: &AuthenticatedMessage<'_>,
         dkim: &[DkimOutput<'_>],
         spf: &Spf,
+        trace: &Trace,
     ) -> DmarcOutput {
-        let book = Book::new(&self.dns, Reading::Dmarc);
+        let book = Book::new(&self.dns, Reading::Dmarc, trace.clone());
         let spf_output = SpfOutput::new(spf.domain.clone()).with_result(spf.result.to_spf());
         loop {
             let parameters = DmarcParameters::new(message, dkim, &spf.domain, &spf_output);
@@ -115,39 +119,28 @@ fn describe(output: &DmarcOutput, domain: String) -> Dmarc {
         Policy::None | Policy::Unspecified => DmarcPolicy::None,
     };
     let testing = output.dmarc_record().is_some_and(|record| record.t);
-    Dmarc { result, policy, domain, testing }
+    Dmarc { result, policy, domain, testing, reason: reason(output, result) }
+}
+
+/// In the words of [`Dmarc::REASONS`].
+fn reason(output: &DmarcOutput, result: CheckResult) -> &'static str {
+    let (dkim, spf) = (output.dkim_result(), output.spf_result());
+    let passed = [dkim, spf].map(|found| *found == DmarcResult::Pass);
+    let unaligned = [dkim, spf].iter().any(|found| matches!(found, DmarcResult::Fail(_)));
+    match (result, passed) {
+        (CheckResult::Pass, [true, true]) => "dkim_and_spf",
+        (CheckResult::Pass, [true, false]) => "dkim",
+        (CheckResult::Pass, _) => "spf",
+        (CheckResult::Fail, _) if unaligned => "not_aligned",
+        (CheckResult::Fail, _) => "nothing_passed",
+        (CheckResult::None, _) => "no_record",
+        _ => "lookup",
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn author(header: &str) -> Author {
-        Author::of(&AuthenticatedMessage::parse_with_opts(header.as_bytes(), None, false).unwrap())
-    }
-
-    #[test]
-    fn authors() {
-        for (header, domain) in [
-            ("From: a@Example.org\r\n", Some("example.org")),
-            ("from: A B <a@example.org>\r\n\r\n", Some("example.org")),
-            ("From: \"x@evil.example\" <a@example.org>\r\n", Some("example.org")),
-            ("From: a@example.org.\r\n", Some("example.org")),
-            ("From: a@b\u{fc}cher.example\r\n", Some("xn--bcher-kva.example")),
-            ("From: a@example.org\r\nFrom: b@example.org\r\n", None),
-            ("From: a@example.org\r\nFrom : b@example.net\r\n", None),
-            ("From: a@example.org, b@example.org\r\n", None),
-            ("From: a@example.org, b@example.net\r\n", None),
-            ("From:\r\n", None),
-            ("From: nobody\r\n", None),
-            ("From: a@[192.0.2.1]\r\n", None),
-            ("From: a@xn--a\r\n", None),
-            ("Subject: x\r\n", None),
-        ] {
-            let expected = domain.map_or(Author::Unusable, |domain| Author::Domain(domain.into()));
-            assert_eq!(author(header), expected, "{header:?}");
-        }
-    }
 
     #[test]
     fn tree_walks() {

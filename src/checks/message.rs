@@ -12,8 +12,10 @@ use super::book::Book;
 use super::dkim::{self, Candidate};
 use super::dmarc::{Author, policy_names};
 use super::records::Reading;
-use super::results::{MessageResults, Spf};
+use super::results::{ArcChain, CheckResult, MessageResults, Sealable, Spf};
+use super::trace::Trace;
 use crate::dns::Kind;
+use crate::message::header::Header;
 
 /// The checks of one message, from its header to its end.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ impl MessageCheck {
     pub fn begin(header: Bytes) -> Self {
         let mut bodies = Bodies::default();
         if let Some(message) = parse(&header) {
-            for signature in sound(&dkim::candidates(&message, NO_TIME)) {
+            for signature in sound(&dkim::candidates(&message, NO_TIME, CheckResult::Neutral)) {
                 bodies.want(dkim::body_canonicalization(signature));
             }
             if Chain::of(&message, NO_TIME).is_whole() {
@@ -39,6 +41,11 @@ impl MessageCheck {
             }
         }
         Self { header, bodies }
+    }
+
+    /// Hashes the body for a seal too.
+    pub fn for_sealing(&mut self) {
+        self.bodies.want(Canonicalization::Relaxed);
     }
 
     /// Takes the next bytes of the body, which begins behind the empty line that ends the header.
@@ -63,22 +70,37 @@ impl Checker {
     /// Says what came out, once the body is complete. `spf` is the result for the transaction's sender.
     pub async fn conclude(&self, check: MessageCheck, spf: &Spf) -> MessageResults {
         let Some(mut message) = parse(&check.header) else {
-            return MessageResults { dmarc: self.dmarc_without_author(), ..MessageResults::default() };
+            return MessageResults {
+                dmarc: self.dmarc_without_author("no_author"),
+                ..MessageResults::default()
+            };
         };
-        let author = Author::of(&message);
+        let author = author(&check.header);
         let mut candidates = self.candidates(&message);
         let hashes = check.bodies.finish();
         dkim::select(&mut candidates, &hashes, self.settings.max_signatures);
         dkim::prepare(&mut message, &candidates, &hashes);
         author.prepare(&mut message);
-        let (keys, sealers_keys) = (Book::new(&self.dns, Reading::Key), Book::new(&self.dns, Reading::Key));
+        let trace = Trace::default();
+        let keys = Book::new(&self.dns, Reading::Key, trace.clone());
+        let sealers_keys = Book::new(&self.dns, Reading::Key, trace.clone());
         let outputs = self.verify_dkim(&message, &keys).await;
         let dmarc = match author {
-            Author::Domain(domain) => self.dmarc(&message, &outputs, spf, domain).await,
-            Author::Unusable => self.dmarc_without_author(),
+            Author::Domain(domain) => self.dmarc(&message, &outputs, spf, domain, &trace).await,
+            Author::Unusable(reason) => self.dmarc_without_author(reason),
         };
         let arc = self.arc(&message, &hashes, &sealers_keys).await;
-        MessageResults { dkim: dkim::results(&candidates, &outputs), dmarc, arc }
+        let dkim = dkim::results(&candidates, &outputs, |name| keys.strength(name));
+        let sealable = self.sealable(&arc, &hashes);
+        MessageResults { dkim, dmarc, arc, lookups: trace.asked(), sealable }
+    }
+
+    /// Without a chain, or with one that passed. With ARC switched off nobody knows.
+    fn sealable(&self, arc: &ArcChain, hashes: &Hashes) -> Option<Sealable> {
+        let sound = matches!(arc.result, CheckResult::None | CheckResult::Pass);
+        let hash = hashes.of(Canonicalization::Relaxed)?;
+        let sets = u32::try_from(arc.sealers.len()).ok()?;
+        (sound && self.seals() && self.settings.arc).then(|| Sealable { body_hash: hash.to_vec(), sets })
     }
 
     /// The names that the checks of a message will look up, as far as its header tells.
@@ -90,7 +112,7 @@ impl Checker {
         let keys = sound(&candidates).take(self.settings.max_signatures).map(dkim::key_name);
         let seals = arc::key_names(&message, self.clock.unix_seconds());
         let mut names: Vec<_> = keys.chain(seals).map(|name| (Kind::Txt, name)).collect();
-        if let (true, Author::Domain(domain)) = (self.settings.dmarc, Author::of(&message)) {
+        if let (true, Author::Domain(domain)) = (self.settings.dmarc, author(header)) {
             names.extend(policy_names(&domain).map(|name| (Kind::Txt, name)));
         }
         names.sort_unstable();
@@ -99,12 +121,21 @@ impl Checker {
     }
 
     fn candidates<'h>(&self, message: &AuthenticatedMessage<'h>) -> Vec<Candidate<'h>> {
-        if self.settings.dkim { dkim::candidates(message, self.clock.unix_seconds()) } else { Vec::new() }
+        if !self.settings.dkim {
+            return Vec::new();
+        }
+        dkim::candidates(message, self.clock.unix_seconds(), self.settings.partial_body)
     }
 }
 
 fn sound<'c>(candidates: &'c [Candidate<'_>]) -> impl Iterator<Item = &'c Signature> {
     candidates.iter().filter_map(|candidate| candidate.signature.as_ref().ok())
+}
+
+/// Seen in the header as this house reads it.
+fn author(header: &Bytes) -> Author {
+    Header::of_message(header, header.len())
+        .map_or(Author::Unusable("no_author"), |header| Author::of(&header))
 }
 
 fn parse(header: &Bytes) -> Option<AuthenticatedMessage<'_>> {

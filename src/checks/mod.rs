@@ -15,13 +15,17 @@ mod clock;
 mod dkim;
 mod dmarc;
 mod iprev;
+mod keys;
 mod message;
 mod names;
 mod records;
 pub mod results;
+pub mod seal;
 mod spf;
 mod tags;
+mod trace;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mail_auth::MessageAuthenticator;
@@ -29,6 +33,7 @@ use mail_auth::MessageAuthenticator;
 pub use clock::Clock;
 pub use message::MessageCheck;
 
+use self::results::CheckResult;
 use crate::dns::Resolver;
 
 /// What is checked, and how much may be spent on it.
@@ -46,9 +51,13 @@ pub struct Settings {
     pub arc: bool,
     /// Whose ARC seals count, in A-labels and lower case: `example.org` is itself, `.example.org` everything below it.
     pub trusted_sealers: Vec<String>,
+    /// Who seals what is forwarded, if anybody does.
+    pub seal: Option<Arc<seal::Sealer>>,
     /// How many DKIM signatures are verified, from the top: each may cost a query. Those that are broken or of another body
     /// cost none and do not count.
     pub max_signatures: usize,
+    /// What a signature is that leaves out a part of the body (`l=`): `neutral` or `policy`. It never counts.
+    pub partial_body: CheckResult,
     /// The time for one SPF check, DNS included.
     pub spf_budget: Duration,
     /// The time for all DKIM signatures of a message.
@@ -66,7 +75,9 @@ impl Default for Settings {
             dmarc: true,
             arc: true,
             trusted_sealers: Vec::new(),
+            seal: None,
             max_signatures: 8,
+            partial_body: CheckResult::Neutral,
             spf_budget: Duration::from_secs(20),
             dkim_budget: Duration::from_secs(20),
             dmarc_budget: Duration::from_secs(20),
@@ -97,5 +108,7 @@ impl std::fmt::Debug for Checker {
     }
 }
 
+#[cfg(test)]
+mod suites;
 #[cfg(test)]
 mod tests;

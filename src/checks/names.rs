@@ -9,6 +9,12 @@ pub(super) fn is_domain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
+/// The name in A-labels and lower case, if it is one that DNS could carry.
+pub(super) fn ascii_domain(name: &str) -> Option<String> {
+    let ascii = if name.is_ascii() { name.to_ascii_lowercase() } else { idna::domain_to_ascii(name).ok()? };
+    is_domain(&ascii).then_some(ascii)
+}
+
 /// Whether a name is fully qualified. A last label of digits alone makes it none: it is an address.
 pub(super) fn is_qualified(name: &str) -> bool {
     let top = name.rsplit_once('.').map(|(_, top)| top);

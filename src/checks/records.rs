@@ -7,7 +7,8 @@ use mail_auth::dmarc::Dmarc;
 use mail_auth::hickory_resolver::proto::op::ResponseCode;
 use mail_auth::{DnsError, Error, Txt};
 
-use super::tags::{has_item, tag, tags, text};
+use super::keys::{bits, is_of_fair_size};
+use super::tags::{has_duplicates, has_item, tag, tags, text};
 
 /// What the TXT records of a name are taken for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,7 +36,7 @@ pub(super) fn not_found(code: ResponseCode) -> Error {
 fn key(texts: &[Vec<u8>]) -> Result<DomainKey, Error> {
     let mut found = Err(Error::Dns(DnsError::InvalidRecordType));
     for text in texts {
-        found = if is_for_mail(text) {
+        found = if is_for_mail(text) && is_of_fair_size(text) {
             DomainKey::parse(text)
         } else {
             Err(Error::Dkim(DkimError::UnsupportedKeyType))
@@ -47,12 +48,34 @@ fn key(texts: &[Vec<u8>]) -> Result<DomainKey, Error> {
     found
 }
 
+/// What is to be told of the key that these records publish.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Strength {
+    /// Its bits; 0 if there is no key.
+    pub(super) bits: u16,
+    /// It is too weak or too strong to count (RFC 8301 3.2).
+    pub(super) refused: bool,
+}
+
+/// The strength of the key that counts; else of the last one that could be understood.
+pub(super) fn strength(texts: &[Vec<u8>]) -> Strength {
+    let mut strength = Strength::default();
+    for text in texts.iter().filter(|text| is_for_mail(text)) {
+        let Some(bits) = bits(text) else { continue };
+        strength = Strength { bits, refused: !is_of_fair_size(text) };
+        if !strength.refused {
+            break;
+        }
+    }
+    strength
+}
+
 /// RFC 6376 3.6.1: `v=` comes first if at all, `h=` names the hashes and `s=` the services that the key may be used with.
 fn is_for_mail(record: &[u8]) -> bool {
     let version_is_first = tags(record).skip(1).all(|(name, _)| name != b"v");
     let sha256 = tag(record, "h").is_none_or(|hashes| has_item(hashes, "sha256"));
     let mail = tag(record, "s").is_none_or(|uses| has_item(uses, "*") || has_item(uses, "email"));
-    version_is_first && sha256 && mail
+    version_is_first && sha256 && mail && !has_duplicates(record)
 }
 
 fn dmarc(texts: &[Vec<u8>]) -> Result<Dmarc, Error> {
@@ -115,6 +138,7 @@ mod tests {
             ("s=tlsrpt; p=x", false),
             ("s=*; p=x", true),
             ("s=other:email; p=x", true),
+            ("p=x; p=y", false),
         ] {
             assert_eq!(is_for_mail(record.as_bytes()), good, "{record}");
         }

@@ -1,6 +1,7 @@
 //! What the checks found: plain values, free of the library that found them.
 
 use std::fmt;
+use std::time::Duration;
 
 /// The result of one check, in the words of RFC 8601 2.7.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -16,6 +17,8 @@ pub enum CheckResult {
     SoftFail,
     /// There is something, but it says nothing (SPF `?all`, a signature that does not count).
     Neutral,
+    /// DKIM only: a signature that may be good, but is not of the kind that we accept.
+    Policy,
     /// DNS or another resource failed for now.
     TempError,
     /// The record, signature or message cannot be interpreted.
@@ -24,8 +27,16 @@ pub enum CheckResult {
 
 impl CheckResult {
     /// Every result.
-    pub const ALL: [Self; 7] =
-        [Self::None, Self::Pass, Self::Fail, Self::SoftFail, Self::Neutral, Self::TempError, Self::PermError];
+    pub const ALL: [Self; 8] = [
+        Self::None,
+        Self::Pass,
+        Self::Fail,
+        Self::SoftFail,
+        Self::Neutral,
+        Self::Policy,
+        Self::TempError,
+        Self::PermError,
+    ];
 
     /// The word that scripts, metrics and `Authentication-Results` use.
     pub const fn name(self) -> &'static str {
@@ -35,6 +46,7 @@ impl CheckResult {
             Self::Fail => "fail",
             Self::SoftFail => "softfail",
             Self::Neutral => "neutral",
+            Self::Policy => "policy",
             Self::TempError => "temperror",
             Self::PermError => "permerror",
         }
@@ -75,9 +87,29 @@ pub struct Spf {
     pub record: String,
     /// The directive that decided, as published (`-all`, `ip4:192.0.2.0/24`); empty when none did.
     pub mechanism: String,
+    /// About how many addresses of the client's family the records that were read let send (IPv6 in networks of 64 bits): their own
+    /// `ip4`, `ip6`, `a`, `mx` and `all` with their prefixes, each counted for itself. At most 2^32.
+    pub breadth: u64,
+    /// What was asked of DNS.
+    pub lookups: Vec<Asked>,
     /// What the domain says about a `fail` in its own words (RFC 7208 6.2): printable ASCII, at most 256 octets. Text of a
     /// stranger's.
     pub explanation: String,
+}
+
+/// A look-up that a check made.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Asked {
+    /// `a`, `aaaa`, `mx`, `txt` or `ptr`.
+    pub kind: &'static str,
+    /// The name, at most 256 octets of it.
+    pub name: String,
+    /// `ok`, `none`, `nxdomain` or `error`.
+    pub result: &'static str,
+    /// The beginning of what came, or which error. Text of a stranger's.
+    pub answer: String,
+    /// How long it took; zero for what was known already. Look-ups made at the same time count together.
+    pub took: Duration,
 }
 
 /// One DKIM signature (RFC 6376).
@@ -91,6 +123,8 @@ pub struct Dkim {
     pub selector: String,
     /// `a=`, such as `rsa-sha256`; empty when it is none that we know.
     pub algorithm: &'static str,
+    /// How many bits the key has: the modulus of RSA, 256 of Ed25519; 0 where no key was looked at.
+    pub bits: u16,
     /// The first characters of `b=`, which tell signatures apart (RFC 6008).
     pub signature: String,
     /// Why it did not pass: one of [`REASONS`](Self::REASONS); empty when it did.
@@ -99,7 +133,7 @@ pub struct Dkim {
 
 impl Dkim {
     /// Every reason why a signature does not pass. A closed set, so that scripts can compare and metrics can count.
-    pub const REASONS: [&'static str; 15] = [
+    pub const REASONS: [&'static str; 16] = [
         // The field.
         "syntax",
         "duplicate_tag",
@@ -116,6 +150,7 @@ impl Dkim {
         // The key.
         "no_key",
         "key_unusable",
+        "key_size",
         "key_revoked",
         "key_lookup",
     ];
@@ -164,6 +199,28 @@ pub struct Dmarc {
     pub domain: String,
     /// The record says `t=y`.
     pub testing: bool,
+    /// What the result stands on: one of [`REASONS`](Self::REASONS); empty when nothing was checked.
+    pub reason: &'static str,
+}
+
+impl Dmarc {
+    /// Every reason. A closed set, so that scripts can compare.
+    pub const REASONS: [&'static str; 10] = [
+        // Passed.
+        "dkim",
+        "spf",
+        "dkim_and_spf",
+        // Failed: something passed, but for another domain; or nothing did.
+        "not_aligned",
+        "nothing_passed",
+        // Nothing to check against.
+        "no_record",
+        "lookup",
+        // Nobody to check for.
+        "no_author",
+        "several_authors",
+        "ambiguous_author",
+    ];
 }
 
 /// The chain of those who handled a message before (RFC 8617).
@@ -210,4 +267,17 @@ pub struct MessageResults {
     pub dmarc: Dmarc,
     /// ARC.
     pub arc: ArcChain,
+    /// What was asked of DNS.
+    pub lookups: Vec<Asked>,
+    /// What it takes to seal the message; `None` if that is not wanted, or no use because its chain is broken.
+    pub sealable: Option<Sealable>,
+}
+
+/// A message that can be sealed (RFC 8617 5.1).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Sealable {
+    /// SHA-256 of the body in its relaxed form.
+    pub body_hash: Vec<u8>,
+    /// How many sets its chain has, which passed.
+    pub sets: u32,
 }

@@ -1,30 +1,20 @@
 //! The checks against messages and zones of others: RFC examples, the suites in tests/suites, and faults.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use data_encoding::BASE64;
-use serde_json::Value;
 
 use super::results::{CheckResult, DmarcPolicy, MessageResults, Spf};
+use super::suites::{crlf, own, signed};
 use super::*;
 use crate::dns;
 use crate::dns::responder::{Data, Fault, Responder, Zone};
 
 /// 2026-11-20, when the suites were signed.
 const NOW: u64 = 1_795_132_800;
-
-fn suite(path: &str) -> Vec<u8> {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/suites", path].iter().collect();
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn crlf(text: &str) -> Vec<u8> {
-    text.replace('\n', "\r\n").into_bytes()
-}
 
 struct World {
     responder: Responder,
@@ -61,18 +51,6 @@ impl World {
     }
 }
 
-/// A message with the records that it needs in front.
-fn with_records(file: &str) -> (Zone, Vec<u8>) {
-    let text = String::from_utf8(suite(file)).unwrap();
-    let (records, message) = text.split_once("\n\n").unwrap();
-    let mut zone = Zone::new();
-    for record in records.lines() {
-        let (name, record) = record.split_once(' ').unwrap();
-        zone.txt(name, record);
-    }
-    (zone, crlf(message))
-}
-
 #[tokio::test]
 async fn signed_examples_of_the_rfcs_pass() {
     for (file, passed) in [
@@ -80,7 +58,7 @@ async fn signed_examples_of_the_rfcs_pass() {
         ("dkim/002.txt", &["example.com"]),
         ("dkim/003.txt", &["ietf.org"]),
     ] {
-        let (zone, message) = with_records(file);
+        let (zone, message) = signed(file);
         let results = world(zone).await.check(&message, &Spf::default()).await;
         let passes: Vec<&str> = results
             .dkim
@@ -94,10 +72,10 @@ async fn signed_examples_of_the_rfcs_pass() {
 
 #[tokio::test]
 async fn dkimpy_examples_pass() {
-    let (zone, _) = with_records("dkim/001.txt");
+    let (zone, _) = signed("dkim/001.txt");
     let world = world(zone).await;
     for file in ["dkim/dkimpy-rfc6376.signed.msg", "dkim/dkimpy-rfc6376.signed.rsa.msg"] {
-        let message = crlf(&String::from_utf8(suite(file)).unwrap());
+        let message = crlf(&String::from_utf8(suites::file(file)).unwrap());
         let results = world.check(&message, &Spf::default()).await;
         assert!(!results.dkim.is_empty());
         assert!(
@@ -106,39 +84,6 @@ async fn dkimpy_examples_pass() {
             results.dkim
         );
     }
-}
-
-/// A zone of the suites: names with `[type, data]`, or `[fault]`.
-fn suite_zone(zone: &Value) -> Zone {
-    let mut built = Zone::new();
-    for (name, records) in zone.as_object().unwrap() {
-        for record in records.as_array().unwrap() {
-            match record[0].as_str().unwrap() {
-                "SERVFAIL" => built.fault(name, Fault::ServFail),
-                "TIMEOUT" => built.fault(name, Fault::Drop),
-                "TRUNC" => built.fault(name, Fault::Truncate { tcp: true }),
-                "DELAY" => built.fault(name, Fault::Delay(Duration::from_millis(100))),
-                kind => built.add(name, suite_data(kind, &record[1])),
-            };
-        }
-    }
-    built
-}
-
-fn suite_data(kind: &str, data: &Value) -> Data {
-    match (kind, data) {
-        ("TXT", Value::Array(parts)) => {
-            Data::TxtParts(parts.iter().map(|part| part.as_str().unwrap().as_bytes().to_vec()).collect())
-        }
-        ("MX", Value::Array(mx)) => {
-            Data::Mx(mx[0].as_u64().unwrap() as u16, mx[1].as_str().unwrap().to_owned())
-        }
-        (_, data) => Data::parse(kind, data.as_str().unwrap()).unwrap(),
-    }
-}
-
-fn accepts(case: &Value, result: CheckResult) -> bool {
-    case["accept"].as_array().unwrap().iter().any(|accepted| accepted == result.name())
 }
 
 /// What is reported of several signatures is the best of them.
@@ -158,15 +103,14 @@ const DECIDED: [&str; 1] = [
 
 #[tokio::test]
 async fn own_dkim_suite() {
-    let suite: Value = serde_json::from_slice(&suite("own/dkim-own-dev.json")).unwrap();
-    let world = world(suite_zone(&suite["zone"])).await;
+    let (zone, cases) = own("own/dkim-own-dev.json");
+    let world = world(zone).await;
     let mut failed = Vec::new();
-    for case in suite["cases"].as_array().unwrap() {
-        let message = BASE64.decode(case["message_base64"].as_str().unwrap().as_bytes()).unwrap();
-        let results = world.check(&message, &Spf::default()).await;
-        let decided = DECIDED.iter().any(|id| case["id"] == *id);
-        if accepts(case, best(&results)) == decided {
-            failed.push(format!("{} {}: {:?}", case["id"], case["level"], results.dkim));
+    for case in cases {
+        let results = world.check(&case.message, &Spf::default()).await;
+        let decided = DECIDED.contains(&case.id.as_str());
+        if case.results.iter().any(|result| result == best(&results).name()) == decided {
+            failed.push(format!("{}: {:?}", case.id, results.dkim));
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
@@ -174,17 +118,14 @@ async fn own_dkim_suite() {
 
 #[tokio::test]
 async fn own_dmarc_suite() {
-    let suite: Value = serde_json::from_slice(&suite("own/dmarc-dev.json")).unwrap();
-    let world = world(suite_zone(&suite["zone"])).await;
+    let (zone, cases) = own("own/dmarc-dev.json");
+    let world = world(zone).await;
     let mut failed = Vec::new();
-    for case in suite["cases"].as_array().unwrap() {
-        let text = |key: &str| case[key].as_str().unwrap();
-        let message = BASE64.decode(text("message_base64").as_bytes()).unwrap();
-        let spf = world.spf(text("ip"), text("helo"), text("mail_from")).await;
-        let results = world.check(&message, &spf).await;
-        if !accepts(case, results.dmarc.result) {
-            failed
-                .push(format!("{} {} {}: {:?} {spf:?}", case["id"], case["accept"], case["level"], results));
+    for case in cases {
+        let spf = world.spf(&case.envelope["ip"], &case.envelope["helo"], &case.envelope["mail_from"]).await;
+        let results = world.check(&case.message, &spf).await;
+        if !case.results.iter().any(|result| result == results.dmarc.result.name()) {
+            failed.push(format!("{} {:?}: {results:?} {spf:?}", case.id, case.results));
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
@@ -205,7 +146,7 @@ fn unsound_signature(selector: &str, body: &[u8]) -> String {
 #[tokio::test]
 async fn a_second_author_spoils_dmarc_but_no_signature() {
     // 002 does not sign the absence of further From fields.
-    let (mut zone, message) = with_records("dkim/002.txt");
+    let (mut zone, message) = signed("dkim/002.txt");
     zone.txt("_dmarc.example.com", "v=DMARC1; p=reject");
     let world = world(zone).await;
     let honest = world.check(&message, &Spf::default()).await;
@@ -225,7 +166,7 @@ async fn a_second_author_spoils_dmarc_but_no_signature() {
 
 #[tokio::test]
 async fn tampering_is_noticed() {
-    let (zone, message) = with_records(SIGNED);
+    let (zone, message) = signed(SIGNED);
     let world = world(zone).await;
     let text = String::from_utf8(message).unwrap();
     for (changed, reason) in [
@@ -245,7 +186,7 @@ async fn tampering_is_noticed() {
 #[tokio::test(start_paused = true)]
 async fn dead_name_servers_are_temporary_errors_within_the_budget() {
     for fault in [Fault::ServFail, Fault::Drop, Fault::Refused] {
-        let (_, message) = with_records(SIGNED);
+        let (_, message) = signed(SIGNED);
         let mut zone = Zone::new();
         for name in [
             "brisbane._domainkey.football.example.com",
@@ -288,7 +229,7 @@ async fn a_check_ends_with_its_budget() {
 
 #[tokio::test]
 async fn signatures_expire_by_our_clock() {
-    let (mut zone, message) = with_records(SIGNED);
+    let (mut zone, message) = signed(SIGNED);
     zone.txt("x", "x");
     let world = world(zone).await;
     let text = String::from_utf8(message).unwrap();
@@ -319,7 +260,7 @@ async fn only_so_many_keys_are_looked_up() {
 
 #[tokio::test]
 async fn a_second_message_costs_no_query() {
-    let (mut zone, message) = with_records(SIGNED);
+    let (mut zone, message) = signed(SIGNED);
     zone.txt("football.example.com", "v=spf1 a mx a:gone.example include:i.example -all");
     zone.txt("i.example", "v=spf1 exists:%{i}.no.example ?all");
     let world = world(zone).await;
@@ -336,7 +277,7 @@ async fn a_second_message_costs_no_query() {
 
 #[tokio::test]
 async fn a_warmed_check_costs_no_query() {
-    let (mut zone, message) = with_records(SIGNED);
+    let (mut zone, message) = signed(SIGNED);
     zone.txt("_dmarc.example.com", "v=DMARC1; p=reject; sp=quarantine");
     let world = world(zone).await;
     let header = Bytes::copy_from_slice(&message);
@@ -491,7 +432,7 @@ async fn spf_asks_for_a_bounded_number_of_names() {
 
 /// A message of the suite with a chain of its own.
 async fn chained(file: &str) -> (World, String) {
-    let (zone, message) = with_records(file);
+    let (zone, message) = signed(file);
     let mut world = world(zone).await;
     world.checker.settings.trusted_sealers = vec!["google.com".into(), ".ietf.org".into(), "ietf.org".into()];
     (world, String::from_utf8(message).unwrap())
@@ -548,3 +489,8 @@ async fn forged_chains_cost_little() {
     assert_eq!((arc.result, arc.reason), (CheckResult::Fail, "too_long"));
     assert_eq!(world.responder.queries("s._domainkey.d1.example"), 0);
 }
+
+mod names;
+mod policies;
+mod seals;
+mod signatures;

@@ -84,10 +84,11 @@ impl House {
         warn_of_ceiling(&settings.listeners, &ceiling);
         let mut handed = Handed::take()?;
         let mut entrances = Vec::new();
+        let received_spf = settings.received_spf;
         for mut wanted in settings.listeners {
             let addresses = std::mem::take(&mut wanted.addresses);
             let admission = Admission::new(wanted.bounds.clone(), Arc::clone(&ceiling));
-            let (listener, door) = self.furnish(wanted, &settings.authserv_id, &ceiling)?;
+            let (listener, door) = self.furnish(wanted, &settings.authserv_id, received_spf, &ceiling)?;
             for address in addresses {
                 let opened = open(&address, &mut handed, &listener, &admission, &door)
                     .with_context(|| format!("the listener `{}` cannot be opened", listener.name))?;
@@ -109,6 +110,7 @@ impl House {
         &self,
         wanted: ready::Listener,
         authserv_id: &str,
+        received_spf: bool,
         ceiling: &Ceiling,
     ) -> anyhow::Result<(Arc<Listener>, Door)> {
         let routes = self.routes(&wanted.upstream)?;
@@ -125,6 +127,7 @@ impl House {
             header_limit: wanted.header_limit,
             normalise: wanted.normalise,
             authserv_id: authserv_id.to_owned(),
+            received_spf,
             border: self.border.clone(),
             manners: wanted.manners,
             policies: Arc::clone(&self.policies),

@@ -6,6 +6,7 @@ mod check;
 mod house;
 mod run;
 mod screen;
+mod seal_key;
 mod test;
 
 use std::path::{Path, PathBuf};

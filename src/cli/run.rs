@@ -24,6 +24,7 @@ use crate::upstream::Upstream;
 use super::Failure;
 use super::house::House;
 use super::screen::tally;
+use super::seal_key;
 
 /// How often an upstream is asked what it can do, so that EHLO stays true between two messages.
 const PROBE: Duration = Duration::from_secs(60);
@@ -83,6 +84,9 @@ async fn serve(
         health: Arc::clone(&health),
         order: reload_certificates,
     };
+    if let (Some(sealer), Some(file)) = (&settings.checks.seal, &settings.seal_key) {
+        tokio::spawn(seal_key::watch(Arc::clone(sealer), file.clone(), stop.clone()));
+    }
     let entrances = house.open(settings)?;
     for entrance in &entrances {
         let address = entrance.local_addr()?;

@@ -172,7 +172,39 @@ pub(super) struct Authentication {
     pub arc: Option<bool>,
     pub trusted_sealers: Option<Placed<Entries>>,
     pub authserv_id: Option<Placed<String>>,
+    pub partial_body: Option<PartialBody>,
+    pub received_spf: Option<bool>,
+    pub seal: Option<Placed<Seal>>,
 }
+
+/// `authentication.partial_body`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum PartialBody {
+    Neutral,
+    Policy,
+}
+
+impl Choice for PartialBody {
+    const WORDS: &'static [(&'static str, Self)] = &[("neutral", Self::Neutral), ("policy", Self::Policy)];
+}
+
+/// `authentication.seal`.
+#[derive(Debug)]
+pub(super) struct Seal {
+    pub domain: Option<Placed<String>>,
+    pub selector: Option<Placed<String>>,
+    pub key: Option<Placed<SealKey>>,
+}
+
+section!(Seal { domain: required, selector: required, key: required });
+
+/// `authentication.seal.key`.
+#[derive(Debug)]
+pub(super) struct SealKey {
+    pub file: Option<Placed<PathBuf>>,
+}
+
+section!(SealKey { file: required });
 
 section!(Authentication {
     spf: optional,
@@ -181,6 +213,9 @@ section!(Authentication {
     arc: optional,
     trusted_sealers: optional,
     authserv_id: optional,
+    partial_body: optional,
+    received_spf: optional,
+    seal: optional,
 });
 
 /// `dns`.

@@ -45,6 +45,10 @@ pub struct Settings {
     pub checks: checks::Settings,
     /// The identity in `Authentication-Results` (RFC 8601 2.5); the host name unless configured.
     pub authserv_id: String,
+    /// The file of the key that messages are sealed with, to load it again when it changes.
+    pub seal_key: Option<PathBuf>,
+    /// Whether messages get a `Received-SPF` field too.
+    pub received_spf: bool,
     /// How names are looked up.
     pub dns: dns::Settings,
     /// The folder of the embedded store; `None` when none is configured. Nothing is kept in it yet.

@@ -260,7 +260,12 @@ mod tests {
             (Question::HeloSpf, Answer::Spf(spf)),
             (Question::Now, Answer::Now(1_800_000_000)),
         ] {
-            assert_eq!(world.answer(&late, &question).await, answer, "{question:?}");
+            let mut found = world.answer(&late, &question).await;
+            if let Answer::Spf(spf) = &mut found {
+                assert_eq!(spf.lookups.len(), 1);
+                spf.lookups.clear();
+            }
+            assert_eq!(found, answer, "{question:?}");
         }
     }
 

@@ -3,9 +3,12 @@
 //! mail-parser reads them, as leniently as the mail programs of the people who will see them. This is for looking only:
 //! nothing that was decoded here is ever written into a message.
 
+mod author;
+
 use mail_parser::parsers::MessageStream;
 use mail_parser::{Addr, Address as Parsed, HeaderValue};
 
+pub use self::author::{Author, NoAuthor};
 use super::header::{Field, Header};
 
 /// More addresses than this in From are an attack on whoever shows or checks one of them.

@@ -5,7 +5,7 @@ use super::family::{Counter, Resolved};
 
 /// Results by RFC 8601 2.7.
 const SPF_RESULTS: [&str; 7] = ["none", "pass", "fail", "softfail", "neutral", "temperror", "permerror"];
-const DKIM_RESULTS: [&str; 6] = ["none", "pass", "fail", "neutral", "temperror", "permerror"];
+const DKIM_RESULTS: [&str; 7] = ["none", "pass", "fail", "neutral", "policy", "temperror", "permerror"];
 const ARC_RESULTS: [&str; 4] = ["none", "pass", "fail", "temperror"];
 const DMARC_RESULTS: [&str; 5] = ["none", "pass", "fail", "temperror", "permerror"];
 

@@ -149,7 +149,7 @@ impl Rig {
     }
 
     fn knows_dmarc(&mut self, result: CheckResult, policy: DmarcPolicy, domain: &str) -> &mut Self {
-        let dmarc = Dmarc { result, policy, domain: domain.to_owned(), testing: false };
+        let dmarc = Dmarc { result, policy, domain: domain.to_owned(), ..Dmarc::default() };
         self.knows(Question::Dmarc, Answer::Dmarc(dmarc))
     }
 }

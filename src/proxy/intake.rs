@@ -91,7 +91,10 @@ impl Intake {
         let Part::Header(scanner) = &mut self.part else { return Ok(()) };
         let Scanned { header, body_start } = std::mem::replace(scanner, HeaderScanner::new(0)).finish();
         self.facts.warm(header.as_bytes());
-        let check = MessageCheck::begin(header.as_bytes().clone());
+        let mut check = MessageCheck::begin(header.as_bytes().clone());
+        if self.facts.seals() {
+            check.for_sealing();
+        }
         self.part = Part::Body(header, Box::new(check));
         self.keep(&body_start)
     }

@@ -106,7 +106,10 @@ impl Journal for Tracing {
     fn record(&self, entry: &Entry<'_>) {
         match entry {
             Entry::Refused(refused) => log_refusal(refused),
-            Entry::Transaction(transaction) => log_transaction(transaction),
+            Entry::Transaction(transaction) => {
+                log_lookups(transaction);
+                log_transaction(transaction);
+            }
             Entry::Shadow(origin, stage, shadow) => log_shadow(origin, *stage, *shadow),
             Entry::Fault(origin, stage, fault) => log_fault(origin, *stage, fault),
         }
@@ -164,6 +167,32 @@ fn log_transaction(entry: &TransactionEntry<'_>) {
         upstream_ms = millis(entry.upstream),
         "transaction"
     );
+}
+
+/// What the checks of the message asked of DNS: only for those who want to know.
+fn log_lookups(entry: &TransactionEntry<'_>) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    let of_message = entry.results.map(|results| results.lookups.as_slice()).unwrap_or_default();
+    for (check, lookups) in
+        [("helo_spf", entry.spf.0.lookups.as_slice()), ("spf", &entry.spf.1.lookups), ("message", of_message)]
+    {
+        for asked in lookups {
+            tracing::debug!(
+                event = "lookup",
+                session = entry.origin.session,
+                id = entry.id,
+                check,
+                kind = asked.kind,
+                name = %safe(&asked.name),
+                result = asked.result,
+                answer = %safe(&asked.answer),
+                took_ms = millis(asked.took),
+                "asked of DNS"
+            );
+        }
+    }
 }
 
 /// The first recipients, and how many more there are: a line of the log has an end.

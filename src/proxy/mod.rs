@@ -38,8 +38,10 @@ pub use self::journal::{Entry, Journal, Refused, Shadow, Tracing};
 pub use self::routes::Routes;
 pub use self::wire::Client;
 use crate::checks::MessageCheck;
-use crate::checks::results::{Iprev, MessageResults, Spf};
+use crate::checks::results::{Iprev, MessageResults, Sealable, Spf};
 use crate::facts::{Subject, World};
+use crate::message::edit::NewField;
+use crate::message::header::Header;
 use crate::message::spool::Spooler;
 use crate::metrics::{CheckMetrics, ListenerMetrics, PolicyMetrics};
 use crate::policy::Policies;
@@ -66,6 +68,8 @@ pub struct Listener {
     pub normalise: Vec<IpNet>,
     /// Whose word `Authentication-Results` is (RFC 8601 2.2).
     pub authserv_id: String,
+    /// Whether messages get a `Received-SPF` field too (RFC 7208 9.1).
+    pub received_spf: bool,
     /// What is ours, and whom we trust.
     pub border: Border,
     /// Whom we believe when it speaks for others, and how strangers are received.
@@ -142,6 +146,13 @@ pub trait Facts: fmt::Debug + Send + Sync {
     /// the body still arrives.
     fn warm(&self, header: &Bytes);
 
+    /// Whether messages are sealed, so that their bodies have to be hashed for that.
+    fn seals(&self) -> bool;
+
+    /// The fields that seal a message with this outgoing header on its way to the upstream (RFC 8617), to be put on its top.
+    /// `authentication_results` is the value of our own field.
+    fn seal(&self, header: &Header, state: &Sealable, authentication_results: &str) -> Option<[NewField; 3]>;
+
     /// The results of DKIM and DMARC for a message that is all there. `spf` is the result for its sender.
     fn conclude<'a>(&'a self, check: MessageCheck, spf: &'a Spf) -> BoxFuture<'a, MessageResults>;
 }
@@ -163,6 +174,14 @@ impl Facts for World {
 
     fn warm(&self, header: &Bytes) {
         tokio::spawn(self.checker().warm(header));
+    }
+
+    fn seals(&self) -> bool {
+        self.checker().seals()
+    }
+
+    fn seal(&self, header: &Header, state: &Sealable, authentication_results: &str) -> Option<[NewField; 3]> {
+        self.checker().seal(header, state, authentication_results)
     }
 
     fn conclude<'a>(&'a self, check: MessageCheck, spf: &'a Spf) -> BoxFuture<'a, MessageResults> {

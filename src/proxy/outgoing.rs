@@ -1,5 +1,6 @@
 //! The message as it goes to the upstream: what arrived, without what claims to be ours, with what we and the policies add.
 
+use bytes::Bytes;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
@@ -47,13 +48,25 @@ pub(super) fn prepare(received: Received, stamps: &Stamps<'_>) -> Outgoing {
     for field in stamp::forged(header, &stamps.listener.authserv_id) {
         edits.remove(field);
     }
+    if let Some(received_spf) = stamps.received_spf() {
+        edits.prepend(received_spf);
+    }
     edits.prepend(stamps.received());
-    if let Some(found) = stamps.authentication_results() {
-        edits.prepend(found);
+    let found = stamps.authentication_results();
+    if let Some(found) = &found {
+        edits.prepend(found.clone());
     }
     stamps.add_tags(&mut edits);
     stamps.add_policy_edits(header, &mut edits);
-    Outgoing { header: edits.render(header, received.size > 0), body: received.body }
+    let rendered = edits.render(header, received.size > 0);
+    let seal = found.and_then(|found| stamps.seal(&rendered, &found.value()));
+    Outgoing { header: sealed(rendered, seal), body: received.body }
+}
+
+fn sealed(header: Bytes, seal: Option<[NewField; 3]>) -> Bytes {
+    let Some(seal) = seal else { return header };
+    let fields = seal.iter().map(NewField::as_bytes);
+    fields.chain([&*header]).collect::<Vec<_>>().concat().into()
 }
 
 impl Stamps<'_> {
@@ -87,7 +100,19 @@ impl Stamps<'_> {
 
     /// `None` only for an authserv-id that no field can hold, which the configuration does not let through.
     fn authentication_results(&self) -> Option<NewField> {
-        let findings = Findings {
+        authres::authentication_results(&self.listener.authserv_id, &self.findings()).ok()
+    }
+
+    /// `None` unless it is wanted.
+    fn received_spf(&self) -> Option<NewField> {
+        let wanted = self.listener.received_spf;
+        wanted.then(|| authres::received_spf(&self.listener.terms.hostname, &self.findings())).flatten()
+    }
+
+    fn findings(&self) -> Findings<'_> {
+        Findings {
+            client: self.connection.peer.ip,
+            client_name: &self.connection.name,
             helo: &self.hello.greeting.text,
             helo_spf: self.checked.helo_spf.as_ref(),
             sender: &self.transaction.mail.path,
@@ -95,8 +120,16 @@ impl Stamps<'_> {
             results: self.checked.message.as_deref(),
             disposition: self.checked.disposition,
             dmarc_override: self.additions.effects.dmarc_override.as_deref(),
-        };
-        authres::authentication_results(&self.listener.authserv_id, &findings).ok()
+        }
+    }
+
+    /// Of the header as it goes out. One that ends without an empty line ends where its reader finds the first line that is no
+    /// field; what such a reader would hash, we cannot know.
+    fn seal(&self, rendered: &Bytes, results: &str) -> Option<[NewField; 3]> {
+        let state = self.checked.message.as_ref()?.sealable.as_ref()?;
+        let header =
+            Header::of_message(rendered, rendered.len()).filter(|header| !header.separator().is_empty())?;
+        self.listener.facts.seal(&header, state, results)
     }
 
     /// The time of day, in UTC: a log and a header should not need the zone of the machine to be compared.

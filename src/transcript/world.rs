@@ -16,11 +16,13 @@ use super::bridge::RealTime;
 use super::others::Other;
 use super::setup::{Limit, Setup, TlsOffer};
 use super::upstream::{UpstreamSetup, direct};
-use crate::checks::results::{Iprev, MessageResults, Spf};
+use crate::checks::results::{Iprev, MessageResults, Sealable, Spf};
 use crate::checks::{Checker, Clock, MessageCheck};
 use crate::dns::Resolver;
 use crate::dns::responder::{Responder, Zone};
 use crate::facts::{self, Subject};
+use crate::message::edit::NewField;
+use crate::message::header::Header;
 use crate::message::spool::{self, Spooler};
 use crate::metrics::Metrics;
 use crate::policy::Policies;
@@ -97,6 +99,7 @@ impl World {
             header_limit: header_limit(setup),
             normalise: setup.normalise.clone(),
             authserv_id: hostname,
+            received_spf: false,
             border: border(setup, defaults),
             manners: setup.manners.clone(),
             policies: Arc::new(ArcSwap::new(policies)),
@@ -254,6 +257,14 @@ impl Facts for BridgedFacts {
 
     fn warm(&self, header: &Bytes) {
         self.real.spawn(self.world.checker().warm(header));
+    }
+
+    fn seals(&self) -> bool {
+        self.world.checker().seals()
+    }
+
+    fn seal(&self, header: &Header, state: &Sealable, authentication_results: &str) -> Option<[NewField; 3]> {
+        self.world.checker().seal(header, state, authentication_results)
     }
 
     fn conclude<'a>(&'a self, check: MessageCheck, spf: &'a Spf) -> BoxFuture<'a, MessageResults> {

@@ -8,6 +8,8 @@ mod arrival;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+mod authentication;
+#[cfg(test)]
 mod broken_configuration;
 #[cfg(test)]
 mod chunks;
@@ -44,7 +46,11 @@ mod resources;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
+mod sealing;
+#[cfg(test)]
 mod smuggling;
+#[cfg(test)]
+mod tampering;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]

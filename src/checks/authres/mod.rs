@@ -1,10 +1,13 @@
 //! The `Authentication-Results` field (RFC 8601) that tells the upstream what was found.
 
 mod parse;
+mod received;
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 pub use self::parse::{AuthenticationResults, MethodResult, NotResults};
+pub use self::received::received_spf;
 use super::results::{ArcChain, CheckResult, Dkim, Dmarc, DmarcPolicy, MessageResults, Spf};
 use crate::message::edit::{FieldError, NewField};
 use crate::smtp::path::{Mailbox, ReversePath};
@@ -17,6 +20,10 @@ const MAX_VALUE: usize = 400;
 /// What was found about one message. What is `None` was not checked and is not mentioned.
 #[derive(Clone, Copy, Debug)]
 pub struct Findings<'a> {
+    /// Who connected.
+    pub client: IpAddr,
+    /// Its name in the DNS, if somebody found out that it leads back to the address; empty otherwise.
+    pub client_name: &'a str,
     /// What the client said in HELO or EHLO.
     pub helo: &'a str,
     /// SPF of that name.
@@ -41,6 +48,10 @@ pub struct Findings<'a> {
 pub fn authentication_results(authserv_id: &str, findings: &Findings<'_>) -> Result<NewField, FieldError> {
     let mut value = pvalue(authserv_id);
     let head = value.len();
+    if !findings.client_name.is_empty() {
+        let (address, name) = (pvalue(&findings.client.to_string()), comment(findings.client_name));
+        let _ = write!(value, "; iprev=pass policy.iprev={address} ({name})");
+    }
     if let Some(spf) = findings.helo_spf {
         let _ = write!(value, "; spf={} smtp.helo={}", spf.result, pvalue(findings.helo));
     }
@@ -75,6 +86,9 @@ fn write_dkim(value: &mut String, signatures: &[Dkim]) {
         ];
         for (name, text) in properties.into_iter().filter(|(_, text)| !text.is_empty()) {
             let _ = write!(value, " {name}={}", pvalue(text));
+        }
+        if dkim.bits > 0 {
+            let _ = write!(value, " ({} bits)", dkim.bits);
         }
     }
 }
@@ -123,6 +137,12 @@ fn pvalue(text: &str) -> String {
     if is_plain(text) && text.len() <= MAX_VALUE { text.to_owned() } else { quoted(text, false) }
 }
 
+/// The text in a comment (RFC 5322 3.2.2), which it cannot end. Like a name in the DNS, or it is not that.
+fn comment(text: &str) -> String {
+    let in_place = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '?' };
+    text.chars().map(in_place).take(MAX_VALUE).collect()
+}
+
 /// Whether the text is a token by RFC 2045 5.1, which can end nothing and begin nothing.
 fn is_plain(text: &str) -> bool {
     let is_token = |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&byte);
@@ -161,6 +181,8 @@ mod tests {
 
     fn findings<'a>(sender: &'a ReversePath, helo: &'a str) -> Findings<'a> {
         Findings {
+            client: [192, 0, 2, 1].into(),
+            client_name: "",
             helo,
             helo_spf: None,
             sender,
@@ -188,19 +210,27 @@ mod tests {
             domain: "example.org".into(),
             selector: "sel".into(),
             algorithm: "rsa-sha256",
+            bits: 2048,
             signature: "abc+/def".into(),
             reason: "",
         };
-        let bad = Dkim { result: CheckResult::Fail, algorithm: "", reason: "body_changed", ..good.clone() };
+        let bad = Dkim {
+            result: CheckResult::Fail,
+            algorithm: "",
+            bits: 0,
+            reason: "body_changed",
+            ..good.clone()
+        };
         let dmarc = Dmarc {
             result: CheckResult::Pass,
             policy: DmarcPolicy::Reject,
             domain: "example.org".into(),
             testing: false,
+            reason: "dkim",
         };
         let arc =
             ArcChain { result: CheckResult::Pass, sealers: vec!["x.example".into()], ..ArcChain::default() };
-        let results = MessageResults { dkim: vec![good, bad], dmarc, arc };
+        let results = MessageResults { dkim: vec![good, bad], dmarc, arc, ..MessageResults::default() };
         let findings = Findings {
             helo_spf: Some(&helo_spf),
             spf: Some(&spf),
@@ -210,10 +240,26 @@ mod tests {
         assert_eq!(
             value(&findings),
             "mx.example; spf=none smtp.helo=mail.example.org; spf=softfail smtp.mailfrom=alice@example.org; dkim=pass \
-             header.d=example.org header.s=sel header.a=rsa-sha256 header.b=\"abc+/def\"; dkim=fail reason=body_changed \
+             header.d=example.org header.s=sel header.a=rsa-sha256 header.b=\"abc+/def\" (2048 bits); dkim=fail reason=body_changed \
              header.d=example.org header.s=sel header.b=\"abc+/def\"; dmarc=pass (p=reject dis=none) \
              header.from=example.org; arc=pass (i=1)"
         );
+    }
+
+    #[test]
+    fn a_verified_name_is_told() {
+        let sender = sender("<alice@example.org>");
+        for (client, name, written) in [
+            ("192.0.2.1", "mail.example.org", "iprev=pass policy.iprev=192.0.2.1 (mail.example.org)"),
+            ("2001:db8::1", "mail.example.org", "iprev=pass policy.iprev=\"2001:db8::1\" (mail.example.org)"),
+            ("192.0.2.1", "x); dkim=pass (", "iprev=pass policy.iprev=192.0.2.1 (x???dkim?pass??)"),
+        ] {
+            let findings =
+                Findings { client: client.parse().unwrap(), client_name: name, ..findings(&sender, "x") };
+            assert_eq!(value(&findings), format!("mx.example; {written}"));
+            let read = AuthenticationResults::parse(&value(&findings)).unwrap();
+            assert_eq!(read.results[0].properties, [("policy.iprev".to_owned(), client.to_owned())]);
+        }
     }
 
     #[test]
@@ -325,6 +371,7 @@ mod tests {
             domain: "a; dmarc=pass".repeat(18),
             selector: "\r\n".repeat(60),
             algorithm: "",
+            bits: 0,
             signature: "\"(\"".into(),
             reason: "syntax",
         };

@@ -3,15 +3,17 @@
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
+use tokio::time::Instant;
 
 use super::macros::{MacroString, Place, Values};
-use super::record::{Broken, Directive, Hosts, Mechanism, Record, policies};
+use super::record::{Broken, Directive, Hosts, MAX_BREADTH, Mechanism, Record, policies};
 use crate::checks::names::is_domain;
 use crate::checks::results::CheckResult;
-use crate::dns::{Answers, Exchange, Failure, Kind, Records, Resolver, reverse_name};
+use crate::checks::trace::Trace;
+use crate::dns::{Answers, Exchange, Failure, Found, Kind, Records, Resolver, reverse_name};
 
 /// RFC 7208 4.6.4: terms that need a look-up.
 const MAX_TERMS: usize = 10;
@@ -45,12 +47,24 @@ pub(super) struct Receiver<'a> {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Outcome {
     pub(super) result: CheckResult,
-    /// The record of the sender's own domain, as published.
-    pub(super) record: String,
     /// The directive that decided, as published.
     pub(super) mechanism: String,
     /// What the domain says about a failure, in its own words: printable ASCII.
     pub(super) explanation: String,
+}
+
+/// What is known so far, also of an evaluation that does not come to its end.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// The record of the sender's own domain, as published.
+    pub(super) record: String,
+    /// How many addresses the records so far let send.
+    pub(super) breadth: u64,
+    pub(super) trace: Trace,
+}
+
+pub(super) fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
+    progress.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One evaluation with what it has spent. Dropping it stops it.
@@ -64,8 +78,7 @@ pub(super) struct Evaluation<'a> {
     names: usize,
     /// The client's verified names, once they are known.
     client_names: Option<Vec<String>>,
-    /// The first record that was read, as published: also of an evaluation that does not come to its end.
-    record: Arc<std::sync::OnceLock<String>>,
+    progress: Arc<Mutex<Progress>>,
 }
 
 /// The evaluation ends with an error.
@@ -94,14 +107,14 @@ type Step<'b, T> = Pin<Box<dyn Future<Output = Result<T, Stop>> + Send + 'b>>;
 
 /// What one domain's policy says, and who said it in the end.
 #[derive(Debug)]
-struct Found {
+struct Finding {
     result: CheckResult,
     mechanism: String,
     /// `exp=` of the record that decided, and its domain.
     explanation: Option<(MacroString, String)>,
 }
 
-impl Found {
+impl Finding {
     const fn nothing(result: CheckResult) -> Self {
         Self { result, mechanism: String::new(), explanation: None }
     }
@@ -112,32 +125,31 @@ impl<'a> Evaluation<'a> {
         dns: &'a Resolver,
         sender: Sender<'a>,
         receiver: Receiver<'a>,
-        record: Arc<std::sync::OnceLock<String>>,
+        progress: Arc<Mutex<Progress>>,
     ) -> Self {
-        Self { dns, sender, receiver, terms: 0, voids: 0, names: 0, client_names: None, record }
+        Self { dns, sender, receiver, terms: 0, voids: 0, names: 0, client_names: None, progress }
     }
 
     /// Runs to its end. It is the caller's to limit the time.
     pub(super) async fn run(mut self) -> Outcome {
         let found = self.check_host(self.sender.domain.to_owned()).await;
-        let found = found.unwrap_or_else(|stop| Found::nothing(stop.into()));
+        let found = found.unwrap_or_else(|stop| Finding::nothing(stop.into()));
         let explanation = match (found.result, found.explanation) {
             (CheckResult::Fail, Some((place, domain))) => self.explain(&place, &domain).await,
             _ => None,
         };
         Outcome {
             result: found.result,
-            record: self.record.get().cloned().unwrap_or_default(),
             mechanism: found.mechanism,
             explanation: explanation.unwrap_or_default(),
         }
     }
 
     /// What `domain` says about the client. `none` when it says nothing.
-    fn check_host(&mut self, domain: String) -> Step<'_, Found> {
+    fn check_host(&mut self, domain: String) -> Step<'_, Finding> {
         Box::pin(async move {
             let Some(record) = self.policy(&domain).await? else {
-                return Ok(Found::nothing(CheckResult::None));
+                return Ok(Finding::nothing(CheckResult::None));
             };
             for directive in &record.directives {
                 if self.matches(&directive.mechanism, &domain).await? {
@@ -146,13 +158,13 @@ impl<'a> Evaluation<'a> {
             }
             match &record.redirect {
                 Some(target) => self.redirected(target, &domain).await,
-                None => Ok(Found::nothing(CheckResult::Neutral)),
+                None => Ok(Finding::nothing(CheckResult::Neutral)),
             }
         })
     }
 
     /// RFC 7208 6.1: the other domain's answer is the answer; that it has none is an error.
-    async fn redirected(&mut self, target: &MacroString, domain: &str) -> Result<Found, Stop> {
+    async fn redirected(&mut self, target: &MacroString, domain: &str) -> Result<Finding, Stop> {
         self.count_term()?;
         let target = self.name(target, domain).await;
         let found = self.check_host(target).await?;
@@ -165,7 +177,7 @@ impl<'a> Evaluation<'a> {
             return Ok(None);
         }
         self.count_names(1)?;
-        let answers = match self.dns.lookup(Kind::Txt, domain).await {
+        let answers = match self.ask(Kind::Txt, domain).await {
             Ok(answers) => answers,
             Err(Failure::Temporary(_)) => return Err(Stop::Temporary),
             Err(Failure::NoData | Failure::NxDomain) => {
@@ -177,8 +189,15 @@ impl<'a> Evaluation<'a> {
         match (found.next(), found.next()) {
             (None, _) => Ok(None),
             (Some(policy), None) => {
-                let _ = self.record.set(String::from_utf8_lossy(policy).into_owned());
-                Ok(Some(Record::parse(policy)?))
+                let mut progress = lock(&self.progress);
+                if progress.record.is_empty() {
+                    progress.record = String::from_utf8_lossy(policy).into_owned();
+                }
+                let record = Record::parse(policy)?;
+                let breadth = record.breadth(self.sender.client.is_ipv4());
+                progress.breadth = progress.breadth.saturating_add(breadth).min(MAX_BREADTH);
+                drop(progress);
+                Ok(Some(record))
             }
             (Some(_), Some(_)) => Err(Stop::Permanent),
         }
@@ -208,7 +227,7 @@ impl<'a> Evaluation<'a> {
         match self.check_host(target).await?.result {
             CheckResult::Pass => Ok(true),
             CheckResult::Fail | CheckResult::SoftFail | CheckResult::Neutral => Ok(false),
-            CheckResult::None | CheckResult::PermError => Err(Stop::Permanent),
+            CheckResult::None | CheckResult::Policy | CheckResult::PermError => Err(Stop::Permanent),
             CheckResult::TempError => Err(Stop::Temporary),
         }
     }
@@ -233,7 +252,7 @@ impl<'a> Evaluation<'a> {
             exchanges.iter().filter(|mx| !mx.host.is_empty()).map(|mx: &Exchange| (kind, mx.host.clone()));
         let asks: Vec<_> = asks.collect();
         self.count_names(asks.len())?;
-        let answers = self.dns.lookup_all(asks.clone()).await;
+        let answers = self.ask_all(asks.clone()).await;
         for ask in &asks {
             match answers.iter().find(|(asked, _)| asked == ask).map(|(_, found)| found) {
                 Some(Ok(found)) if self.is_among(found, hosts) => return Ok(true),
@@ -257,11 +276,11 @@ impl<'a> Evaluation<'a> {
             return names.clone();
         }
         let client = self.sender.client;
-        let found = self.dns.lookup(Kind::Ptr, &reverse_name(client)).await;
+        let found = self.ask(Kind::Ptr, &reverse_name(client)).await;
         let named = found.map(|found| found.records.to_texts()).unwrap_or_default();
         let kind = self.address_kind();
         let asks: Vec<_> = named.into_iter().take(MAX_HOSTS).map(|name| (kind, name)).collect();
-        let answers = self.dns.lookup_all(asks).await;
+        let answers = self.ask_all(asks).await;
         let leads_back = |found: &Arc<Answers>| found.records.addresses().contains(&client);
         let names: Vec<String> = answers
             .into_iter()
@@ -275,7 +294,7 @@ impl<'a> Evaluation<'a> {
     /// RFC 7208 6.2. Whatever goes wrong, there is no explanation.
     async fn explain(&mut self, place: &MacroString, domain: &str) -> Option<String> {
         let name = self.name(place, domain).await;
-        let found = self.dns.lookup(Kind::Txt, &name).await.ok()?;
+        let found = self.ask(Kind::Txt, &name).await.ok()?;
         let [text] = found.records.texts() else { return None };
         let text = std::str::from_utf8(text).ok()?;
         let text = MacroString::parse(text, Place::Explanation).ok()?;
@@ -285,10 +304,25 @@ impl<'a> Evaluation<'a> {
         Some(explanation)
     }
 
+    async fn ask(&self, kind: Kind, name: &str) -> Found {
+        let begin = Instant::now();
+        let found = self.dns.lookup(kind, name).await;
+        lock(&self.progress).trace.add(kind, name, &found, begin.elapsed());
+        found
+    }
+
+    async fn ask_all(&self, asks: Vec<(Kind, String)>) -> Vec<((Kind, String), Found)> {
+        let begin = Instant::now();
+        let found = self.dns.lookup_all(asks).await;
+        let trace = lock(&self.progress).trace.clone();
+        found.iter().for_each(|((kind, name), found)| trace.add(*kind, name, found, begin.elapsed()));
+        found
+    }
+
     /// What the DNS says, or that it says nothing.
     async fn lookup(&mut self, kind: Kind, name: &str) -> Result<Option<Arc<Answers>>, Stop> {
         self.count_names(1)?;
-        match self.dns.lookup(kind, name).await {
+        match self.ask(kind, name).await {
             Ok(found) => Ok(Some(found)),
             Err(Failure::Temporary(_)) => Err(Stop::Temporary),
             Err(Failure::NoData | Failure::NxDomain) => {
@@ -356,8 +390,8 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-fn decided(directive: &Directive, record: &Record, domain: String) -> Found {
-    Found {
+fn decided(directive: &Directive, record: &Record, domain: String) -> Finding {
+    Finding {
         result: directive.result,
         mechanism: directive.text.clone(),
         explanation: record.explanation.clone().map(|place| (place, domain)),

@@ -11,12 +11,12 @@ mod record;
 mod suite;
 
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use mail_auth::SpfResult;
 use tokio::time::timeout;
 
-use self::evaluate::{Evaluation, Outcome, Receiver, Sender};
+use self::evaluate::{Evaluation, Outcome, Progress, Receiver, Sender, lock};
 use super::Checker;
 use super::names::is_qualified;
 use super::results::{CheckResult, Spf};
@@ -52,15 +52,13 @@ impl Checker {
         let local = if local.is_empty() { "postmaster" } else { local };
         let sender = Sender { client: client.to_canonical(), helo, local, domain: &domain };
         let receiver = Receiver { hostname: &self.settings.hostname, now: self.clock.unix_seconds() };
-        let record = Arc::new(OnceLock::new());
-        let evaluation = Evaluation::new(&self.dns, sender, receiver, Arc::clone(&record));
+        let progress = Arc::<Mutex<Progress>>::default();
+        let evaluation = Evaluation::new(&self.dns, sender, receiver, Arc::clone(&progress));
         let outcome = timeout(self.settings.spf_budget, evaluation.run()).await;
-        let Outcome { result, record, mechanism, explanation } = outcome.unwrap_or_else(|_| Outcome {
-            result: CheckResult::TempError,
-            record: record.get().cloned().unwrap_or_default(),
-            ..Outcome::default()
-        });
-        Spf { result, domain, record, mechanism, explanation }
+        let Outcome { result, mechanism, explanation } =
+            outcome.unwrap_or_else(|_| Outcome { result: CheckResult::TempError, ..Outcome::default() });
+        let Progress { record, breadth, trace } = std::mem::take(&mut *lock(&progress));
+        Spf { result, domain, record, mechanism, breadth, lookups: trace.asked(), explanation }
     }
 }
 
@@ -71,7 +69,7 @@ impl CheckResult {
             Self::Pass => SpfResult::Pass,
             Self::Fail => SpfResult::Fail,
             Self::SoftFail => SpfResult::SoftFail,
-            Self::Neutral => SpfResult::Neutral,
+            Self::Neutral | Self::Policy => SpfResult::Neutral,
             Self::TempError => SpfResult::TempError,
             Self::PermError => SpfResult::PermError,
             Self::None => SpfResult::None,

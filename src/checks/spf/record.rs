@@ -69,7 +69,27 @@ pub(super) fn policies(texts: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// More addresses than these are all.
+pub(super) const MAX_BREADTH: u64 = 1 << 32;
+
 impl Record {
+    /// About how many addresses of the family the directives that say `pass` let send, as far as they say it themselves (IPv6 in
+    /// networks of 64 bits).
+    pub(super) fn breadth(&self, ipv4: bool) -> u64 {
+        let all =
+            |prefix: u8| if ipv4 { 1_u64 << (32 - prefix.min(32)) } else { 1 << (64 - prefix.clamp(1, 64)) };
+        let passes = self.directives.iter().filter(|directive| directive.result == CheckResult::Pass);
+        let breadths = passes.map(|directive| match &directive.mechanism {
+            Mechanism::All => MAX_BREADTH,
+            Mechanism::Ip(network) if network.addr().is_ipv4() == ipv4 => all(network.prefix_len()),
+            Mechanism::A(hosts) | Mechanism::Mx(hosts) => {
+                all(if ipv4 { hosts.ipv4_bits } else { hosts.ipv6_bits })
+            }
+            _ => 0,
+        });
+        breadths.fold(0, u64::saturating_add).min(MAX_BREADTH)
+    }
+
     /// Reads one of the [`policies`].
     pub(super) fn parse(policy: &[u8]) -> Result<Self, Broken> {
         let text = std::str::from_utf8(policy).ok().filter(|text| text.is_ascii()).ok_or(Broken)?;
@@ -253,6 +273,23 @@ mod tests {
             "v=spf1 \u{e9}",
         ] {
             assert!(!is_good(policy), "{policy}");
+        }
+    }
+
+    #[test]
+    fn breadths() {
+        for (policy, ipv4, ipv6) in [
+            ("v=spf1 -all", 0, 0),
+            ("v=spf1 ip4:192.0.2.0/24 ip4:198.51.100.1 -ip4:10.0.0.0/8 -all", 257, 0),
+            ("v=spf1 a mx/30 -all", 5, 2),
+            ("v=spf1 +all", MAX_BREADTH, MAX_BREADTH),
+            ("v=spf1 ip4:0.0.0.0/0 ip4:0.0.0.0/1 ip6:2001:db8::/32 ?all", MAX_BREADTH, MAX_BREADTH),
+            ("v=spf1 ip6:2001:db8::/48 ip6:2001:db8::1 ~all", 0, 65537),
+            ("v=spf1 ip6:::/0", 0, MAX_BREADTH),
+            ("v=spf1 include:x.example exists:%{i}.x.example", 0, 0),
+        ] {
+            let record = Record::parse(policy.as_bytes()).unwrap();
+            assert_eq!((record.breadth(true), record.breadth(false)), (ipv4, ipv6), "{policy}");
         }
     }
 

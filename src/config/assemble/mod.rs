@@ -7,6 +7,7 @@ mod lmtp;
 mod name;
 mod policy;
 mod routes;
+mod seal;
 mod tls;
 mod upstream;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::checks::results::CheckResult;
 use crate::message::spool;
 use crate::units::{duration_text, size_text};
 use crate::upstream::Target;
@@ -65,6 +67,8 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
         spool,
         checks,
         authserv_id: authserv_id.unwrap_or_else(|| called.to_owned()),
+        seal_key: authentication.seal.as_ref().and_then(|seal| seal::key_file(seal, report)),
+        received_spf: authentication.received_spf.unwrap_or(false),
         dns,
         state,
         admin: admin.map(|address| address.value),
@@ -101,6 +105,11 @@ fn checks(raw: &raw::Authentication, hostname: &str, report: &mut Report) -> che
         dmarc: raw.dmarc.unwrap_or(default.dmarc),
         arc: raw.arc.unwrap_or(default.arc),
         trusted_sealers: sealers.unwrap_or_default(),
+        seal: raw.seal.as_ref().and_then(|seal| seal::sealer(seal, raw, report)),
+        partial_body: match raw.partial_body {
+            None | Some(raw::PartialBody::Neutral) => CheckResult::Neutral,
+            Some(raw::PartialBody::Policy) => CheckResult::Policy,
+        },
         ..default
     }
 }

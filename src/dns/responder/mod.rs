@@ -4,6 +4,7 @@
 //! It serves one [`Zone`] of arbitrary names over UDP and TCP, with faults where the zone says so, and counts what it is
 //! asked. It lives as long as its [`Responder`] and needs a tokio runtime.
 
+mod broken;
 mod zone;
 
 use std::collections::HashMap;
@@ -124,6 +125,9 @@ async fn serve_udp(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
         let Some(answer) = buffer.get(..len).and_then(|query| shared.answer(query, Transport::Udp)) else {
             continue;
         };
+        for forged in &answer.before {
+            let _ = socket.send_to(forged, peer).await;
+        }
         if answer.delay.is_zero() {
             // A lost datagram is what UDP promises.
             let _ = socket.send_to(&answer.bytes, peer).await;
@@ -183,13 +187,15 @@ enum Transport {
 /// Bytes to send, after a while.
 #[derive(Debug)]
 struct Answer {
+    /// What is sent first, over UDP.
+    before: Vec<Vec<u8>>,
     bytes: Vec<u8>,
     delay: Duration,
 }
 
 impl Answer {
     const fn now(bytes: Vec<u8>) -> Self {
-        Self { bytes, delay: Duration::ZERO }
+        Self { before: Vec::new(), bytes, delay: Duration::ZERO }
     }
 }
 
@@ -201,7 +207,7 @@ impl Shared {
         lock(&self.counts).count(canonical(&question.name().to_ascii()));
         let zone = lock(&self.zone);
         let mut message = zone.answer(&query);
-        let mut delay = Duration::ZERO;
+        let (mut delay, mut before) = (Duration::ZERO, Vec::new());
         match zone.fault_of(question) {
             None => {}
             Some(Fault::Delay(time)) => delay = time,
@@ -209,6 +215,11 @@ impl Shared {
             Some(Fault::ServFail) => message = refusal(&query, ResponseCode::ServFail),
             Some(Fault::Refused) => message = refusal(&query, ResponseCode::Refused),
             Some(Fault::Garbage) => return Some(Answer::now(vec![0xff; 24])),
+            Some(Fault::LoopedName) => return Some(Answer::now(broken::looped_name(&query)?)),
+            Some(Fault::BadLength) => return Some(Answer::now(broken::bad_length(&query)?)),
+            Some(Fault::OtherQuestion) => message = broken::other_question(&query),
+            Some(Fault::Forged) => before = broken::forged(&query),
+            Some(Fault::TruncateAlways) => message = message.truncate(),
             Some(Fault::WrongId) => message.metadata.id = message.metadata.id.wrapping_add(1),
             Some(Fault::Truncate { .. }) if transport == Transport::Udp => message = message.truncate(),
             Some(Fault::Truncate { tcp: true }) => {}
@@ -216,7 +227,7 @@ impl Shared {
         }
         drop(zone);
         let bytes = encode(&message, size_limit(&query, transport))?;
-        Some(Answer { bytes, delay })
+        Some(Answer { before, bytes, delay })
     }
 }
 

@@ -72,6 +72,16 @@ pub enum Fault {
         /// It can be had over TCP; otherwise the connection is closed.
         tcp: bool,
     },
+    /// Says that the answer is too long whatever the transport.
+    TruncateAlways,
+    /// Answers a question that nobody asked.
+    OtherQuestion,
+    /// Sends an answer under another id and one to another question, both with a false address, before the right one.
+    Forged,
+    /// The name in the answer points to itself (RFC 1035 4.1.4).
+    LoopedName,
+    /// The data of the answer claims to be longer than the message.
+    BadLength,
     /// Answers rightly, but late.
     Delay(Duration),
 }

@@ -49,7 +49,11 @@ pub(super) fn register(engine: &mut Engine) {
         .register_type_with_name::<Spf>("Spf")
         .register_get("result", |s: &mut Spf| text(s.0.result.name()))
         .register_get("domain", |s: &mut Spf| text(&s.0.domain))
-        .register_get("record", |s: &mut Spf| text(&s.0.record));
+        .register_get("record", |s: &mut Spf| text(&s.0.record))
+        .register_get("mechanism", |s: &mut Spf| text(&s.0.mechanism))
+        .register_get("breadth", |s: &mut Spf| count(s.0.breadth))
+        .register_get("lookups", |s: &mut Spf| lookups(&s.0.lookups))
+        .register_get("explanation", |s: &mut Spf| text(&s.0.explanation));
 }
 
 /// By keyword in lower case; a keyword without a value has an empty one.
@@ -65,6 +69,22 @@ fn parameters(mail: &MailScene) -> Map {
 
 fn recipients(all: &[Arc<RcptScene>]) -> Array {
     all.iter().map(|rcpt| Dynamic::from(Rcpt(Arc::clone(rcpt)))).collect()
+}
+
+/// What a check asked of DNS, each as a map.
+fn lookups(asked: &[results::Asked]) -> Array {
+    let entry = |asked: &results::Asked| {
+        let took = i64::try_from(asked.took.as_millis()).unwrap_or(i64::MAX);
+        let fields: [(&str, Dynamic); 5] = [
+            ("type", asked.kind.into()),
+            ("name", text(&asked.name).into()),
+            ("result", asked.result.into()),
+            ("answer", text(&asked.answer).into()),
+            ("ms", took.into()),
+        ];
+        fields.into_iter().map(|(key, value)| (key.into(), value)).collect::<Map>()
+    };
+    asked.iter().map(|asked| Dynamic::from(entry(asked))).collect()
 }
 
 /// The result of an SPF check, which [`super::message`] gives too.

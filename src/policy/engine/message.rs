@@ -12,7 +12,7 @@ use super::addresses::Address;
 use super::mail::spf;
 use super::session::{count, text};
 use crate::checks::results;
-use crate::message::from::{Addresses, MAX_ADDRESSES};
+use crate::message::from::{Addresses, MAX_ADDRESSES, NoAuthor};
 
 /// `message`. Address fields are parsed when they are first read, once for all policies.
 #[derive(Clone, Debug)]
@@ -72,6 +72,9 @@ fn register_fields(engine: &mut Engine) {
         .register_get("size", |m: &mut Message| count(m.0.scene.size))
         .register_get("from", |m: &mut Message| m.from().addresses.clone())
         .register_get("from_is_group", |m: &mut Message| m.from().grouped)
+        .register_get("from_is_ambiguous", |m: &mut Message| {
+            m.0.scene.header.author() == Err(NoAuthor::Ambiguous)
+        })
         .register_get("to", |m: &mut Message| m.addresses("to"))
         .register_get("cc", |m: &mut Message| m.addresses("cc"))
         .register_get("reply_to", |m: &mut Message| m.addresses("reply-to"))
@@ -114,13 +117,15 @@ fn register_results(engine: &mut Engine) {
         .register_get("domain", |d: &mut Dkim| d.part(|dkim| &dkim.domain))
         .register_get("selector", |d: &mut Dkim| d.part(|dkim| &dkim.selector))
         .register_get("algorithm", |d: &mut Dkim| d.part(|dkim| dkim.algorithm))
+        .register_get("bits", |d: &mut Dkim| d.bits())
         .register_get("reason", |d: &mut Dkim| d.part(|dkim| dkim.reason));
     engine
         .register_type_with_name::<Dmarc>("Dmarc")
         .register_get("result", |d: &mut Dmarc| text(d.0.result.name()))
         .register_get("policy", |d: &mut Dmarc| text(d.0.policy.name()))
         .register_get("domain", |d: &mut Dmarc| text(&d.0.domain))
-        .register_get("testing", |d: &mut Dmarc| d.0.testing);
+        .register_get("testing", |d: &mut Dmarc| d.0.testing)
+        .register_get("reason", |d: &mut Dmarc| text(d.0.reason));
     engine
         .register_type_with_name::<Chain>("Arc")
         .register_get("result", |c: &mut Chain| text(c.0.result.name()))
@@ -133,6 +138,10 @@ fn register_results(engine: &mut Engine) {
 }
 
 impl Dkim {
+    fn bits(&self) -> i64 {
+        self.0.get(self.1).map_or(0, |dkim| i64::from(dkim.bits))
+    }
+
     fn part(&self, of: impl Fn(&results::Dkim) -> &str) -> ImmutableString {
         self.0.get(self.1).map_or_else(ImmutableString::new, |dkim| text(of(dkim)))
     }

@@ -15,9 +15,14 @@ impl Dns {
     /// A server that answers from these records: `NAME TYPE DATA`, one a line. The types `SERVFAIL` and `DROP`, with `-` for
     /// data, make it fail for that name.
     pub(crate) fn with(records: &str) -> Self {
+        Self::serving(zone(records))
+    }
+
+    /// A server that answers from this zone.
+    pub(crate) fn serving(zone: Zone) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let responder = runtime.block_on(Responder::start(zone(records))).unwrap();
+        let responder = runtime.block_on(Responder::start(zone)).unwrap();
         Self { responder, _runtime: runtime }
     }
 

@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use gatepost::dns::responder::Zone;
+
 use super::{Dns, Gatepost, Launch, Postfix};
 
 /// What differs from one test's Gatepost to the other's.
@@ -15,6 +17,7 @@ pub(crate) struct Plan {
     listener: Vec<String>,
     top: Vec<String>,
     records: String,
+    zone: Option<Zone>,
     copied_policies: bool,
     more_policies: Vec<(String, String)>,
     files: Vec<(String, String)>,
@@ -46,6 +49,7 @@ impl Plan {
             listener: Vec::new(),
             top: Vec::new(),
             records: String::new(),
+            zone: None,
             copied_policies: false,
             more_policies: Vec::new(),
             files: Vec::new(),
@@ -84,6 +88,12 @@ impl Plan {
         self
     }
 
+    /// What the DNS knows instead, and how it fails.
+    pub(crate) fn zone(mut self, zone: Zone) -> Self {
+        self.zone = Some(zone);
+        self
+    }
+
     /// Policies of its own: a copy of the shipped ones, which the test may change.
     pub(crate) const fn own_policies(mut self) -> Self {
         self.copied_policies = true;
@@ -117,7 +127,7 @@ impl Plan {
     /// Starts it in another way than usual.
     #[track_caller]
     pub(crate) fn start_by(&self, launch: Launch) -> Gatepost {
-        let dns = Dns::with(&self.records);
+        let dns = self.zone.clone().map_or_else(|| Dns::with(&self.records), Dns::serving);
         Gatepost::start(self, dns, launch)
     }
 
@@ -146,17 +156,18 @@ domains: [{}]
 spool: {{ dir: \"{}\" }}
 dns: {{ servers: [\"{}\"], timeout: 2s }}
 admin: {{ listen: \"127.0.0.1:{}\" }}
-log: {{ format: json, level: {} }}
 ",
             self.upstream,
             self.other_upstreams.iter().map(|(name, text)| format!(", {name}: {text}")).collect::<String>(),
             self.domains.join(", "),
             folder.display(),
             dns.address(),
-            ports.admin,
-            self.log_level
+            ports.admin
         )
         .unwrap();
+        if !self.top.iter().any(|section| section.starts_with("log:")) {
+            writeln!(text, "log: {{ format: json, level: {} }}", self.log_level).unwrap();
+        }
         if !self.top.iter().any(|section| section.starts_with("policies:")) {
             writeln!(text, "policies: {{ dir: \"{}\" }}", policies.display()).unwrap();
         }

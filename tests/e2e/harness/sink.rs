@@ -16,7 +16,7 @@ pub(crate) enum AtTheDot {
     HangUp,
 }
 
-/// A server that accepts everything up to the dot, and keeps of each message its size and a digest.
+/// A server that accepts everything up to the dot, and keeps of each message its size, its header and a digest.
 #[derive(Debug)]
 pub(crate) struct Sink {
     address: SocketAddr,
@@ -28,6 +28,8 @@ pub(crate) struct Sink {
 pub(crate) struct Taken {
     /// Octets, all lines counted with CRLF, dots as they were.
     pub(crate) size: u64,
+    /// The header, the empty line included.
+    pub(crate) header: Vec<u8>,
     /// SHA-256 of everything behind the header.
     pub(crate) body: Vec<u8>,
 }
@@ -91,7 +93,8 @@ fn serve(stream: TcpStream, at_the_dot: AtTheDot, book: &Mutex<Vec<Taken>>) -> i
 }
 
 fn read_message(lines: &mut impl BufRead) -> io::Result<Taken> {
-    let (mut size, mut header, mut digest) = (0, true, Context::new(&SHA256));
+    let (mut size, mut in_header, mut digest) = (0, true, Context::new(&SHA256));
+    let mut header = Vec::new();
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -99,12 +102,13 @@ fn read_message(lines: &mut impl BufRead) -> io::Result<Taken> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if line == b".\r\n" {
-            return Ok(Taken { size, body: digest.finish().as_ref().to_vec() });
+            return Ok(Taken { size, header, body: digest.finish().as_ref().to_vec() });
         }
         let text = line.strip_prefix(b".").unwrap_or(&line);
         size += text.len() as u64;
-        if header {
-            header = text != b"\r\n";
+        if in_header {
+            in_header = text != b"\r\n";
+            header.extend_from_slice(text);
         } else {
             digest.update(text);
         }

@@ -1,0 +1,49 @@
+//! What a check asked of DNS, for those who want to know why it came out as it did.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::results::Asked;
+use crate::dns::{Failure, Found, Kind};
+
+/// No check asks for more names; of a log that would be longer, the end is not kept.
+const MAX_ASKED: usize = 64;
+/// So much of a name or an answer is kept, in octets.
+const MAX_TEXT: usize = 256;
+
+/// The look-ups so far. Clones write into the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trace(Arc<Mutex<Vec<Asked>>>);
+
+impl Trace {
+    /// A look-up was answered. `took` is zero for what was known already.
+    pub(super) fn add(&self, kind: Kind, name: &str, found: &Found, took: Duration) {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.len() < MAX_ASKED {
+            let (result, answer) = said(found);
+            asked.push(Asked { kind: kind.name(), name: cut(name.to_owned()), result, answer, took });
+        }
+    }
+
+    /// Everything so far, in its order.
+    pub(super) fn asked(&self) -> Vec<Asked> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn said(found: &Found) -> (&'static str, String) {
+    match found {
+        Ok(answers) => {
+            let texts = answers.records.to_texts();
+            ("ok", cut(texts.join(" | ")))
+        }
+        Err(Failure::NoData) => ("none", String::new()),
+        Err(Failure::NxDomain) => ("nxdomain", String::new()),
+        Err(Failure::Temporary(trouble)) => ("error", trouble.name().to_owned()),
+    }
+}
+
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAX_TEXT));
+    text
+}

@@ -1,0 +1,49 @@
+//! A new key to seal with, without a restart.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use crate::checks::seal::Sealer;
+
+/// How often the file is looked at. What it holds is compared, not its times.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Gives `sealer` what is in `file` whenever that changes, until `stop`. A file that holds no key changes nothing.
+pub(super) async fn watch(sealer: Arc<Sealer>, file: PathBuf, stop: CancellationToken) {
+    let mut seen = Vec::new();
+    loop {
+        let (worker, path, before) = (Arc::clone(&sealer), file.clone(), seen.clone());
+        // Files are not read on a worker of sessions.
+        let looked = tokio::task::spawn_blocking(move || look(&worker, &path, before)).await;
+        seen = looked.unwrap_or(seen);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+/// Gives the digest of what was looked at, so that a broken key is reported once.
+fn look(sealer: &Sealer, file: &Path, before: Vec<u8>) -> Vec<u8> {
+    let Ok(pem) = std::fs::read(file).map(Zeroizing::new) else {
+        // It is being replaced, or gone: the key that we have stays good.
+        return before;
+    };
+    let now = digest(&SHA256, &pem).as_ref().to_vec();
+    if now == before {
+        return before;
+    }
+    match sealer.replace(&pem) {
+        Ok(()) if before.is_empty() => {}
+        Ok(()) => tracing::info!(event = "seal_key_loaded", file = %file.display(), "sealing with a new key"),
+        Err(error) => {
+            tracing::error!(event = "seal_key_refused", file = %file.display(), %error, "sealing with the old key");
+        }
+    }
+    now
+}
