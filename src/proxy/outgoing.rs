@@ -112,7 +112,7 @@ impl Stamps<'_> {
     fn findings(&self) -> Findings<'_> {
         Findings {
             client: self.connection.peer.ip,
-            client_name: &self.connection.name,
+            client_name: self.client_name.unwrap_or_default(),
             helo: &self.hello.greeting.text,
             helo_spf: self.checked.helo_spf.as_ref(),
             sender: &self.transaction.mail.path,
