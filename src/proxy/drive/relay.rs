@@ -56,7 +56,8 @@ impl<C: Client> Driver<C> {
         };
         let routes = &self.listener.routes;
         let login = self.session.login().is_some();
-        let route = if login { routes.default() } else { routes.admit(transaction, &rcpt.path)? };
+        let route =
+            if login { routes.admit_known(transaction)? } else { routes.admit(transaction, &rcpt.path)? };
         Ok(Arc::clone(route))
     }
 
