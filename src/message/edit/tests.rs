@@ -40,7 +40,7 @@ fn fields_come_and_go_where_they_are_declared() {
         (" x: y\r\n", &[], true, false, format!("{top}\r\n x: y\r\n")),
         ("no field\r\n", &[], false, true, "End: 3\r\n\r\nno field\r\n".to_owned()),
         ("no field\r\n", &[3], false, false, "no field\r\n".to_owned()),
-        // Nothing at all: there is no line that could be taken for another.
+        // Nothing at all: there is no line to keep apart.
         ("", &[], true, false, top.to_owned()),
         // An empty line is there already.
         ("\r\nx", &[], true, true, format!("{top}End: 3\r\n\r\nx")),
