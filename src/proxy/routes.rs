@@ -109,6 +109,17 @@ impl Routes {
         }
         Ok(upstream)
     }
+
+    /// The same for the recipients of somebody who has logged in at the default upstream, and has no other.
+    ///
+    /// # Errors
+    /// The upstream takes one recipient at a time.
+    pub(super) fn admit_known(&self, transaction: &Transaction) -> Result<&Arc<Upstream>, Refusal> {
+        match transaction.recipients.first() {
+            Some(_) if self.default.takes_one_recipient() => Err(one_recipient()),
+            _ => Ok(&self.default),
+        }
+    }
 }
 
 fn other_route() -> Refusal {

@@ -2,7 +2,7 @@
 
 use crate::session::stage::{Reason, Refusal, Source};
 use crate::smtp::reply::{Code, EnhancedCode, Reply};
-use crate::upstream::Failure;
+use crate::upstream::{Failure, Fault, FaultKind};
 
 /// Ran out of the time that the client has for its command.
 pub(super) fn out_of_time() -> Refusal {
@@ -34,6 +34,11 @@ pub(super) fn login(failure: Failure) -> Result<Reply, Refusal> {
 /// AUTH ran out of the time that the client has for it.
 pub(super) fn login_out_of_time() -> Refusal {
     no_login(out_of_time().reason)
+}
+
+/// The upstream does not have the recipients whom the client was told that it has.
+pub(super) fn other_recipients() -> Refusal {
+    refusal(Fault::new(FaultKind::Replay, "its recipients are not those that were accepted").into())
 }
 
 /// `refusal` as the end of the session. What the upstream said stays as it is but for the code.

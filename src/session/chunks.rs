@@ -10,6 +10,7 @@ use crate::smtp::chunk::{ChunkDecoder, Event};
 use crate::smtp::command::{ChunkCommand, Verb};
 use crate::smtp::data::DataError;
 use crate::smtp::params::Body;
+use crate::smtp::text_line::LineMeter;
 
 /// How many octets of a refused chunk are read and dropped, in messages of the largest size that is taken. Whoever announces more is
 /// hung up on instead.
@@ -22,16 +23,24 @@ pub(super) enum Chunks {
     #[default]
     Absent,
     /// What came so far is good.
-    Open(ChunkDecoder),
+    Open(Good),
     /// A chunk was refused. What else of its message is under way is refused too, until the client says that it knows: RSET, a new
     /// greeting, or LAST.
     Refused,
 }
 
+/// What came of a message in chunks so far.
+#[derive(Debug)]
+pub(super) struct Good {
+    decoder: ChunkDecoder,
+    /// There where long lines are refused: not in a binary message, which need not have any lines.
+    lines: Option<LineMeter>,
+}
+
 /// A chunk that is being read.
 #[derive(Debug)]
 pub(super) struct Chunk {
-    decoder: ChunkDecoder,
+    good: Good,
     last: bool,
     /// Whether its message had begun when it came.
     begun: bool,
@@ -50,8 +59,10 @@ impl Session {
     /// BDAT (RFC 3030 2). A refusal is said behind the chunk that it is about, as the octets of the chunk come in any case.
     pub(super) fn bdat(&mut self, step: Step<ChunkCommand>) {
         match step {
+            // Without octets it brings the message no further.
+            Step::Said(ChunkCommand { size: 0, last: false }) if self.counts_junk() => {}
             Step::Said(chunk) => match (self.check_bdat(), mem::take(&mut self.chunks)) {
-                (Ok(()), Chunks::Open(decoder)) => self.begin_chunk(chunk, decoder),
+                (Ok(()), Chunks::Open(good)) => self.begin_chunk(chunk, good),
                 (Ok(()), _) => self.ask(Question::Chunk(chunk)),
                 (Err(refusal), open) => {
                     self.chunks = open;
@@ -65,7 +76,8 @@ impl Session {
                     transaction.discard = Some(reason);
                 }
                 self.actions.push_back(Action::BeginMessage);
-                self.begin_chunk(chunk, ChunkDecoder::new(self.is_binary()));
+                let lines = self.terms.limits.text_line.filter(|_| !self.is_binary()).map(LineMeter::new);
+                self.begin_chunk(chunk, Good { decoder: ChunkDecoder::new(self.is_binary()), lines });
             }
             Step::Answered(..) => {}
         }
@@ -93,6 +105,11 @@ impl Session {
         }
     }
 
+    /// Whether the client is between two chunks of a message.
+    pub(super) const fn is_between_chunks(&self) -> bool {
+        matches!((&self.chunks, &self.mode), (Chunks::Open(_), Mode::Commands))
+    }
+
     /// Forgets what came in chunks; whether a message was under way.
     pub(super) fn leave_chunks(&mut self) -> bool {
         let between_chunks = matches!(mem::take(&mut self.chunks), Chunks::Open(_));
@@ -109,27 +126,22 @@ impl Session {
         self.close_with(Stage::Data, refusal);
     }
 
-    fn begin_chunk(&mut self, chunk: ChunkCommand, decoder: ChunkDecoder) {
-        let too_large = decoder.size().saturating_add(chunk.size) > self.size_limit();
+    fn begin_chunk(&mut self, chunk: ChunkCommand, good: Good) {
+        let too_large = good.decoder.size().saturating_add(chunk.size) > self.size_limit();
         let refusal = too_large.then(|| self.too_large());
-        self.read_chunk(chunk, decoder, true, refusal);
+        self.read_chunk(chunk, good, true, refusal);
     }
 
     fn drop_chunk(&mut self, chunk: ChunkCommand, refusal: Refusal) {
         let begun = matches!(self.chunks, Chunks::Open(_));
-        self.read_chunk(chunk, ChunkDecoder::new(true), begun, Some(refusal));
+        let dropped = Good { decoder: ChunkDecoder::new(true), lines: None };
+        self.read_chunk(chunk, dropped, begun, Some(refusal));
     }
 
-    fn read_chunk(
-        &mut self,
-        chunk: ChunkCommand,
-        mut decoder: ChunkDecoder,
-        begun: bool,
-        refusal: Option<Refusal>,
-    ) {
+    fn read_chunk(&mut self, chunk: ChunkCommand, mut good: Good, begun: bool, refusal: Option<Refusal>) {
         let too_much = chunk.size > self.terms.limits.message_size.saturating_mul(DROPPED);
-        decoder.begin(chunk.size);
-        let chunk = Chunk { decoder, last: chunk.last, begun, refusal };
+        good.decoder.begin(chunk.size);
+        let chunk = Chunk { good, last: chunk.last, begun, refusal };
         if chunk.refusal.is_some() && too_much {
             self.end_refused_chunk(chunk);
             self.close();
@@ -142,12 +154,16 @@ impl Session {
         let Mode::Chunk(chunk) = &mut self.mode else { return false };
         let whole = self.pending.clone();
         let mut input: &[u8] = &whole;
-        let event = chunk.decoder.decode(&mut input);
+        let event = chunk.good.decoder.decode(&mut input);
         self.pending.advance(whole.len() - input.len());
         match event {
             None => return false,
             Some(Ok(Event::Bytes(piece))) if chunk.refusal.is_none() => {
-                self.actions.push_back(Action::Store(whole.slice_ref(piece)));
+                if chunk.good.lines.as_mut().is_some_and(|lines| lines.push(piece)) {
+                    chunk.spoil(replies::LINE_LENGTH.refusal());
+                } else {
+                    self.actions.push_back(Action::Store(whole.slice_ref(piece)));
+                }
             }
             Some(Ok(Event::Bytes(_))) => {}
             Some(Ok(Event::End)) => self.end_of_chunk(),
@@ -158,7 +174,7 @@ impl Session {
 
     fn end_of_chunk(&mut self) {
         let Mode::Chunk(mut chunk) = mem::replace(&mut self.mode, Mode::Commands) else { return };
-        if let (true, Err(error)) = (chunk.last, chunk.decoder.finish()) {
+        if let (true, Err(error)) = (chunk.last, chunk.good.decoder.finish()) {
             chunk.spoil(bad_octet(error));
         }
         if chunk.refusal.is_some() {
@@ -166,8 +182,8 @@ impl Session {
         } else if chunk.last {
             self.ask(Question::Message);
         } else {
-            self.reply(replies::chunk_received(chunk.decoder.size()));
-            self.chunks = Chunks::Open(chunk.decoder);
+            self.reply(replies::chunk_received(chunk.good.decoder.size()));
+            self.chunks = Chunks::Open(chunk.good);
         }
     }
 

@@ -292,9 +292,9 @@ impl Session {
         let fixed = match self.mode {
             Mode::Listening(_) => return self.say_banner(),
             _ if now >= self.begun + self.terms.timeouts.session => &replies::SESSION_TIMEOUT,
-            Mode::Body(_) | Mode::Chunk(_) if self.trickles(now) => &replies::MIN_DATA_RATE,
-            Mode::Body(_) | Mode::Chunk(_) => &replies::DATA_TIMEOUT,
-            _ => &replies::COMMAND_TIMEOUT,
+            _ if !self.is_in_message() || now < self.message_due() => &replies::COMMAND_TIMEOUT,
+            _ if self.trickles(now) => &replies::MIN_DATA_RATE,
+            _ => &replies::DATA_TIMEOUT,
         };
         self.close_with(Stage::Violation, fixed.refusal());
     }
@@ -317,6 +317,10 @@ impl Session {
     /// When [`timed_out`](Self::timed_out) is due: `None` while somebody else than the client is being waited for.
     pub fn deadline(&self) -> Option<Instant> {
         let due = match self.mode {
+            // A message that comes in chunks may take no longer than another.
+            Mode::Commands if self.is_between_chunks() => {
+                self.message_due().min(self.progress + self.terms.timeouts.command)
+            }
             Mode::Commands | Mode::Auth(_) => self.progress + self.terms.timeouts.command,
             Mode::Body(_) | Mode::Chunk(_) => self.message_due(),
             Mode::Listening(until) => return Some(until),

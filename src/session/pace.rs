@@ -33,7 +33,7 @@ impl Session {
     /// Notes what arrived since the last call: half a command is no progress, any octet of a message is.
     pub(super) fn keep_pace(&mut self, now: Instant) {
         let arrived = std::mem::take(&mut self.arrived);
-        if !matches!(self.mode, Mode::Body(_) | Mode::Chunk(_)) {
+        if !self.is_in_message() {
             self.pace = None;
             return;
         }
@@ -43,6 +43,11 @@ impl Session {
             pace.arrived(arrived, now);
             self.progress = now;
         }
+    }
+
+    /// Whether a message arrives, be it between two of its chunks.
+    pub(super) const fn is_in_message(&self) -> bool {
+        matches!(self.mode, Mode::Body(_) | Mode::Chunk(_)) || self.is_between_chunks()
     }
 
     /// When the client has been too slow with its message, or silent for too long.

@@ -6,7 +6,7 @@
 
 use super::connection::{Connection, Exchange};
 use super::dialogue::Dialogue;
-use super::fault::{Failure, Fault, FaultKind};
+use super::fault::{Failure, Fault, FaultKind, one_line};
 use super::identity::Client;
 use super::mail_server::host;
 use super::target::Identity;
@@ -40,8 +40,14 @@ impl Dialogue {
         };
         self.login = Login::Failed;
         let reply = connection.ask(Exchange::Auth, &line.wire()).await?;
+        let class = reply.code().class();
+        if *line == AuthLine::Cancel && matches!(class, Class::Completed | Class::Intermediate) {
+            // RFC 4954 4: it has to refuse. Whom it knows now, or what it waits for, is anybody's guess.
+            let detail = format!("auth: a cancelled exchange was answered with {}", one_line(&reply));
+            return Err(Fault::new(FaultKind::Unexpected, detail).into());
+        }
         self.connection = Some(connection);
-        self.login = match reply.code().class() {
+        self.login = match class {
             Class::Completed => Login::Done,
             Class::Intermediate => Login::Asked,
             Class::Transient | Class::Permanent => Login::Failed,

@@ -174,8 +174,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Says HELO, after which nothing beyond RFC 821 may be used; a refusal ends the connection.
+    /// Says HELO, after which nothing beyond RFC 821 may be used; a refusal ends the connection. LMTP has no such word (RFC 2033 4.1).
     pub(super) async fn helo(&mut self, name: &str) -> Result<(), Failure> {
+        if self.protocol == Protocol::Lmtp {
+            return self.ehlo(name).await;
+        }
         let reply = self.ask(Exchange::Ehlo, &format!("HELO {name}")).await?;
         if !reply.is_completed() {
             return Err(Failure::Refused(reply));

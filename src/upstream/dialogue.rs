@@ -80,6 +80,8 @@ impl Dialogue {
     pub(super) async fn inquire(&mut self, command: &Command) -> Result<Reply, Failure> {
         let mut connection = match (self.connection.take(), &self.transaction) {
             (Some(connection), _) => connection,
+            // Another one would be taken for the one with the login.
+            (None, _) if self.login == Login::Done => return Err(stranger().into()),
             (None, Some(transaction)) if transaction.refused.is_none() => self.reconnect().await?,
             (None, _) => self.server.connect(Some(&self.client)).await?,
         };
@@ -191,7 +193,7 @@ impl Dialogue {
         }
     }
 
-    fn recipients(&self) -> usize {
+    pub(super) fn recipients(&self) -> usize {
         self.transaction.as_ref().map_or(0, |transaction| transaction.accepted.len())
     }
 
@@ -225,8 +227,13 @@ impl Dialogue {
         self.clean = false;
         if self.login == Login::Done {
             let mut known = self.connection.take().ok_or_else(stranger)?;
-            let (reply, rcpt) = self.open(&mut known, mail, rcpt).await?;
-            return self.opened(known, reply, rcpt);
+            return match self.open(&mut known, mail, rcpt).await {
+                Ok((reply, rcpt)) => self.opened(known, reply, rcpt),
+                Err(failure) => {
+                    self.connection = Some(known).filter(|_| matches!(failure, Failure::Withdrawn(_)));
+                    Err(failure)
+                }
+            };
         }
         let used = self.connection.take().or_else(|| self.server.reuse());
         if let Some(mut used) = used {

@@ -164,8 +164,10 @@ impl MailServer {
                     return Ok(connection);
                 }
                 Err(failure) => {
-                    // It greeted us and refused this client: another address is not asked for another answer.
-                    let final_word = !is_away(&failure) && address.is_up();
+                    // It greeted us and refused this client: another address is not asked for another answer. Behind a PROXY
+                    // header it may as well be too busy for anybody.
+                    let may_be_busy = matches!(self.remote.identity, Identity::Proxy(_));
+                    let final_word = !is_away(&failure) && address.is_up() && !may_be_busy;
                     last = Some(failure);
                     if final_word {
                         break;
@@ -249,7 +251,8 @@ impl MailServer {
     }
     /// Whether a failure says nothing about the address: it is one of how clients are named to it, or its word on this one.
     fn is_about_the_client(&self, failure: &Failure, client: Option<&Client>) -> bool {
-        let sees_client = self.remote.identity == Identity::Transparent && client.is_some();
+        let sees_client =
+            matches!(self.remote.identity, Identity::Transparent | Identity::Proxy(_)) && client.is_some();
         match failure {
             Failure::Fault(fault) => fault.kind == FaultKind::Identity,
             Failure::Refused(_) => sees_client,

@@ -283,6 +283,14 @@ impl Session {
         }
     }
 
+    /// Whether the transaction has so many recipients there; a Maildir does not care.
+    pub fn knows_recipients(&self, accepted: usize) -> bool {
+        match &self.half {
+            Half::Server(dialogue) => dialogue.recipients() == accepted,
+            Half::Maildir(_) => true,
+        }
+    }
+
     /// Whether the upstream waits for the rest of a transaction.
     pub fn in_transaction(&self) -> bool {
         match &self.half {

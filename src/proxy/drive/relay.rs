@@ -56,7 +56,8 @@ impl<C: Client> Driver<C> {
         };
         let routes = &self.listener.routes;
         let login = self.session.login().is_some();
-        let route = if login { routes.default() } else { routes.admit(transaction, &rcpt.path)? };
+        let route =
+            if login { routes.admit_known(transaction)? } else { routes.admit(transaction, &rcpt.path)? };
         Ok(Arc::clone(route))
     }
 
@@ -83,13 +84,25 @@ impl<C: Client> Driver<C> {
     }
 
     /// VRFY or EXPN.
-    pub(super) async fn inquire(&mut self, command: Command) -> Result<Reply, Refusal> {
+    async fn inquire(&mut self, command: Command) -> Result<Reply, Refusal> {
         self.patience = Instant::now() + COMMAND_BUDGET;
         let route = Arc::clone(self.listener.routes.default());
-        self.meet_upstream(&route).await;
+        // A transaction that stands with another upstream stays there, and the question is asked beside it.
+        let stands = self.session.transaction().is_some_and(|open| !open.recipients.is_empty());
+        let other = |upstream: &mut upstream::Session| stands && !Arc::ptr_eq(upstream.upstream(), &route);
+        let aside = self.upstream.take_if(other);
+        let answer = self.inquire_at(&route, &command).await;
+        if let Some(asked) = aside.and_then(|other| self.upstream.replace(other)) {
+            let _ = wire::in_company(&mut self.wire, timeout(FAREWELL, asked.quit())).await;
+        }
+        answer
+    }
+
+    async fn inquire_at(&mut self, route: &Arc<Upstream>, command: &Command) -> Result<Reply, Refusal> {
+        self.meet_upstream(route).await;
         let Some(upstream) = &mut self.upstream else { return Err(trouble::out_of_time()) };
         self.asked_upstream = Instant::now();
-        let asking = timeout_at(self.patience, upstream.inquire(&command));
+        let asking = timeout_at(self.patience, upstream.inquire(command));
         match wire::in_company(&mut self.wire, asking).await {
             Ok(answer) => answer.or_else(trouble::relayed),
             Err(_) => Err(trouble::out_of_time()),
@@ -107,6 +120,10 @@ impl<C: Client> Driver<C> {
         else {
             return Err(trouble::out_of_time());
         };
+        if !upstream.knows_recipients(transaction.recipients.len()) {
+            // Whoever is missing there was promised to the client, and would be lost.
+            return Err(trouble::other_recipients());
+        }
         let outgoing = outgoing::prepare(
             *received,
             &Stamps {
