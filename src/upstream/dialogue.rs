@@ -12,6 +12,7 @@ use super::identity::Client;
 use super::mail_server::MailServer;
 use crate::message::spool::Outgoing;
 use crate::smtp::command::{Command, MailCommand, RcptCommand};
+use crate::smtp::needs::Need;
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::{Class, Reply};
 
@@ -214,6 +215,8 @@ impl Dialogue {
             return transaction.refused.clone().map_or(Ok(None), Err);
         }
         self.reset().await;
+        // A client that greeted with HELO and uses what EHLO brings all the same is introduced as one that speaks ESMTP.
+        self.client.esmtp |= Need::of_mail(&mail.params).next().is_some();
         self.transaction = Some(Transaction::new(mail.clone()));
         let begun = self.mail(mail, rcpt).await;
         if let (Err(failure), Some(transaction)) = (&begun, &mut self.transaction) {
