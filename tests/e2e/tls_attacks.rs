@@ -79,26 +79,47 @@ fn silent_clients_of_implicit_tls_harm_nobody_and_are_given_up() {
     setting.gatepost.end_well();
 }
 
-/// Row 43.
+/// Row 43, in DATA and in a chunk.
 #[test]
 fn who_ends_tls_in_the_middle_of_a_message_is_not_heard_in_plain_text() {
     let setting = with_tls("opportunistic");
     for rest in [&b"\r\nthe rest\r\n.\r\n"[..], b"\r\n.\r\nMAIL FROM:<evil@sender.example>\r\n", b""] {
-        let mut client = setting.gatepost.introduced().start_tls(&setting.authority.trust());
-        assert_eq!(client.ask("EHLO client.example.net").code, 250);
-        assert_eq!(client.ask("MAIL FROM:<joe@sender.example>").code, 250);
-        assert_eq!(client.ask("RCPT TO:<suzie@example.org>").code, 250);
+        let mut client = in_transaction(&setting);
         assert_eq!(client.ask("DATA").code, 354);
         client.send(b"Subject: half\r\n\r\nthe beginning").unwrap();
         client.end_tls_and_send(rest).unwrap();
-        let heard = client.rest();
-        assert!(!heard.contains("250") && !heard.contains("354"), "{heard:?}");
+        assert_told_nothing_good(client);
     }
-    setting.gatepost.counted("messages_total", &[("outcome", "aborted")], 3);
+    // The rest would complete the chunk of 40 octets.
+    for rest in [
+        &b"and the end of it\r\n\r\n"[..],
+        b"and the end of it\r\n\r\nMAIL FROM:<evil@sender.example>\r\n",
+        b"",
+    ] {
+        let mut client = in_transaction(&setting);
+        client.send(b"BDAT 40 LAST\r\nSubject: half\r\n\r\nhalf").unwrap();
+        client.end_tls_and_send(rest).unwrap();
+        assert_told_nothing_good(client);
+    }
+    setting.gatepost.counted("messages_total", &[("outcome", "aborted")], 6);
     assert_eq!(setting.gatepost.metrics().sum("messages_total", &[("outcome", "accepted")]), 0);
     assert!(!setting.postfix.log().contains("evil"), "{}", setting.postfix.log());
     assert!(!setting.postfix.log().contains("message-id"), "nothing was queued");
     setting.gatepost.end_well();
+}
+
+/// A client under TLS with a recipient.
+fn in_transaction(setting: &Setting) -> Client {
+    let mut client = setting.gatepost.introduced().start_tls(&setting.authority.trust());
+    assert_eq!(client.ask("EHLO client.example.net").code, 250);
+    assert_eq!(client.ask("MAIL FROM:<joe@sender.example>").code, 250);
+    assert_eq!(client.ask("RCPT TO:<suzie@example.org>").code, 250);
+    client
+}
+
+fn assert_told_nothing_good(client: Client) {
+    let heard = client.rest();
+    assert!(!heard.contains("250") && !heard.contains("354"), "{heard:?}");
 }
 
 /// Row 44: a client that wants to renegotiate is told no. (The flood of key updates is a unit test: no client offers one.)
