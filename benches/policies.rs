@@ -49,9 +49,11 @@ fn main() {
 
 fn judge(policies: &Arc<Policies>, scene: Scene, memory: &mut Memory) {
     let mut run = policies.begin(scene, memory);
-    while let Step::Ask(question) = run.step() {
-        let answer = answer(&question);
-        run.answer(question, answer);
+    while let Step::Ask(questions) = run.step() {
+        for question in questions {
+            let answer = answer(&question);
+            run.answer(question, answer, Duration::ZERO);
+        }
     }
     black_box(run.finish(memory));
 }
@@ -59,13 +61,15 @@ fn judge(policies: &Arc<Policies>, scene: Scene, memory: &mut Memory) {
 fn answer(question: &Question) -> Answer {
     match question {
         Question::Dns(..) | Question::MailHosts(_) => {
-            Answer::Lookup(Lookup { result: "ok", values: vec!["192.0.2.1".to_owned()] })
+            Answer::from(Lookup { result: "ok", values: vec!["192.0.2.1".to_owned()] })
         }
-        Question::Fcrdns => Answer::Lookup(Lookup { result: "pass", values: Vec::new() }),
-        Question::HeloSpf | Question::Spf => Answer::Spf(Spf { result: CheckResult::Pass, ..Spf::default() }),
-        Question::Dkim => Answer::Dkim(Vec::new()),
-        Question::Dmarc => Answer::Dmarc(Dmarc { result: CheckResult::Pass, ..Dmarc::default() }),
-        Question::Arc => Answer::Arc(ArcChain::default()),
+        Question::Fcrdns => Answer::from(Lookup { result: "pass", values: Vec::new() }),
+        Question::HeloSpf | Question::Spf => {
+            Answer::from(Spf { result: CheckResult::Pass, ..Spf::default() })
+        }
+        Question::Dkim => Answer::Dkim(Arc::default()),
+        Question::Dmarc => Answer::from(Dmarc { result: CheckResult::Pass, ..Dmarc::default() }),
+        Question::Arc => ArcChain::default().into(),
         Question::Now => Answer::Now(1_800_000_000),
         Question::Random => Answer::Random(0.5),
     }

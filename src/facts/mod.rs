@@ -57,14 +57,14 @@ impl World {
     /// then on; before that there is nothing to say but `none`.
     pub async fn answer(&self, subject: &Subject, question: &Question) -> Answer {
         match question {
-            Question::Dns(kind, name) => Answer::Lookup(self.dns(*kind, name).await),
-            Question::MailHosts(domain) => Answer::Lookup(self.mail_hosts(domain).await),
-            Question::Fcrdns => Answer::Lookup(fcrdns(&self.checker.iprev(subject.client).await)),
-            Question::HeloSpf => Answer::Spf(self.helo_spf(subject).await),
-            Question::Spf => Answer::Spf(self.spf(subject).await),
-            Question::Dkim => Answer::Dkim(Vec::new()),
-            Question::Dmarc => Answer::Dmarc(Dmarc::default()),
-            Question::Arc => Answer::Arc(ArcChain::default()),
+            Question::Dns(kind, name) => self.dns(*kind, name).await.into(),
+            Question::MailHosts(domain) => self.mail_hosts(domain).await.into(),
+            Question::Fcrdns => fcrdns(&self.checker.iprev(subject.client).await).into(),
+            Question::HeloSpf => self.helo_spf(subject).await.into(),
+            Question::Spf => self.spf(subject).await.into(),
+            Question::Dkim => Vec::new().into(),
+            Question::Dmarc => Dmarc::default().into(),
+            Question::Arc => ArcChain::default().into(),
             Question::Now => Answer::Now(i64::try_from(self.clock.unix_seconds()).unwrap_or(i64::MAX)),
             Question::Random => Answer::Random(random()),
         }
@@ -236,7 +236,7 @@ mod tests {
             ("192.0.2.5", "error", &[]),
         ] {
             let answer = world.answer(&subject(client), &Question::Fcrdns).await;
-            assert_eq!(answer, Answer::Lookup(Lookup { result, values: names.map_owned() }), "{client}");
+            assert_eq!(answer, Answer::from(Lookup { result, values: names.map_owned() }), "{client}");
         }
     }
 
@@ -244,9 +244,9 @@ mod tests {
     async fn checks_are_answered_as_far_as_the_session_has_come() {
         let (_responder, world) = world(zone()).await;
         let early = subject("192.0.2.9");
-        assert_eq!(world.answer(&early, &Question::HeloSpf).await, Answer::Spf(Spf::default()));
-        assert_eq!(world.answer(&early, &Question::Dkim).await, Answer::Dkim(Vec::new()));
-        assert_eq!(world.answer(&early, &Question::Dmarc).await, Answer::Dmarc(Dmarc::default()));
+        assert_eq!(world.answer(&early, &Question::HeloSpf).await, Spf::default().into());
+        assert_eq!(world.answer(&early, &Question::Dkim).await, Answer::Dkim(Arc::default()));
+        assert_eq!(world.answer(&early, &Question::Dmarc).await, Dmarc::default().into());
         let late = Subject { helo: Some("mail.example".into()), sender: Some(ReversePath::Null), ..early };
         let spf = Spf {
             result: CheckResult::Fail,
@@ -256,14 +256,14 @@ mod tests {
             ..Spf::default()
         };
         for (question, answer) in [
-            (Question::Spf, Answer::Spf(spf.clone())),
-            (Question::HeloSpf, Answer::Spf(spf)),
+            (Question::Spf, spf.clone().into()),
+            (Question::HeloSpf, spf.into()),
             (Question::Now, Answer::Now(1_800_000_000)),
         ] {
             let mut found = world.answer(&late, &question).await;
             if let Answer::Spf(spf) = &mut found {
                 assert_eq!(spf.lookups.len(), 1);
-                spf.lookups.clear();
+                Arc::make_mut(spf).lookups.clear();
             }
             assert_eq!(found, answer, "{question:?}");
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::question::{Answer, Question};
 use crate::message::edit::NewField;
 use crate::session::stage::Verdict;
 
@@ -102,6 +103,9 @@ pub struct Judgement {
     pub errors: Vec<ScriptFault>,
     /// How long each policy that had a say took.
     pub timings: Vec<Timing>,
+    /// The facts that the policies had in hand: first those that were fetched, in the order in which they arrived, then those
+    /// of earlier stages, in no order.
+    pub facts: Vec<FactTrace>,
 }
 
 impl Judgement {
@@ -114,6 +118,7 @@ impl Judgement {
             withheld: Vec::new(),
             errors: Vec::new(),
             timings: Vec::new(),
+            facts: Vec::new(),
         }
     }
 }
@@ -237,6 +242,26 @@ impl FaultKind {
             Self::Time | Self::Operations | Self::Facts | Self::Size | Self::Depth => true,
             Self::Script | Self::Thrown | Self::Panic => false,
         }
+    }
+}
+
+/// A fact that policies had in hand at one stage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FactTrace {
+    /// The policy that asked first; empty for a remembered fact.
+    pub policy: Arc<str>,
+    /// What was asked; it may hold text of the client's.
+    pub question: Question,
+    /// What the answer was, whole; it may hold text of others'.
+    pub answer: Answer,
+    /// The time from the question to the answer; `None` for a fact that the session remembered from an earlier stage.
+    pub took: Option<Duration>,
+}
+
+impl FactTrace {
+    /// A fact that was read from the session's memory.
+    pub(super) fn remembered((question, answer): (Question, Answer)) -> Self {
+        Self { policy: Arc::default(), question, answer, took: None }
     }
 }
 

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::question::{Answer, Lookup, Question};
+use super::question::{Answer, Question};
 use super::scene::{MailScene, Moment, Scene};
-use crate::checks::results::{ArcChain, CheckResult, Dkim, Dmarc, Spf};
 use crate::session::stage::Stage;
 
 /// Facts kept for one session. When there would be more, all are forgotten and asked for again.
@@ -18,7 +17,7 @@ const MAX_RECIPIENTS: usize = 4_096;
 /// Made with [`Memory::default`] when the client connects.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    pub(super) facts: Arc<HashMap<Question, Known>>,
+    pub(super) facts: Arc<HashMap<Question, Answer>>,
     pub(super) kept: Arc<Kept>,
 }
 
@@ -64,7 +63,7 @@ impl Memory {
     }
 
     /// Keeps what a stage learnt, but for what holds for that stage only, and for failures: the next stage may have more luck.
-    pub(super) fn learn(&mut self, facts: HashMap<Question, Known>) {
+    pub(super) fn learn(&mut self, facts: HashMap<Question, Answer>) {
         if facts.is_empty() {
             return;
         }
@@ -72,7 +71,7 @@ impl Memory {
         if known.len() + facts.len() > MAX_FACTS {
             known.clear();
         }
-        let lasting = |(question, fact): &(Question, Known)| {
+        let lasting = |(question, fact): &(Question, Answer)| {
             Lifetime::of(question) != Lifetime::Stage && !fact.is_failure()
         };
         known.extend(facts.into_iter().filter(lasting));
@@ -115,45 +114,6 @@ impl Lifetime {
             Question::HeloSpf => Self::Helo,
             Question::Spf | Question::Dkim | Question::Dmarc | Question::Arc => Self::Transaction,
             Question::Now | Question::Random => Self::Stage,
-        }
-    }
-}
-
-/// A fact in the form in which scripts hold it.
-#[derive(Clone, Debug)]
-pub(super) enum Known {
-    Lookup(Arc<Lookup>),
-    Spf(Arc<Spf>),
-    Dkim(Arc<Vec<Dkim>>),
-    Dmarc(Arc<Dmarc>),
-    ArcChain(Arc<ArcChain>),
-    Now(i64),
-    Random(f64),
-}
-
-impl Known {
-    /// Whether somebody could not be asked, which may be over soon.
-    fn is_failure(&self) -> bool {
-        match self {
-            Self::Lookup(lookup) => lookup.result == "error",
-            Self::Spf(spf) => spf.result == CheckResult::TempError,
-            Self::Dmarc(dmarc) => dmarc.result == CheckResult::TempError,
-            Self::ArcChain(chain) => chain.result == CheckResult::TempError,
-            Self::Dkim(_) | Self::Now(_) | Self::Random(_) => false,
-        }
-    }
-}
-
-impl From<Answer> for Known {
-    fn from(answer: Answer) -> Self {
-        match answer {
-            Answer::Lookup(lookup) => Self::Lookup(Arc::new(lookup)),
-            Answer::Spf(spf) => Self::Spf(Arc::new(spf)),
-            Answer::Dkim(dkim) => Self::Dkim(Arc::new(dkim)),
-            Answer::Dmarc(dmarc) => Self::Dmarc(Arc::new(dmarc)),
-            Answer::Arc(chain) => Self::ArcChain(Arc::new(chain)),
-            Answer::Now(seconds) => Self::Now(seconds),
-            Answer::Random(number) => Self::Random(number),
         }
     }
 }

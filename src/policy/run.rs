@@ -9,13 +9,13 @@ use rhai::{CallFnOptions, Dynamic, EvalAltResult, FuncArgs, ImmutableString, Sco
 use super::clock::Watch;
 use super::engine::{Mail, Message, Rcpt, Session};
 use super::faults;
-use super::judgement::{Action, FaultKind, Judgement, Mode, RuleEvent, ScriptFault, Timing};
-use super::memory::{Known, Memory};
+use super::judgement::{Action, FactTrace, FaultKind, Judgement, Mode, RuleEvent, ScriptFault, Timing};
+use super::memory::Memory;
 use super::policies::{Policies, Policy};
 use super::question::{Answer, Question};
 use super::scene::{Moment, Scene};
 use super::sources::OnError;
-use super::turn::{Draft, Ruling, Stop, Turn};
+use super::turn::{Draft, Ruling, State, Stop, Turn};
 use super::words;
 use crate::session::stage::{Reason, Refusal, Source, Stage, Verdict};
 use crate::smtp::reply::{Code, EnhancedCode, Reply};
@@ -35,14 +35,17 @@ pub struct StageRun {
     used: [Used; 2],
     /// What the running policy used, its earlier runs counted.
     spent: Duration,
+    /// The questions that are open, with the policies that asked them.
+    open: Vec<(Question, Arc<str>)>,
     judgement: Judgement,
 }
 
 /// What a [`StageRun`] needs next.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Step {
-    /// The answer to this question.
-    Ask(Question),
+    /// The answers to these. The run goes on as soon as the first is there; the others will most likely be asked for next, and
+    /// may come later or never.
+    Ask(Vec<Question>),
     /// Nothing: [`StageRun::finish`] has the judgement.
     Done,
 }
@@ -80,6 +83,7 @@ impl StageRun {
             arguments,
             used: [Used::default(); 2],
             spent: Duration::ZERO,
+            open: Vec::new(),
             judgement: Judgement::pass(),
         }
     }
@@ -104,11 +108,13 @@ impl StageRun {
         Step::Done
     }
 
-    /// Hands in the answer to the question that [`step`](Self::step) asked.
-    pub fn answer(&mut self, question: Question, answer: Answer) {
-        if let Some(turn) = &self.turn {
-            turn.state().learnt.insert(question, Known::from(answer));
-        }
+    /// Hands in the answer to a question that [`step`](Self::step) asked, and how long it took to find.
+    pub fn answer(&mut self, question: Question, answer: Answer, took: Duration) {
+        let Some(turn) = &self.turn else { return };
+        let asked = self.open.iter().position(|(open, _)| *open == question);
+        let policy = asked.map(|at| self.open.swap_remove(at).1).unwrap_or_default();
+        turn.state().learnt.insert(question.clone(), answer.clone());
+        self.judgement.facts.push(FactTrace { policy, question, answer, took: Some(took) });
     }
 
     /// The judgement; what policies ordered and learnt goes into `memory`. Called before [`Step::Done`] it says what was found so
@@ -116,10 +122,7 @@ impl StageRun {
     pub fn finish(self, memory: &mut Memory) -> Judgement {
         let mut judgement = self.judgement;
         let Some(turn) = self.turn else { return judgement };
-        let (done, learnt) = {
-            let mut state = turn.state();
-            (std::mem::take(&mut state.done), std::mem::take(&mut state.learnt))
-        };
+        let State { done, learnt, remembered, .. } = std::mem::take(&mut *turn.state());
         let moment = turn.0.scene.moment.clone();
         // The memory is not shared any more, so that writing to it copies nothing.
         drop(self.arguments);
@@ -129,6 +132,7 @@ impl StageRun {
         judgement.effects = done.effects;
         judgement.events = done.events;
         judgement.withheld = done.withheld;
+        judgement.facts.extend(remembered.into_iter().map(FactTrace::remembered));
         judgement
     }
 
@@ -190,7 +194,8 @@ impl StageRun {
             ));
         }
         used.facts += 1;
-        Ok(Step::Ask(question))
+        self.open.push((question.clone(), Arc::clone(&policy.name)));
+        Ok(Step::Ask(vec![question]))
     }
 
     /// A policy failed. Its orders are dropped; whether mail is touched depends on what it is and how it failed.

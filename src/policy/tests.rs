@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::judgement::{FaultKind, HeaderEdit, Mode};
+use super::judgement::{FactTrace, FaultKind, HeaderEdit, Mode};
 use super::question::{Answer, Lookup, Question, RecordType};
 use super::scene::*;
 use super::sources::{ListSource, OnError, Selection, Setting};
@@ -85,11 +85,13 @@ impl Rig {
     fn judge(&mut self, moment: Moment) -> Judgement {
         let scene = Scene { session: Arc::new(self.session.clone()), moment };
         let mut run = self.policies.begin(scene, &self.memory);
-        while let Step::Ask(question) = run.step() {
-            let known = self.answers.iter().find(|(known, _)| *known == question);
-            let answer = known.map_or_else(|| unknown(&question), |(_, answer)| answer.clone());
-            self.asked.push(question.clone());
-            run.answer(question, answer);
+        while let Step::Ask(questions) = run.step() {
+            for question in questions {
+                let known = self.answers.iter().find(|(known, _)| *known == question);
+                let answer = known.map_or_else(|| unknown(&question), |(_, answer)| answer.clone());
+                self.asked.push(question.clone());
+                run.answer(question, answer, Duration::from_millis(5));
+            }
         }
         run.finish(&mut self.memory)
     }
@@ -139,18 +141,18 @@ impl Rig {
 
     fn knows_lookup(&mut self, question: Question, result: &'static str, values: &[&str]) -> &mut Self {
         let values = values.iter().map(|&value| value.to_owned()).collect();
-        self.knows(question, Answer::Lookup(Lookup { result, values }))
+        self.knows(question, Answer::from(Lookup { result, values }))
     }
 
     fn knows_spf(&mut self, result: CheckResult, record: &str) -> &mut Self {
         let spf =
             Spf { result, domain: "sender.test".to_owned(), record: record.to_owned(), ..Spf::default() };
-        self.knows(Question::Spf, Answer::Spf(spf))
+        self.knows(Question::Spf, spf.into())
     }
 
     fn knows_dmarc(&mut self, result: CheckResult, policy: DmarcPolicy, domain: &str) -> &mut Self {
         let dmarc = Dmarc { result, policy, domain: domain.to_owned(), ..Dmarc::default() };
-        self.knows(Question::Dmarc, Answer::Dmarc(dmarc))
+        self.knows(Question::Dmarc, dmarc.into())
     }
 }
 
@@ -158,13 +160,15 @@ impl Rig {
 fn unknown(question: &Question) -> Answer {
     match question {
         Question::Dns(..) | Question::MailHosts(_) => {
-            Answer::Lookup(Lookup { result: "ok", values: vec!["192.0.2.1".to_owned()] })
+            Answer::from(Lookup { result: "ok", values: vec!["192.0.2.1".to_owned()] })
         }
-        Question::Fcrdns => Answer::Lookup(Lookup { result: "pass", values: vec![] }),
-        Question::HeloSpf | Question::Spf => Answer::Spf(Spf { result: CheckResult::Pass, ..Spf::default() }),
-        Question::Dkim => Answer::Dkim(vec![Dkim::default()]),
-        Question::Dmarc => Answer::Dmarc(Dmarc { result: CheckResult::Pass, ..Dmarc::default() }),
-        Question::Arc => Answer::Arc(ArcChain::default()),
+        Question::Fcrdns => Answer::from(Lookup { result: "pass", values: vec![] }),
+        Question::HeloSpf | Question::Spf => {
+            Answer::from(Spf { result: CheckResult::Pass, ..Spf::default() })
+        }
+        Question::Dkim => vec![Dkim::default()].into(),
+        Question::Dmarc => Answer::from(Dmarc { result: CheckResult::Pass, ..Dmarc::default() }),
+        Question::Arc => ArcChain::default().into(),
         Question::Now => Answer::Now(1_800_000_000),
         Question::Random => Answer::Random(0.5),
     }

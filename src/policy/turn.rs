@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rhai::{Dynamic, EvalAltResult, NativeCallContext};
 
 use super::judgement::{Action, Effects, FaultKind, Mode, RuleEvent, Withheld};
-use super::memory::{Kept, Known, NoteValue, Scope};
+use super::memory::{Kept, NoteValue, Scope};
 use super::policies::{Policies, Policy};
-use super::question::Question;
+use super::question::{Answer, Question};
 use super::scene::Scene;
 use crate::session::stage::Stage;
 use crate::smtp::reply::EnhancedCode;
@@ -50,7 +50,7 @@ pub(super) struct Shared {
     pub(super) scene: Scene,
     pub(super) stage: Stage,
     /// What the session remembered when the turn began.
-    pub(super) facts: Arc<HashMap<Question, Known>>,
+    pub(super) facts: Arc<HashMap<Question, Answer>>,
     pub(super) kept: Arc<Kept>,
     /// Uncontended: scripts of one turn run one after the other, on one thread at a time.
     state: Mutex<State>,
@@ -62,7 +62,9 @@ pub(super) struct State {
     /// The index of the policy that runs.
     pub(super) policy: usize,
     /// The facts that arrived during this turn.
-    pub(super) learnt: HashMap<Question, Known>,
+    pub(super) learnt: HashMap<Question, Answer>,
+    /// The facts of earlier stages that were read in this turn.
+    pub(super) remembered: HashMap<Question, Answer>,
     /// What the policies that ran to their end ordered.
     pub(super) done: Draft,
     /// What the running policy ordered so far.
@@ -72,6 +74,12 @@ pub(super) struct State {
     /// The first stop of this run. It counts even where Rhai's own functions swallow errors, as `sort` does with those of
     /// its comparison.
     pub(super) stopped: Option<Stop>,
+}
+
+impl State {
+    fn remember(&mut self, question: Question, answer: &Answer) {
+        self.remembered.entry(question).or_insert_with(|| answer.clone());
+    }
 }
 
 /// What one run of one policy, or all of them together, ordered.
@@ -99,7 +107,7 @@ impl Turn {
     pub(super) fn new(
         policies: Arc<Policies>,
         scene: Scene,
-        facts: Arc<HashMap<Question, Known>>,
+        facts: Arc<HashMap<Question, Answer>>,
         kept: Arc<Kept>,
     ) -> Self {
         let stage = scene.moment.stage();
@@ -139,10 +147,13 @@ impl Turn {
         &self,
         call: &NativeCallContext<'_>,
         question: Question,
-    ) -> Result<Known, Box<EvalAltResult>> {
-        let known =
-            self.0.facts.get(&question).cloned().or_else(|| self.state().learnt.get(&question).cloned());
-        known.ok_or_else(|| self.stop(call, Stop::Asked(question)))
+    ) -> Result<Answer, Box<EvalAltResult>> {
+        if let Some(known) = self.0.facts.get(&question) {
+            self.state().remember(question, known);
+            return Ok(known.clone());
+        }
+        let learnt = self.state().learnt.get(&question).cloned();
+        learnt.ok_or_else(|| self.stop(call, Stop::Asked(question)))
     }
 
     /// The note `policy.key` that the running policy may see.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::Listener;
 use super::reverse::Reverse;
 use super::scene::Connection;
@@ -124,12 +126,15 @@ impl Judge {
     pub(super) async fn judge(&mut self, scene: Scene) -> Judgement {
         let moment = scene.moment.clone();
         let mut run = self.policies.begin(scene, &self.memory);
-        while let Step::Ask(question) = run.step() {
-            let answer = match question {
-                Question::Fcrdns => Answer::Lookup(facts::fcrdns(self.reverse.found().await)),
-                _ => self.checked.answer(&self.listener, &self.subject, &question).await,
-            };
-            run.answer(question, answer);
+        while let Step::Ask(questions) = run.step() {
+            for question in questions {
+                let asked = Instant::now();
+                let answer = match question {
+                    Question::Fcrdns => facts::fcrdns(self.reverse.found().await).into(),
+                    _ => self.checked.answer(&self.listener, &self.subject, &question).await,
+                };
+                run.answer(question, answer, asked.elapsed());
+            }
         }
         let judgement = run.finish(&mut self.memory);
         if let Moment::Message(mail, _) = &moment {
@@ -164,11 +169,11 @@ impl Checked {
         match (question, &answer) {
             (Question::HeloSpf, Answer::Spf(spf)) => {
                 listener.check_metrics.spf("helo", spf.result.name());
-                self.helo_spf = Some(spf.clone());
+                self.helo_spf = Some(Spf::clone(spf));
             }
             (Question::Spf, Answer::Spf(spf)) => {
                 listener.check_metrics.spf("mailfrom", spf.result.name());
-                self.spf = Some(spf.clone());
+                self.spf = Some(Spf::clone(spf));
             }
             _ => {}
         }
@@ -177,11 +182,11 @@ impl Checked {
 
     fn known(&self, question: &Question) -> Option<Answer> {
         match question {
-            Question::HeloSpf => self.helo_spf.clone().map(Answer::Spf),
-            Question::Spf => self.spf.clone().map(Answer::Spf),
-            Question::Dkim => self.message.as_ref().map(|results| Answer::Dkim(results.dkim.clone())),
-            Question::Dmarc => self.message.as_ref().map(|results| Answer::Dmarc(results.dmarc.clone())),
-            Question::Arc => self.message.as_ref().map(|results| Answer::Arc(results.arc.clone())),
+            Question::HeloSpf => self.helo_spf.clone().map(Answer::from),
+            Question::Spf => self.spf.clone().map(Answer::from),
+            Question::Dkim => self.message.as_ref().map(|results| results.dkim.clone().into()),
+            Question::Dmarc => self.message.as_ref().map(|results| results.dmarc.clone().into()),
+            Question::Arc => self.message.as_ref().map(|results| results.arc.clone().into()),
             _ => None,
         }
     }
@@ -196,8 +201,8 @@ mod tests {
 
     fn judgement(verdict: Verdict) -> Judgement {
         let effects = Effects::default();
-        let (events, withheld, errors, timings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Judgement { verdict, effects, events, withheld, errors, timings }
+        let (events, withheld, errors) = (Vec::new(), Vec::new(), Vec::new());
+        Judgement { verdict, effects, events, withheld, errors, timings: Vec::new(), facts: Vec::new() }
     }
 
     fn refusal(code: u16, rule: &str) -> Refusal {

@@ -5,25 +5,24 @@ use std::sync::Arc;
 
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
-use super::super::memory::Known;
-use super::super::question::{Lookup, Question, RecordType};
+use super::super::question::{Answer, Lookup, Question, RecordType};
 use super::super::turn::{Turn, fault};
 use super::session::{Session, text};
 
-type Found = Result<Answer, Box<EvalAltResult>>;
+type Found = Result<LookedUp, Box<EvalAltResult>>;
 
 /// The longest name that DNS can hold (RFC 1035 2.3.4).
 const MAX_NAME: usize = 253;
 
 /// The result of a look-up.
 #[derive(Clone, Debug)]
-struct Answer(Arc<Lookup>);
+struct LookedUp(Arc<Lookup>);
 
 pub(super) fn register(engine: &mut Engine) {
     engine
-        .register_type_with_name::<Answer>("Answer")
-        .register_get("result", |a: &mut Answer| text(a.0.result))
-        .register_get("values", |a: &mut Answer| {
+        .register_type_with_name::<LookedUp>("Answer")
+        .register_get("result", |a: &mut LookedUp| text(a.0.result))
+        .register_get("values", |a: &mut LookedUp| {
             a.0.values.iter().map(|value| Dynamic::from(text(value))).collect::<Array>()
         });
     let records = [
@@ -61,25 +60,25 @@ fn mail_hosts(call: &NativeCallContext<'_>, domain: &str) -> Found {
 
 fn look_up(call: &NativeCallContext<'_>, question: Question) -> Found {
     let known = Turn::of(call)?.fact(call, question)?;
-    Ok(if let Known::Lookup(lookup) = known { Answer(lookup) } else { error() })
+    Ok(if let Answer::Lookup(lookup) = known { LookedUp(lookup) } else { error() })
 }
 
 fn now(call: &NativeCallContext<'_>) -> Result<i64, Box<EvalAltResult>> {
     match Turn::of(call)?.fact(call, Question::Now)? {
-        Known::Now(seconds) => Ok(seconds),
+        Answer::Now(seconds) => Ok(seconds),
         _ => Err(fault(call, "the time is not known")),
     }
 }
 
 fn random(call: &NativeCallContext<'_>) -> Result<f64, Box<EvalAltResult>> {
     match Turn::of(call)?.fact(call, Question::Random)? {
-        Known::Random(number) => Ok(number),
+        Answer::Random(number) => Ok(number),
         _ => Err(fault(call, "chance failed")),
     }
 }
 
-fn error() -> Answer {
-    Answer(Arc::new(Lookup { result: "error", values: Vec::new() }))
+fn error() -> LookedUp {
+    LookedUp(Arc::new(Lookup { result: "error", values: Vec::new() }))
 }
 
 /// Lower case, A-labels, no trailing dot.

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map, NativeCallContext};
 
-use super::super::memory::Known;
-use super::super::question::Question;
+use super::super::question::{Answer, Question};
 use super::super::scene::{MailScene, RcptScene};
 use super::super::turn::Turn;
 use super::addresses::Address;
@@ -90,7 +89,7 @@ fn lookups(asked: &[results::Asked]) -> Array {
 /// The result of an SPF check, which [`super::message`] gives too.
 pub(super) fn spf(call: &NativeCallContext<'_>, question: Question) -> Result<Dynamic, Box<EvalAltResult>> {
     let known = Turn::of(call)?.fact(call, question)?;
-    let spf = if let Known::Spf(spf) = known { spf } else { Arc::new(broken_spf()) };
+    let spf = if let Answer::Spf(spf) = known { spf } else { Arc::new(broken_spf()) };
     Ok(Dynamic::from(Spf(spf)))
 }
 

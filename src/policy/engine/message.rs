@@ -4,8 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
-use super::super::memory::Known;
-use super::super::question::Question;
+use super::super::question::{Answer, Question};
 use super::super::scene::{self, MessageScene};
 use super::super::turn::Turn;
 use super::addresses::Address;
@@ -148,18 +147,18 @@ impl Dkim {
 }
 
 fn dkim(call: &NativeCallContext<'_>) -> Result<Array, Box<EvalAltResult>> {
-    let Known::Dkim(all) = Turn::of(call)?.fact(call, Question::Dkim)? else { return Ok(Array::new()) };
+    let Answer::Dkim(all) = Turn::of(call)?.fact(call, Question::Dkim)? else { return Ok(Array::new()) };
     Ok((0..all.len()).map(|index| Dynamic::from(Dkim(Arc::clone(&all), index))).collect())
 }
 
 fn dmarc(call: &NativeCallContext<'_>) -> Result<Dmarc, Box<EvalAltResult>> {
     let known = Turn::of(call)?.fact(call, Question::Dmarc)?;
-    Ok(Dmarc(if let Known::Dmarc(dmarc) = known { dmarc } else { Arc::new(broken_dmarc()) }))
+    Ok(Dmarc(if let Answer::Dmarc(dmarc) = known { dmarc } else { Arc::new(broken_dmarc()) }))
 }
 
 fn arc(call: &NativeCallContext<'_>) -> Result<Chain, Box<EvalAltResult>> {
     let known = Turn::of(call)?.fact(call, Question::Arc)?;
-    Ok(Chain(if let Known::ArcChain(chain) = known { chain } else { Arc::default() }))
+    Ok(Chain(if let Answer::Arc(chain) = known { chain } else { Arc::default() }))
 }
 
 /// An answer of another kind than the question: nothing is known.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use rhai::{Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
-use super::super::memory::Known;
-use super::super::question::Question;
+use super::super::question::{Answer, Question};
 use super::super::scene::SessionScene;
 use super::super::turn::Turn;
 use super::functions::network_of;
@@ -61,7 +60,7 @@ fn client_name(
         return Ok(text(&session.client.name));
     }
     let known = Turn::of(call)?.fact(call, Question::Fcrdns)?;
-    let Known::Lookup(found) = known else { return Ok(ImmutableString::new()) };
+    let Answer::Lookup(found) = known else { return Ok(ImmutableString::new()) };
     let verified = found.values.first().filter(|_| found.result == "pass");
     Ok(verified.map(|name| text(name)).unwrap_or_default())
 }

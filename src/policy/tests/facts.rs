@@ -98,6 +98,30 @@ fn there_is_an_end_to_facts() {
     assert!(told(&judgement).starts_with("451 4.7.0"));
 }
 
+#[test]
+fn a_judgement_tells_the_facts_that_it_rests_on() {
+    let script = "fn helo(session) { dns_a(\"a.test\"); dns_a(\"a.test\"); }
+        fn mail(session, mail) { dns_a(\"a.test\"); now(); mail.spf; }";
+    let mut rig = Rig::new(&[("10-x.rhai", script)]);
+    rig.knows_spf(CheckResult::Fail, "v=spf1 -all");
+    let told = |judgement: &Judgement| -> Vec<String> {
+        let one = |fact: &FactTrace| {
+            let (word, arguments) = (fact.question.word(), fact.question.arguments());
+            format!("{}:{word}({arguments}) {} {:?}", fact.policy, fact.answer.summary(), fact.took)
+        };
+        judgement.facts.iter().map(one).collect()
+    };
+    let helo = rig.helo();
+    assert_eq!(told(&helo), ["x:dns_a(a.test) ok (192.0.2.1) Some(5ms)"]);
+    let mail = rig.mail();
+    let expected = [
+        "x:now() 1800000000 Some(5ms)",
+        "x:mail.spf() fail (sender.test) Some(5ms)",
+        ":dns_a(a.test) ok (192.0.2.1) None",
+    ];
+    assert_eq!(told(&mail), expected);
+}
+
 /// An answer that never comes cannot keep a stage going for ever.
 #[test]
 fn a_question_that_is_never_answered_ends_in_a_fault() {

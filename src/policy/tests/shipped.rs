@@ -263,7 +263,7 @@ fn a_trusted_chain_speaks_for_mail_that_fails_dmarc() {
             rig.knows_dmarc(CheckResult::Fail, DmarcPolicy::Reject, domain);
             let (result, original_dmarc) = (CheckResult::Pass, original.to_owned());
             let chain = ArcChain { result, trusted, original_dmarc, ..ArcChain::default() };
-            rig.knows(Question::Arc, Answer::Arc(chain));
+            rig.knows(Question::Arc, chain.into());
             let judgement = rig.message(&HEADER.replace("a@sender.test", author));
             assert_eq!(told(&judgement) == "pass", passes, "{author} {trusted} {original}");
             assert_eq!(judgement.effects.dmarc_override.as_deref(), passes.then_some("trusted_forwarder"));
