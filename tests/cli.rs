@@ -49,6 +49,22 @@ fn what_is_not_understood_is_usage() {
     assert!(stderr(&gatepost(&["chekc"], here())).contains("check"), "the nearest command is named");
 }
 
+/// Neither needs a configuration: what the language is does not depend on one.
+#[test]
+fn definitions_are_written_for_editors_and_shown_to_people() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("made/definitions");
+    let written = gatepost(&["definitions", target.to_str().unwrap()], dir.path());
+    assert_eq!(written.status.code(), Some(0), "{}", stderr(&written));
+    let own = std::fs::read_to_string(target.join("gatepost.d.rhai")).unwrap();
+    assert!(own.contains("fn get helo(session: Session) -> String;"), "{own}");
+    let shown = gatepost(&["definitions", "--reference"], dir.path());
+    assert_eq!(shown.status.code(), Some(0));
+    let page = std::fs::read_to_string(here().join("policies/reference.md")).unwrap();
+    assert_eq!(stdout(&shown), page);
+    assert_eq!(gatepost(&["definitions"], dir.path()).status.code(), Some(2));
+}
+
 #[test]
 fn check_shows_everything_and_says_no() {
     let output = gatepost(&["check", "-c", "tests/config/bad/out-of-range.yaml"], here());

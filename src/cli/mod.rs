@@ -3,6 +3,7 @@
 //! Exit status 0 means yes, 1 no, 2 that the command line was not understood.
 
 mod check;
+mod definitions;
 mod house;
 mod run;
 mod screen;
@@ -44,6 +45,15 @@ enum Command {
         #[arg(value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Write Rhai definition files of everything that policies may say, for editors
+    Definitions {
+        /// The folder that takes them
+        #[arg(value_name = "DIR", required_unless_present = "reference")]
+        dir: Option<PathBuf>,
+        /// Show the reference for people instead, as Markdown
+        #[arg(long, conflicts_with = "dir")]
+        reference: bool,
+    },
 }
 
 /// Why a command ends with status 1.
@@ -84,6 +94,14 @@ pub fn main() -> ExitCode {
 
 fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
     let command = arguments.command.as_ref().unwrap_or(&Command::Run);
+    // What the language is does not depend on a configuration.
+    if let Command::Definitions { dir, .. } = command {
+        match dir {
+            Some(dir) => definitions::definitions(dir, screen)?,
+            None => definitions::reference(screen),
+        }
+        return Ok(());
+    }
     let path = config::find(arguments.config.as_deref())?;
     // A daemon's standard error is a log, where the lines of a file with secrets have no place.
     let to_log = matches!(command, Command::Run) && !screen.is_terminal();
@@ -93,6 +111,7 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
         Command::Run => run::run(loaded, |found| show(screen, found)),
         Command::Check => check::check(&loaded, screen),
         Command::Test { paths } => test::test(&loaded, paths, screen),
+        Command::Definitions { .. } => Ok(()),
     }
 }
 

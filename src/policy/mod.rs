@@ -15,6 +15,7 @@ mod clock;
 mod engine;
 mod faults;
 pub mod judgement;
+mod language;
 mod lists;
 mod load;
 mod memory;
@@ -28,6 +29,7 @@ mod units;
 mod words;
 
 pub use judgement::Judgement;
+pub use language::{definitions, reference};
 pub use load::Fingerprint;
 pub use memory::{Memory, SizeLimit};
 pub use policies::{Policies, PolicyInfo, RuleInfo};

@@ -1,89 +1,9 @@
-//! The host's words on one page: what a script may call, where, and what must be written out.
+//! What names may be, which words are taken, and which codes a verdict has. What a script may call stands in
+//! [`language`](super::language).
 
 use super::judgement::Action;
 use crate::session::stage::Stage;
 use crate::smtp::reply::EnhancedCode;
-
-/// A function of the host's that means more than its value.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Word {
-    pub(super) name: &'static str,
-    pub(super) nature: Nature,
-    /// What its first argument names; it must be written out as a text.
-    pub(super) names: Option<Named>,
-    /// The stages at which it can be used.
-    pub(super) stages: &'static [Stage],
-}
-
-/// What a word does.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Nature {
-    /// Ends the script.
-    Verdict(Action),
-    /// Orders something and goes on.
-    Effect,
-    /// Reads what belongs to the policy or the session.
-    Read,
-    /// Asks the world outside.
-    Fact,
-    /// Computes.
-    Function,
-}
-
-/// What the literal first argument of a word names.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Named {
-    Rule,
-    /// One to eight policies or rules.
-    Target,
-    Setting,
-    List,
-    Regex,
-    /// A reason of RFC 9990 for not following a DMARC policy.
-    Override,
-}
-
-const ANY: &[Stage] = &Stage::ALL;
-/// Nothing can be refused once the session is over.
-const BEFORE_CLOSE: &[Stage] = &[
-    Stage::Connect,
-    Stage::Helo,
-    Stage::Auth,
-    Stage::Mail,
-    Stage::Rcpt,
-    Stage::Data,
-    Stage::Message,
-    Stage::Violation,
-];
-const IN_TRANSACTION: &[Stage] = &[Stage::Mail, Stage::Rcpt, Stage::Data, Stage::Message];
-const BEFORE_BODY: &[Stage] = &[Stage::Rcpt, Stage::Data];
-const AT_MESSAGE: &[Stage] = &[Stage::Message];
-
-/// Every word but the plain functions, which need no rules of their own.
-pub(super) const WORDS: [Word; 19] = [
-    word("reject", Nature::Verdict(Action::Reject), Some(Named::Rule), BEFORE_CLOSE),
-    word("defer", Nature::Verdict(Action::Defer), Some(Named::Rule), BEFORE_CLOSE),
-    word("disconnect", Nature::Verdict(Action::Disconnect), Some(Named::Rule), BEFORE_CLOSE),
-    word("discard", Nature::Verdict(Action::Discard), Some(Named::Rule), IN_TRANSACTION),
-    word("limit_size", Nature::Effect, Some(Named::Rule), BEFORE_BODY),
-    word("skip", Nature::Effect, Some(Named::Target), BEFORE_CLOSE),
-    word("override_dmarc", Nature::Effect, Some(Named::Override), AT_MESSAGE),
-    word("note", Nature::Effect, None, BEFORE_CLOSE),
-    word("tag", Nature::Effect, None, BEFORE_CLOSE),
-    word("setting", Nature::Read, Some(Named::Setting), ANY),
-    word("list", Nature::Read, Some(Named::List), ANY),
-    word("noted", Nature::Read, None, ANY),
-    word("dns_a", Nature::Fact, None, BEFORE_CLOSE),
-    word("dns_aaaa", Nature::Fact, None, BEFORE_CLOSE),
-    word("dns_mx", Nature::Fact, None, BEFORE_CLOSE),
-    word("dns_txt", Nature::Fact, None, BEFORE_CLOSE),
-    word("dns_ptr", Nature::Fact, None, BEFORE_CLOSE),
-    word("mail_hosts", Nature::Fact, None, BEFORE_CLOSE),
-    word("matches", Nature::Function, Some(Named::Regex), ANY),
-];
-
-/// Facts without arguments of their own; kept apart because nothing but their nature is checked.
-pub(super) const PLAIN_FACTS: [&str; 3] = ["fcrdns", "now", "random"];
 
 /// What scripts may not say, and why.
 pub(super) const FORBIDDEN: [(&str, &str); 10] = [
@@ -105,26 +25,6 @@ pub(super) const ERROR_RULE: &str = "error";
 /// Reasons that RFC 9990 knows for not following a DMARC policy.
 pub(super) const OVERRIDES: [&str; 5] =
     ["local_policy", "mailing_list", "other", "policy_test_mode", "trusted_forwarder"];
-
-const fn word(name: &'static str, nature: Nature, names: Option<Named>, stages: &'static [Stage]) -> Word {
-    Word { name, nature, names, stages }
-}
-
-/// The word with this name.
-pub(super) fn find(name: &str) -> Option<&'static Word> {
-    WORDS.iter().find(|word| word.name == name)
-}
-
-/// The parameters of a stage's function, or `None` where a stage has none.
-pub(super) const fn parameters(stage: Stage) -> &'static [&'static str] {
-    match stage {
-        Stage::Connect | Stage::Helo | Stage::Auth | Stage::Close => &["session"],
-        Stage::Mail | Stage::Data => &["session", "mail"],
-        Stage::Rcpt => &["session", "mail", "rcpt"],
-        Stage::Message => &["session", "mail", "message"],
-        Stage::Violation => &["session", "event"],
-    }
-}
 
 /// The stage whose function has this name.
 pub(super) fn stage_named(name: &str) -> Option<Stage> {

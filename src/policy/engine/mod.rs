@@ -39,8 +39,7 @@ const CLOCK_EVERY: u64 = 64;
 
 /// An engine with every limit and every word, but without lists, settings and libraries.
 pub(super) fn build(budget: &Budget) -> Engine {
-    let mut engine = Engine::new_raw();
-    add_packages(&mut engine);
+    let mut engine = plain();
     limit(&mut engine, budget);
     for (symbol, _) in FORBIDDEN {
         engine.disable_symbol(symbol);
@@ -58,8 +57,9 @@ pub(super) fn build(budget: &Budget) -> Engine {
     engine
 }
 
-/// Rhai's standard library without time, blobs and files.
-fn add_packages(engine: &mut Engine) {
+/// An engine with Rhai's standard library, without time, blobs and files, and with nothing of Gatepost's.
+pub(super) fn plain() -> Engine {
+    let mut engine = Engine::new_raw();
     engine.register_global_module(CorePackage::new().as_shared_module());
     engine.register_global_module(BitFieldPackage::new().as_shared_module());
     engine.register_global_module(LogicPackage::new().as_shared_module());
@@ -67,6 +67,7 @@ fn add_packages(engine: &mut Engine) {
     engine.register_global_module(BasicArrayPackage::new().as_shared_module());
     engine.register_global_module(BasicMapPackage::new().as_shared_module());
     engine.register_global_module(MoreStringPackage::new().as_shared_module());
+    engine
 }
 
 fn limit(engine: &mut Engine, budget: &Budget) {

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use rhai::Position;
 
 use super::super::judgement::Action;
-use super::super::words::{self, FORBIDDEN, Named, Nature, PLAIN_FACTS, Word};
+use super::super::language::{self, Named, Nature};
+use super::super::words::{self, FORBIDDEN};
 use super::file::ScriptFile;
 use super::suggest;
 use super::survey::{Argument, Call, Function, Literal, Survey};
@@ -92,10 +93,11 @@ impl Check<'_> {
             return;
         }
         if let Some(stage) = words::stage_named(name) {
-            let parameters = words::parameters(stage);
+            let parameters = language::parameters(stage);
             if function.parameters != parameters.len() {
                 let message = format!("the function of stage `{stage}` has {} parameters", parameters.len());
-                let help = format!("write `fn {stage}({})`", parameters.join(", "));
+                let names: Vec<_> = parameters.iter().map(|parameter| parameter.name).collect();
+                let help = format!("write `fn {stage}({})`", names.join(", "));
                 self.problems.push(self.file.error(at, name.len(), message).with_help(help));
             }
         } else if !self.survey.is_reached(function) {
@@ -115,11 +117,8 @@ impl Check<'_> {
 
     fn call(&mut self, function: &Function, call: &Call) {
         match call.word() {
-            Some(word) if self.role == Role::Library && word.nature != Nature::Function => self.impure(call),
+            Some(word) if self.role == Role::Library && !word.is_pure() => self.impure(call),
             Some(word) => self.word(function, call, word),
-            None if self.role == Role::Library && PLAIN_FACTS.contains(&call.name.as_str()) => {
-                self.impure(call)
-            }
             None => self.plain_call(call),
         }
     }
@@ -151,9 +150,8 @@ impl Check<'_> {
         }
     }
 
-    fn word(&mut self, function: &Function, call: &Call, word: &Word) {
-        let of_rcpt = ["setting", "noted"].contains(&word.name);
-        if call.is_method && !of_rcpt {
+    fn word(&mut self, function: &Function, call: &Call, word: &language::Function) {
+        if call.is_method && word.nature != Nature::Function && !language::is_method(word.name) {
             let help = format!("write `{}(...)` with all arguments in the brackets", word.name);
             return self.at_name(call, format!("`{}` is no method", word.name), Some(&help));
         }
@@ -179,7 +177,7 @@ impl Check<'_> {
     }
 
     /// A verdict or an effect with a rule: `(rule, text)`, `(rule, enhanced, text)`, `(rule, code, enhanced, text)`.
-    fn rule(&mut self, call: &Call, word: &Word, stages: Vec<Stage>) {
+    fn rule(&mut self, call: &Call, word: &language::Function, stages: Vec<Stage>) {
         let Some((rule, position)) = self.literal(call, "rule") else { return };
         if !words::is_name(&rule) || rule == words::ERROR_RULE {
             let message = format!("`{rule}` cannot be the name of a rule");

@@ -75,11 +75,7 @@ fn host_names(engine: &Engine) -> HostNames {
     let signatures = engine.gen_fn_signatures(true);
     let names = signatures.iter().filter_map(|signature| signature.split('(').next());
     let is_function = |name: &&str| name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.contains(' ');
-    names
-        .filter(is_function)
-        .map(str::to_owned)
-        .chain(words::WORDS.map(|word| word.name.to_owned()))
-        .collect()
+    names.filter(is_function).map(str::to_owned).collect()
 }
 
 /// Registers every file of `lib/` as a module under its own name.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use rhai::{AST, ASTNode, Dynamic, Expr, FnCallExpr, FnPtr, Namespace, Position, Stmt};
 
+use super::super::language;
 use super::super::words;
 use super::file::ScriptFile;
 use crate::session::stage::Stage;
@@ -166,8 +167,8 @@ impl Function {
 
 impl Call {
     /// The word of the host's that this is, if it is one.
-    pub(super) fn word(&self) -> Option<&'static words::Word> {
-        if self.module.is_empty() { words::find(&self.name) } else { None }
+    pub(super) fn word(&self) -> Option<&'static language::Function> {
+        if self.module.is_empty() { language::find(&self.name) } else { None }
     }
 }
 

@@ -1,0 +1,275 @@
+//! The language of policies as tables: every object with its properties, every function with its parameters, what it gives, and
+//! where it can be said.
+//!
+//! This is the one source. The checks at load read it, the reference in `policies/reference.md` and the definition files for
+//! editors are written from it, and a test holds it against what the engine really knows.
+
+use super::judgement::Action;
+use crate::session::stage::Stage;
+
+mod definitions;
+mod effects;
+mod facts;
+mod functions;
+mod objects;
+mod reads;
+mod reference;
+mod results;
+mod stages;
+mod verdicts;
+
+pub use definitions::definitions;
+pub use reference::reference;
+pub(super) use stages::parameters;
+
+/// The type of a value, as far as it is known before a script runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Type {
+    /// Known only when the script runs.
+    Any,
+    /// `()`: nothing is given back.
+    Nothing,
+    Bool,
+    Integer,
+    Float,
+    Text(Form),
+    /// An array whose entries are all of one type.
+    Array(&'static Self),
+    /// A map with keys of its own; what is not in it is `()`.
+    Map,
+    /// An object of the host's, by its name in [`objects`].
+    Object(&'static str),
+    /// Any one of these.
+    OneOf(&'static [Self]),
+}
+
+/// What is known about a text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Form {
+    /// Anything.
+    Any,
+    /// Anything without capitals.
+    LowerCase,
+    /// One of these and nothing else.
+    Words(&'static [&'static str]),
+    /// An IP address.
+    Ip,
+    /// A network such as `192.0.2.0/24`.
+    Network,
+    /// A size such as `25MiB`.
+    Size,
+    /// A duration such as `10m`.
+    Duration,
+}
+
+pub(super) const TEXT: Type = Type::Text(Form::Any);
+pub(super) const LOWER: Type = Type::Text(Form::LowerCase);
+const IP: Type = Type::Text(Form::Ip);
+const NETWORK: Type = Type::Text(Form::Network);
+const TEXTS: Type = Type::Array(&TEXT);
+/// What names somebody: its text, an address, a recipient.
+const ADDRESSEE: Type = Type::OneOf(&[TEXT, Type::Object("Address"), Type::Object("Rcpt")]);
+
+const fn words(words: &'static [&'static str]) -> Type {
+    Type::Text(Form::Words(words))
+}
+
+const fn object(name: &'static str) -> Type {
+    Type::Object(name)
+}
+
+/// What a script reads with a dot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Object {
+    /// Its name here, unique.
+    pub(super) name: &'static str,
+    /// The name of its type in the engine, which objects with other closed sets may share.
+    pub(super) engine: &'static str,
+    /// What it is, in one sentence.
+    pub(super) doc: &'static str,
+    pub(super) properties: &'static [Property],
+}
+
+/// One property of an object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Property {
+    pub(super) name: &'static str,
+    pub(super) kind: Type,
+    /// Whether reading it may stop the script until the world outside has answered.
+    pub(super) is_fact: bool,
+    pub(super) doc: &'static str,
+}
+
+const fn property(name: &'static str, kind: Type, doc: &'static str) -> Property {
+    Property { name, kind, is_fact: false, doc }
+}
+
+const fn fact(name: &'static str, kind: Type, doc: &'static str) -> Property {
+    Property { name, kind, is_fact: true, doc }
+}
+
+/// A function of the host's, or a method of one of its objects.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Function {
+    pub(super) name: &'static str,
+    /// The object in front of the dot; `None` for a function.
+    pub(super) receiver: Option<&'static str>,
+    /// The ways to call it.
+    pub(super) signatures: &'static [&'static [Parameter]],
+    pub(super) gives: Type,
+    pub(super) nature: Nature,
+    /// What its first argument names; it must be written out as a text.
+    pub(super) names: Option<Named>,
+    /// The stages at which it can be used.
+    pub(super) stages: &'static [Stage],
+    /// What it does, in one sentence or two.
+    pub(super) doc: &'static str,
+}
+
+/// A parameter of a function.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    pub(super) kind: Type,
+}
+
+const fn p(name: &'static str, kind: Type) -> Parameter {
+    Parameter { name, kind }
+}
+
+/// What a function does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Nature {
+    /// Ends the script.
+    Verdict(Action),
+    /// Orders something and goes on.
+    Effect,
+    /// Reads what belongs to the policy or the session.
+    Read,
+    /// Asks the world outside.
+    Fact,
+    /// Computes.
+    Function,
+}
+
+/// What the literal first argument of a function names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Named {
+    Rule,
+    /// One to eight policies or rules.
+    Target,
+    Setting,
+    List,
+    Regex,
+    /// A reason of RFC 9990 for not following a DMARC policy.
+    Override,
+}
+
+pub(super) const ANY: &[Stage] = &Stage::ALL;
+/// Nothing can be refused once the session is over.
+pub(super) const BEFORE_CLOSE: &[Stage] = &[
+    Stage::Connect,
+    Stage::Helo,
+    Stage::Auth,
+    Stage::Mail,
+    Stage::Rcpt,
+    Stage::Data,
+    Stage::Message,
+    Stage::Violation,
+];
+const IN_TRANSACTION: &[Stage] = &[Stage::Mail, Stage::Rcpt, Stage::Data, Stage::Message];
+const BEFORE_BODY: &[Stage] = &[Stage::Rcpt, Stage::Data];
+const AT_MESSAGE: &[Stage] = &[Stage::Message];
+
+/// Every table of functions, in the order of the reference.
+const FUNCTIONS: [&[Function]; 5] =
+    [verdicts::VERDICTS, effects::EFFECTS, reads::READS, facts::FACTS, functions::FUNCTIONS];
+
+/// Every function and method.
+pub(super) fn functions() -> impl Iterator<Item = &'static Function> {
+    FUNCTIONS.into_iter().flatten()
+}
+
+/// Every object.
+pub(super) fn objects() -> impl Iterator<Item = &'static Object> {
+    objects::OBJECTS.iter().chain(results::OBJECTS)
+}
+
+/// The object with this name.
+pub(super) fn object_named(name: &str) -> Option<&'static Object> {
+    objects().find(|object| object.name == name)
+}
+
+/// The function with this name; a method only if there is no function of its name.
+pub(super) fn find(name: &str) -> Option<&'static Function> {
+    functions().filter(|function| function.name == name).min_by_key(|function| function.receiver.is_some())
+}
+
+/// Whether a method of this name exists.
+pub(super) fn is_method(name: &str) -> bool {
+    functions().any(|function| function.name == name && function.receiver.is_some())
+}
+
+impl Function {
+    /// Whether a library may say it: it depends on nothing but what it is given.
+    pub(super) fn is_pure(&self) -> bool {
+        let reads_its_object =
+            self.nature == Nature::Read && self.receiver.is_some_and(|name| name != "Rcpt");
+        self.nature == Nature::Function || reads_its_object
+    }
+}
+
+#[cfg(test)]
+impl Object {
+    /// The property with this name.
+    pub(super) fn property(&self, name: &str) -> Option<&'static Property> {
+        self.properties.iter().find(|property| property.name == name)
+    }
+}
+
+impl Type {
+    /// The types that it may be, one by one.
+    #[cfg(test)]
+    pub(super) fn alternatives(&self) -> &[Self] {
+        match self {
+            Self::OneOf(types) => types,
+            single => std::slice::from_ref(single),
+        }
+    }
+
+    /// What people call it.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Any => "any".to_owned(),
+            Self::Nothing => "nothing".to_owned(),
+            Self::Bool => "true or false".to_owned(),
+            Self::Integer => "whole number".to_owned(),
+            Self::Float => "number".to_owned(),
+            Self::Text(Form::Words(words)) => {
+                let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+                quoted.join(", ")
+            }
+            Self::Text(form) => form.name().to_owned(),
+            Self::Array(entry) => format!("array of {}", entry.name()),
+            Self::Map => "map".to_owned(),
+            Self::Object(name) => (*name).to_owned(),
+            Self::OneOf(types) => types.iter().map(Self::name).collect::<Vec<_>>().join(" or "),
+        }
+    }
+}
+
+impl Form {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Any | Self::Words(_) => "text",
+            Self::LowerCase => "text in lower case",
+            Self::Ip => "IP address",
+            Self::Network => "network",
+            Self::Size => "size",
+            Self::Duration => "duration",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! What belongs to the policy, or was left by another one.
+
+use super::{ADDRESSEE, ANY, Function, LOWER, Named, Nature, Parameter, TEXT, TEXTS, Type, object, p};
+
+const NAME: Parameter = p("name", TEXT);
+const KEY: Parameter = p("key", TEXT);
+
+pub(super) const READS: &[Function] = &[
+    read(
+        None,
+        "setting",
+        &[&[NAME]],
+        Type::Any,
+        Some(Named::Setting),
+        "The value of a setting that SETTINGS of this policy declares: the configuration's, or the default.",
+    ),
+    read(
+        Some("Rcpt"),
+        "setting",
+        &[&[NAME]],
+        Type::Any,
+        Some(Named::Setting),
+        "The same as it holds for the recipient's domain.",
+    ),
+    read(
+        None,
+        "list",
+        &[&[NAME]],
+        object("List"),
+        Some(Named::List),
+        "A list of the configuration, to be asked with `in` and `!in`: `rcpt in list(\"partners\")`.",
+    ),
+    read(
+        Some("List"),
+        "contains",
+        &[&[p("entry", ADDRESSEE)]],
+        Type::Bool,
+        None,
+        "What `in` asks: whether an address, a domain or an IP address is in the list.",
+    ),
+    read(None, "noted", &[&[KEY]], Type::Any, None, "The note `\"policy.key\"`; `\"\"` if there is none."),
+    read(Some("Rcpt"), "noted", &[&[KEY]], Type::Any, None, "The same, left at `rcpt` for this recipient."),
+    read(
+        Some("Message"),
+        "header",
+        &[&[NAME]],
+        TEXT,
+        None,
+        "The first field of this name, decoded and unfolded; `\"\"` if there is none.",
+    ),
+    read(
+        Some("Message"),
+        "headers",
+        &[&[NAME]],
+        TEXTS,
+        None,
+        "All fields of this name, decoded and unfolded.",
+    ),
+    read(Some("Message"), "raw_headers", &[&[NAME]], TEXTS, None, "All fields of this name as they arrived."),
+    read(
+        Some("Address"),
+        "to_string",
+        &[&[]],
+        LOWER,
+        None,
+        "Its comparable form, as in `` `from ${mail.sender}` ``.",
+    ),
+    read(Some("Address"), "to_debug", &[&[]], LOWER, None, "The same inside an array."),
+    read(Some("Rcpt"), "to_string", &[&[]], LOWER, None, "Its comparable form, as in `` `for ${rcpt}` ``."),
+    read(Some("Rcpt"), "to_debug", &[&[]], LOWER, None, "The same inside an array."),
+];
+
+const fn read(
+    receiver: Option<&'static str>,
+    name: &'static str,
+    signatures: &'static [&'static [Parameter]],
+    gives: Type,
+    names: Option<Named>,
+    doc: &'static str,
+) -> Function {
+    Function { name, receiver, signatures, gives, nature: Nature::Read, names, stages: ANY, doc }
+}

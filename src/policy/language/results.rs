@@ -1,0 +1,143 @@
+//! What checks and look-ups found. Results are texts of closed sets; who compares them with another text is told at load.
+
+use super::{LOWER, Object, Property, TEXT, TEXTS, Type, property, words};
+use crate::checks::results::{ArcChain, Dkim, Dmarc};
+
+const VALUES: Property =
+    property("values", TEXTS, "Addresses, names or texts; empty unless the result brought some.");
+
+pub(super) const OBJECTS: &[Object] = &[
+    Object { name: "Spf", engine: "Spf", doc: "SPF of one identity (RFC 7208).", properties: SPF },
+    Object { name: "Dkim", engine: "Dkim", doc: "One DKIM signature (RFC 6376).", properties: DKIM },
+    Object {
+        name: "Dmarc",
+        engine: "Dmarc",
+        doc: "DMARC of the author's domain (RFC 9989).",
+        properties: DMARC,
+    },
+    Object {
+        name: "Arc",
+        engine: "Arc",
+        doc: "The chain of those who handled the message before (RFC 8617).",
+        properties: ARC,
+    },
+    Object {
+        name: "DnsAnswer",
+        engine: "Answer",
+        doc: "What DNS said about one name.",
+        properties: &[
+            property(
+                "result",
+                words(&["ok", "none", "nxdomain", "error"]),
+                "`none`: the name is there, but has no such record.",
+            ),
+            VALUES,
+        ],
+    },
+    Object {
+        name: "MailHosts",
+        engine: "Answer",
+        doc: "Where a domain's mail goes.",
+        properties: &[
+            property(
+                "result",
+                words(&["ok", "null_mx", "none", "error"]),
+                "`null_mx`: it takes no mail (RFC 7505).",
+            ),
+            VALUES,
+        ],
+    },
+    Object {
+        name: "Fcrdns",
+        engine: "Answer",
+        doc: "Whether a client's name leads back to it.",
+        properties: &[
+            property("result", words(&["pass", "fail", "none", "error"]), "`none`: the address has no name."),
+            VALUES,
+        ],
+    },
+];
+
+const SPF: &[Property] = &[
+    property(
+        "result",
+        words(&["pass", "fail", "softfail", "neutral", "none", "temperror", "permerror"]),
+        "`temperror`: DNS could not answer.",
+    ),
+    property("domain", LOWER, "The domain that was asked; empty when there was none to ask."),
+    property("record", TEXT, "The record, as published."),
+    property("mechanism", TEXT, "The one that decided, as published: `-all`."),
+    property("breadth", Type::Integer, "About how many addresses its records let send, at most 2^32."),
+    property(
+        "lookups",
+        Type::Array(&Type::Map),
+        "What was asked of DNS: maps of `type`, `name`, `result`, `answer`, `ms`.",
+    ),
+    property("explanation", TEXT, "The domain's own words about a fail: a stranger's text."),
+];
+
+const DKIM: &[Property] = &[
+    property(
+        "result",
+        words(&["pass", "fail", "neutral", "policy", "none", "temperror", "permerror"]),
+        "`policy`: perhaps good, but not of the kind that we accept.",
+    ),
+    property("domain", LOWER, "`d=`: who signed."),
+    property("selector", TEXT, "`s=`."),
+    property("algorithm", TEXT, "`a=`, such as `rsa-sha256`; empty when it is none that we know."),
+    property("bits", Type::Integer, "The size of the key; 0 where no key was looked at."),
+    property("reason", words(&REASONS_OF_DKIM), "Why it did not pass; empty when it did."),
+];
+
+const DMARC: &[Property] = &[
+    property(
+        "result",
+        words(&["pass", "fail", "none", "temperror", "permerror"]),
+        "`permerror` also without exactly one author's domain.",
+    ),
+    property(
+        "policy",
+        words(&["none", "quarantine", "reject"]),
+        "What the domain asks for, one step less in test mode.",
+    ),
+    property("domain", LOWER, "The author's domain; empty when From has none or several."),
+    property("testing", Type::Bool, "The record says `t=y`."),
+    property(
+        "reason",
+        words(&REASONS_OF_DMARC),
+        "What the result stands on; empty when nothing was checked.",
+    ),
+];
+
+const ARC: &[Property] = &[
+    property("result", words(&["pass", "fail", "none", "temperror"]), "Of the whole chain."),
+    property("reason", words(&REASONS_OF_ARC), "Why it did not pass; empty when it did."),
+    property("sealers", TEXTS, "The domains of the seals, the first sealer's first, in lower case."),
+    property(
+        "trusted",
+        Type::Bool,
+        "It passed, and every sealer is one of `authentication.trusted_sealers`.",
+    ),
+    property("original_dmarc", LOWER, "What DMARC said to the first sealer; empty unless the chain passed."),
+];
+
+const REASONS_OF_DKIM: [&str; Dkim::REASONS.len() + 1] = with_empty(Dkim::REASONS);
+const REASONS_OF_DMARC: [&str; Dmarc::REASONS.len() + 1] = with_empty(Dmarc::REASONS);
+const REASONS_OF_ARC: [&str; ArcChain::REASONS.len() + 1] = with_empty(ArcChain::REASONS);
+
+/// The same set with the empty text, which stands for no reason.
+const fn with_empty<const N: usize, const M: usize>(words: [&'static str; N]) -> [&'static str; M] {
+    let mut all = [""; M];
+    let mut index = 0;
+    while index < N && index < M {
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "both bounds are in the condition, and const code knows no get"
+        )]
+        {
+            all[index] = words[index];
+        }
+        index += 1;
+    }
+    all
+}
