@@ -1,4 +1,7 @@
 //! Builds the house: from the settings of each room to rooms that know each other.
+//!
+//! The [`Ground`] is laid once. On it stands one [`House`] for each configuration; what two of them have in common (an upstream
+//! with its connections, the resolver with its cache, the places of a listener's sessions) the later one takes over.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,176 +20,227 @@ use crate::metrics::{DnsMetrics, Metrics};
 use crate::policy::Policies;
 use crate::proxy::{Border, Facts, Journal, Listener, Routes, Tracing};
 use crate::server::{
-    self, Address, Admission, Ceiling, Door, Entrance, HANDSHAKES, Handed, Handshakes, Upgrade, Watched,
+    self, Address, Admission, Ceiling, Door, HANDSHAKES, Handshakes, Service, Upgrade, Watched,
 };
-use crate::upstream::{TcpDial, Upstream};
+use crate::upstream::{Kind, Target, TcpDial, Upstream};
 
-/// Everything that lives as long as the process.
+/// What stays as long as the process lives, whatever its configuration becomes.
+#[derive(Debug)]
+pub(super) struct Ground {
+    pub(super) metrics: Arc<Metrics>,
+    /// The policies in force.
+    pub(super) policies: Arc<ArcSwap<Policies>>,
+    journal: Arc<dyn Journal>,
+    handshakes: Arc<Handshakes>,
+    ceiling: Arc<Ceiling>,
+}
+
+/// The rooms as one configuration wants them; nothing in it is open to the street yet.
 #[derive(Debug)]
 pub(super) struct House {
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) policies: Arc<ArcSwap<Policies>>,
+    pub(super) settings: Settings,
     pub(super) upstreams: HashMap<String, Arc<Upstream>>,
+    resolver: Resolver,
     facts: Arc<dyn Facts>,
     spooler: Arc<Spooler>,
-    journal: Arc<dyn Journal>,
     border: Border,
-    /// Domains, and the names of the upstreams to which their mail goes.
-    routes: Vec<(String, String)>,
-    handshakes: Arc<Handshakes>,
+    admissions: HashMap<String, Arc<Admission>>,
+}
+
+impl Ground {
+    /// With these policies, and threads for handshakes.
+    pub(super) fn lay(policies: Policies, handshakes: Handle) -> Self {
+        Self {
+            metrics: Metrics::new(),
+            policies: Arc::new(ArcSwap::from_pointee(policies)),
+            journal: Arc::new(Tracing),
+            handshakes: Handshakes::new(handshakes, HANDSHAKES),
+            ceiling: Ceiling::of_descriptors(server::raise_limit()),
+        }
+    }
 }
 
 impl House {
-    /// A house with these settings and policies, and threads for handshakes; nothing in it is open to the street yet.
-    pub(super) fn build(settings: &Settings, policies: Policies, handshakes: Handle) -> anyhow::Result<Self> {
-        let metrics = Metrics::new();
-        let resolver = Resolver::new(settings.dns.clone(), Arc::new(Lookups(metrics.dns())))?;
-        let cache = resolver.clone();
-        metrics.watch_dns_cache(move || cache.cache_entries());
+    /// A house by `settings`, which takes over what it can from the one `before`.
+    ///
+    /// # Errors
+    /// What the system or the disk refuses. Nothing has changed then.
+    pub(super) fn build(
+        ground: &Ground,
+        mut settings: Settings,
+        before: Option<&Self>,
+    ) -> anyhow::Result<Self> {
+        if let Some(before) = before {
+            keep_certificates(&mut settings, &before.settings);
+        }
+        let resolver = resolver(ground, &settings, before)?;
         let checker = Arc::new(Checker::new(resolver.clone(), settings.checks.clone(), Clock::default()));
-        let upstreams = settings.upstreams.iter().map(|target| {
-            let upstream = Upstream::new(target.clone(), Arc::new(TcpDial), metrics.upstream(&target.name));
-            (target.name.clone(), upstream)
-        });
         Ok(Self {
-            upstreams: upstreams.collect(),
-            policies: Arc::new(ArcSwap::from_pointee(policies)),
-            facts: Arc::new(World::new(resolver, checker, Clock::default())),
-            spooler: Arc::new(spooler(&settings.spool)?),
-            journal: Arc::new(Tracing),
+            upstreams: upstreams(ground, &settings, before),
+            facts: Arc::new(World::new(resolver.clone(), checker, Clock::default())),
+            spooler: spooler(&settings.spool, before)?,
             border: Border::new(settings.domains.iter().cloned(), settings.trusted_networks.clone()),
-            routes: settings.routes.clone(),
-            handshakes: Handshakes::new(handshakes, HANDSHAKES),
-            metrics,
+            admissions: admissions(ground, &settings, before),
+            resolver,
+            settings,
         })
     }
 
     /// Everything whose certificates can change while it is in use.
-    pub(super) fn watched(&self, settings: &Settings) -> Vec<Watched> {
-        let listeners = settings.listeners.iter().filter_map(|listener| match &listener.tls {
-            ListenerTls::Off => None,
-            ListenerTls::StartTls(identity) | ListenerTls::Implicit(identity) => Some(Watched::listener(
-                &listener.name,
-                Arc::clone(&identity.tls),
-                self.metrics.listener(&listener.name),
-            )),
+    pub(super) fn watched(&self, ground: &Ground) -> Vec<Watched> {
+        let listeners = self.settings.listeners.iter().filter_map(|listener| {
+            let identity = identity(&listener.tls)?;
+            let metrics = ground.metrics.listener(&listener.name);
+            Some(Watched::listener(&listener.name, Arc::clone(&identity.tls), metrics))
         });
-        let upstreams = settings.upstreams.iter().filter_map(|target| {
+        let upstreams = self.settings.upstreams.iter().filter_map(|target| {
             let tls = target.tls().filter(|tls| !tls.files().is_empty())?;
             Some(Watched::upstream(&target.name, tls.clone()))
         });
         listeners.chain(upstreams).collect()
     }
 
-    /// Opens every listener, at all of its addresses, with as many sessions as there are file descriptors for.
-    pub(super) fn open(&self, settings: Settings) -> anyhow::Result<Vec<Entrance>> {
-        let ceiling = Ceiling::of_descriptors(server::raise_limit());
-        warn_of_ceiling(&settings.listeners, &ceiling);
-        let mut handed = Handed::take()?;
-        let mut entrances = Vec::new();
-        let received_spf = settings.received_spf;
-        for mut wanted in settings.listeners {
-            let addresses = std::mem::take(&mut wanted.addresses);
-            let admission = Admission::new(wanted.bounds.clone(), Arc::clone(&ceiling));
-            let (listener, door) = self.furnish(wanted, &settings.authserv_id, received_spf, &ceiling)?;
-            for address in addresses {
-                let opened = open(&address, &mut handed, &listener, &admission, &door)
-                    .with_context(|| format!("the listener `{}` cannot be opened", listener.name))?;
-                entrances.extend(opened);
-            }
+    /// What clients find at each address.
+    ///
+    /// # Errors
+    /// When an upstream that the settings speak of is not among them, which their assembly has ruled out.
+    pub(super) fn services(&self, ground: &Ground) -> anyhow::Result<Vec<(Address, Service)>> {
+        let mut services = Vec::new();
+        for wanted in &self.settings.listeners {
+            let service = self.service(ground, wanted)?;
+            services.extend(wanted.addresses.iter().map(|address| (address.clone(), service.clone())));
         }
-        for name in handed.left() {
-            tracing::warn!(
-                event = "socket_unused",
-                socket = name,
-                "no listener has this socket of systemd's"
-            );
-        }
-        Ok(entrances)
+        Ok(services)
     }
 
-    /// What the sessions of one listener need, and its door.
-    fn furnish(
-        &self,
-        wanted: ready::Listener,
-        authserv_id: &str,
-        received_spf: bool,
-        ceiling: &Ceiling,
-    ) -> anyhow::Result<(Arc<Listener>, Door)> {
-        let routes = self.routes(&wanted.upstream)?;
-        let metrics = self.metrics.listener(&wanted.name);
-        metrics.sessions_limit(wanted.bounds.sessions.min(ceiling.most()) as u64);
+    /// From now on this is the house that is lived in: limits hold, and metrics speak of it.
+    pub(super) fn move_in(&self, ground: &Ground) {
+        let cache = self.resolver.clone();
+        ground.metrics.watch_dns_cache(move || cache.cache_entries());
+        for listener in &self.settings.listeners {
+            let most = listener.bounds.sessions.min(ground.ceiling.most());
+            ground.metrics.listener(&listener.name).sessions_limit(most as u64);
+            if let Some(admission) = self.admissions.get(&listener.name) {
+                admission.rebind(&listener.bounds);
+            }
+        }
+        warn_of_ceiling(&self.settings.listeners, &ground.ceiling);
+    }
+
+    fn service(&self, ground: &Ground, wanted: &ready::Listener) -> anyhow::Result<Service> {
+        let metrics = ground.metrics.listener(&wanted.name);
         if wanted.terms.auth.relay {
             metrics.offers_auth();
         }
-        let starttls = matches!(wanted.tls, ListenerTls::StartTls(_));
         let listener = Listener {
             name: wanted.name.as_str().into(),
-            terms: wanted.terms,
-            starttls,
+            terms: wanted.terms.clone(),
+            starttls: matches!(wanted.tls, ListenerTls::StartTls(_)),
             header_limit: wanted.header_limit,
-            normalise: wanted.normalise,
-            authserv_id: authserv_id.to_owned(),
-            received_spf,
+            normalise: wanted.normalise.clone(),
+            authserv_id: self.settings.authserv_id.clone(),
+            received_spf: self.settings.received_spf,
             border: self.border.clone(),
-            manners: wanted.manners,
-            policies: Arc::clone(&self.policies),
-            routes,
+            manners: wanted.manners.clone(),
+            policies: Arc::clone(&ground.policies),
+            routes: self.routes(&wanted.upstream)?,
             facts: Arc::clone(&self.facts),
             spooler: Arc::clone(&self.spooler),
-            journal: Arc::clone(&self.journal),
+            journal: Arc::clone(&ground.journal),
             metrics,
-            policy_metrics: self.metrics.policy(),
-            check_metrics: self.metrics.checks(),
+            policy_metrics: ground.metrics.policy(),
+            check_metrics: ground.metrics.checks(),
         };
-        Ok((Arc::new(listener), self.door(wanted.tls)))
+        let admission = self.admissions.get(&wanted.name).context("the listener has no limits")?;
+        Ok(Service {
+            listener: Arc::new(listener),
+            admission: Arc::clone(admission),
+            door: door(&wanted.tls, &ground.handshakes),
+        })
     }
 
-    fn door(&self, tls: ListenerTls) -> Door {
-        let upgrade =
-            |identity: Identity| Upgrade { tls: identity.tls, handshakes: Arc::clone(&self.handshakes) };
-        match tls {
-            ListenerTls::Off => Door::Clear,
-            ListenerTls::StartTls(identity) => Door::StartTls(upgrade(identity)),
-            ListenerTls::Implicit(identity) => Door::Implicit(upgrade(identity)),
-        }
-    }
-}
-
-impl House {
     /// The routes of a listener whose mail goes to `default` unless a domain's goes elsewhere.
     fn routes(&self, default: &str) -> anyhow::Result<Routes> {
         let upstream =
             |name: &str| self.upstreams.get(name).map(Arc::clone).context("the upstream is not there");
-        let routes = self.routes.iter().map(|(domain, name)| Ok((domain.clone(), upstream(name)?)));
+        let routes = self.settings.routes.iter().map(|(domain, name)| Ok((domain.clone(), upstream(name)?)));
         Ok(Routes::new(upstream(default)?, routes.collect::<anyhow::Result<Vec<_>>>()?))
     }
 }
 
-/// The sockets of one address, bound or taken over.
-fn open(
-    address: &Address,
-    handed: &mut Handed,
-    listener: &Arc<Listener>,
-    admission: &Arc<Admission>,
-    door: &Door,
-) -> anyhow::Result<Vec<Entrance>> {
-    let shared = || (Arc::clone(listener), Arc::clone(admission), door.clone());
-    match address {
-        Address::Bind(address) => {
-            let (listener, admission, door) = shared();
-            let entrance = Entrance::bind(*address, listener, admission, door)
-                .with_context(|| format!("cannot listen on {address}"))?;
-            Ok(vec![entrance])
-        }
-        Address::Handed(name) => {
-            let adopt = |socket| {
-                let (listener, admission, door) = shared();
-                Ok(Entrance::adopt(socket, listener, admission, door)?)
-            };
-            handed.named(name)?.into_iter().map(adopt).collect()
+const fn identity(tls: &ListenerTls) -> Option<&Identity> {
+    match tls {
+        ListenerTls::Off => None,
+        ListenerTls::StartTls(identity) | ListenerTls::Implicit(identity) => Some(identity),
+    }
+}
+
+fn door(tls: &ListenerTls, handshakes: &Arc<Handshakes>) -> Door {
+    let upgrade =
+        |identity: &Identity| Upgrade { tls: Arc::clone(&identity.tls), handshakes: Arc::clone(handshakes) };
+    match tls {
+        ListenerTls::Off => Door::Clear,
+        ListenerTls::StartTls(identity) => Door::StartTls(upgrade(identity)),
+        ListenerTls::Implicit(identity) => Door::Implicit(upgrade(identity)),
+    }
+}
+
+/// A listener that goes by the same files as before keeps the keys of its tickets, so that clients can resume.
+fn keep_certificates(settings: &mut Settings, before: &Settings) {
+    for listener in &mut settings.listeners {
+        let old = before.listeners.iter().find(|old| old.name == listener.name);
+        let (ListenerTls::StartTls(own) | ListenerTls::Implicit(own)) = &mut listener.tls else { continue };
+        if let Some(old) = old.and_then(|old| identity(&old.tls)).filter(|old| old.tls.is_like(&own.tls)) {
+            own.tls = Arc::clone(&old.tls);
         }
     }
+}
+
+fn resolver(ground: &Ground, settings: &Settings, before: Option<&House>) -> anyhow::Result<Resolver> {
+    match before.filter(|before| before.settings.dns == settings.dns) {
+        Some(before) => Ok(before.resolver.clone()),
+        None => Ok(Resolver::new(settings.dns.clone(), Arc::new(Lookups(ground.metrics.dns())))?),
+    }
+}
+
+/// An upstream that is as it was goes on with its connections and what is known of it.
+fn upstreams(ground: &Ground, settings: &Settings, before: Option<&House>) -> HashMap<String, Arc<Upstream>> {
+    let kept = |target: &Target| {
+        let before = before.filter(|before| before.settings.upstreams.contains(target))?;
+        before.upstreams.get(&target.name).map(Arc::clone)
+    };
+    let made = |target: &Target| {
+        Upstream::new(target.clone(), Arc::new(TcpDial), ground.metrics.upstream(&target.name))
+    };
+    let all = settings.upstreams.iter();
+    all.map(|target| (target.name.clone(), kept(target).unwrap_or_else(|| made(target)))).collect()
+}
+
+/// A listener that goes on has its sessions counted as before; its new limits hold from [`House::move_in`] on.
+fn admissions(
+    ground: &Ground,
+    settings: &Settings,
+    before: Option<&House>,
+) -> HashMap<String, Arc<Admission>> {
+    let kept = |name: &str| before?.admissions.get(name).map(Arc::clone);
+    let all = settings.listeners.iter();
+    all.map(|listener| {
+        let admission = kept(&listener.name)
+            .unwrap_or_else(|| Admission::new(listener.bounds.clone(), Arc::clone(&ground.ceiling)));
+        (listener.name.clone(), admission)
+    })
+    .collect()
+}
+
+fn spooler(settings: &spool::Settings, before: Option<&House>) -> anyhow::Result<Arc<Spooler>> {
+    if let Some(before) = before.filter(|before| before.settings.spool == *settings) {
+        return Ok(Arc::clone(&before.spooler));
+    }
+    let spooler = Spooler::new(settings.clone()).with_context(|| match &settings.dir {
+        Some(dir) => format!("the folder of the spool, {}, cannot be used", dir.display()),
+        None => "the spool cannot be used".to_owned(),
+    });
+    spooler.map(Arc::new)
 }
 
 fn warn_of_ceiling(listeners: &[ready::Listener], ceiling: &Ceiling) {
@@ -201,11 +255,12 @@ fn warn_of_ceiling(listeners: &[ready::Listener], ceiling: &Ceiling) {
     }
 }
 
-fn spooler(settings: &spool::Settings) -> anyhow::Result<Spooler> {
-    Spooler::new(settings.clone()).with_context(|| match &settings.dir {
-        Some(dir) => format!("the folder of the spool, {}, cannot be used", dir.display()),
-        None => "the spool cannot be used".to_owned(),
-    })
+/// The addresses of an upstream, as its metrics name them.
+pub(super) fn addresses(target: &Target) -> &[String] {
+    match &target.kind {
+        Kind::Smtp(remote) => &remote.addresses,
+        Kind::Maildir(_) => &[],
+    }
 }
 
 /// Look-ups as metrics.

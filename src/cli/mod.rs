@@ -5,6 +5,8 @@
 mod check;
 mod definitions;
 mod house;
+mod probes;
+mod reload;
 mod run;
 mod screen;
 mod seal_key;

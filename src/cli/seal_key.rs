@@ -9,12 +9,20 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::checks::seal::Sealer;
+use crate::config::Settings;
 
 /// How often the file is looked at. What it holds is compared, not its times.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Begins to watch the key that these settings seal with, until `stop`.
+pub(super) fn watch_of(settings: &Settings, stop: &CancellationToken) {
+    if let (Some(sealer), Some(file)) = (&settings.checks.seal, &settings.seal_key) {
+        tokio::spawn(watch(Arc::clone(sealer), file.clone(), stop.clone()));
+    }
+}
+
 /// Gives `sealer` what is in `file` whenever that changes, until `stop`. A file that holds no key changes nothing.
-pub(super) async fn watch(sealer: Arc<Sealer>, file: PathBuf, stop: CancellationToken) {
+async fn watch(sealer: Arc<Sealer>, file: PathBuf, stop: CancellationToken) {
     let mut seen = Vec::new();
     loop {
         let (worker, path, before) = (Arc::clone(&sealer), file.clone(), seen.clone());

@@ -5,6 +5,7 @@
 //! what is wrong and go on, so that an operator hears everything at once. The rest of the program sees only the second.
 
 mod assemble;
+mod outline;
 mod raw;
 mod read;
 pub mod ready;
@@ -20,6 +21,7 @@ use crate::diagnostic::Diagnostic;
 use read::Read;
 use report::Report;
 
+pub use outline::Outline;
 pub use ready::Settings;
 pub use variables::Lookup;
 
@@ -36,6 +38,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// What is odd about it.
     pub warnings: Vec<Diagnostic>,
+    /// Its keys, to be compared with what the file says later.
+    pub outline: Outline,
 }
 
 /// There is no configuration in any of the usual places.
@@ -87,16 +91,16 @@ pub fn load_with(path: &Path, lookup: Lookup<'_>) -> Result<Loaded, Vec<Diagnost
 /// As [`load`].
 pub fn load_text(path: &Path, text: &str, lookup: Lookup<'_>) -> Result<Loaded, Vec<Diagnostic>> {
     let mut report = Report::new(path.to_owned(), text.into());
-    let settings = settings(&mut report, lookup);
-    match settings {
-        Some(settings) if !report.has_errors() => {
-            Ok(Loaded { settings, warnings: report.into_diagnostics() })
+    let read = settings(&mut report, lookup);
+    match read {
+        Some((settings, outline)) if !report.has_errors() => {
+            Ok(Loaded { settings, outline, warnings: report.into_diagnostics() })
         }
         _ => Err(report.into_diagnostics()),
     }
 }
 
-fn settings(report: &mut Report, lookup: Lookup<'_>) -> Option<Settings> {
+fn settings(report: &mut Report, lookup: Lookup<'_>) -> Option<(Settings, Outline)> {
     let tree = tree::parse(report, lookup)?;
     if matches!(tree.value, tree::Value::Empty) {
         let help = "begin with config/gatepost.yaml, which runs as it is".to_owned();
@@ -104,5 +108,6 @@ fn settings(report: &mut Report, lookup: Lookup<'_>) -> Option<Settings> {
         return None;
     }
     let file = raw::File::read(&tree, report)?;
-    assemble::settings(file, report)
+    let settings = assemble::settings(file, report)?;
+    Some((settings, Outline::of(&tree, report)))
 }

@@ -62,7 +62,7 @@ pub struct Settings {
 }
 
 /// One listener. The policies that it takes are in [`Settings::policies`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Listener {
     /// The operator's name for it, the label of its metrics.
     pub name: String,
@@ -85,7 +85,7 @@ pub struct Listener {
 }
 
 /// TLS towards the clients of a listener.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum ListenerTls {
     /// STARTTLS is not offered.
     Off,
@@ -96,7 +96,7 @@ pub enum ListenerTls {
 }
 
 /// Who a listener is in TLS.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Identity {
     /// The files, to load them again when they change.
     pub files: Vec<CertificateFiles>,

@@ -11,12 +11,14 @@ pub(super) struct Report {
     file: PathBuf,
     text: Arc<str>,
     found: Vec<Diagnostic>,
+    /// Other files whose text belongs to the configuration.
+    read_along: Vec<PathBuf>,
 }
 
 impl Report {
     /// An empty report about `file`, whose text is `text`.
     pub(super) const fn new(file: PathBuf, text: Arc<str>) -> Self {
-        Self { file, text, found: Vec::new() }
+        Self { file, text, found: Vec::new(), read_along: Vec::new() }
     }
 
     /// The file.
@@ -27,6 +29,16 @@ impl Report {
     /// Its text.
     pub(super) const fn text(&self) -> &Arc<str> {
         &self.text
+    }
+
+    /// Notes that the text of `path` belongs to the configuration.
+    pub(super) fn reads_along(&mut self, path: &Path) {
+        self.read_along.push(path.to_owned());
+    }
+
+    /// The files whose text belongs to the configuration, beside the file itself.
+    pub(super) fn read_along(&self) -> &[PathBuf] {
+        &self.read_along
     }
 
     /// `path` as the file means it: relative to the folder that the file is in.

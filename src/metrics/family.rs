@@ -174,6 +174,14 @@ impl<const N: usize> Family<Gauge, N> {
             vector.reset();
         }
     }
+
+    /// Forgets one series, of something that is no more.
+    pub(super) fn forget(&self, values: [&str; N]) {
+        if let Some(vector) = &self.vector {
+            // It may never have been there.
+            let _ = vector.remove_label_values(&values);
+        }
+    }
 }
 
 /// Handles of a family that were resolved ahead, by a closed set of words.

@@ -283,6 +283,12 @@ impl ListenerMetrics {
         self.0.families.tls_certificate_not_after_timestamp_seconds.with(labels).set_count(seconds);
     }
 
+    /// A certificate is no longer in use: when it ends is no longer a question.
+    pub fn forget_certificate(&self, certificate: &str) {
+        let labels = [&*self.0.listener, self.0.names.bounded(certificate)];
+        self.0.families.tls_certificate_not_after_timestamp_seconds.forget(labels);
+    }
+
     /// A handshake with a client failed.
     pub fn tls_failed(&self) {
         tls::failed(&self.0.families, Side::Client);

@@ -12,7 +12,7 @@
 //! `upstream_replies_total{command="end_of_data",class="2"}`.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Registry, TextEncoder};
@@ -55,7 +55,7 @@ pub struct Metrics {
     process: Registry,
     families: Families,
     names: Arc<Names>,
-    dns_cache: OnceLock<Gauged>,
+    dns_cache: Mutex<Option<Gauged>>,
 }
 
 /// A number that is asked for at each scrape.
@@ -79,7 +79,7 @@ impl Metrics {
         }
         let families = Families::register(&own);
         families.build_info.with([env!("CARGO_PKG_VERSION")]).set(1);
-        Arc::new(Self { own, process, families, names: Arc::default(), dns_cache: OnceLock::new() })
+        Arc::new(Self { own, process, families, names: Arc::default(), dns_cache: Mutex::default() })
     }
 
     /// Handles for the listener of this name in the configuration.
@@ -107,10 +107,9 @@ impl Metrics {
         DnsMetrics::new(&self.families)
     }
 
-    /// `entries` is asked at each scrape how many answers the DNS cache holds. The first call counts.
+    /// `entries` is asked at each scrape how many answers the DNS cache holds; the last call counts.
     pub fn watch_dns_cache(&self, entries: impl Fn() -> usize + Send + Sync + 'static) {
-        // A second cache in one process is none of ours to report.
-        let _ = self.dns_cache.set(Gauged(Box::new(entries)));
+        *self.dns_cache.lock().unwrap_or_else(PoisonError::into_inner) = Some(Gauged(Box::new(entries)));
     }
 
     /// The text exposition format (version 0.0.4) of everything, with the state of the process and, called within a
@@ -122,7 +121,7 @@ impl Metrics {
     /// A family that the format cannot express, which no declared family is.
     pub fn encode(&self) -> Result<String, EncodeError> {
         self.read_runtime();
-        if let Some(Gauged(entries)) = self.dns_cache.get() {
+        if let Some(Gauged(entries)) = &*self.dns_cache.lock().unwrap_or_else(PoisonError::into_inner) {
             self.dns().cache_entries(entries() as u64);
         }
         let mut families = self.own.gather();

@@ -8,7 +8,7 @@ use super::family::Counter;
 use super::names::Names;
 
 /// What reloads: policies come with their lists and settings.
-const RELOADS: [&str; 2] = ["policies", "certificates"];
+const RELOADS: [&str; 3] = ["config", "policies", "certificates"];
 
 /// How a script can fail: of itself, or for want of budget.
 const ERRORS: [&str; 8] = ["script", "thrown", "time", "operations", "facts", "size", "depth", "panic"];

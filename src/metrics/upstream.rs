@@ -111,6 +111,14 @@ impl UpstreamMetrics {
         }
     }
 
+    /// There is no such upstream any more: whether it is up is no longer a question. What was counted stays.
+    pub fn forget(&self, addresses: &[String]) {
+        self.0.families.upstream_up.forget([&self.0.upstream]);
+        for address in addresses {
+            self.0.families.upstream_address_up.forget([&self.0.upstream, address]);
+        }
+    }
+
     /// Whether the last probe or connection succeeded.
     pub fn up(&self, up: bool) {
         self.0.up.set(up.into());

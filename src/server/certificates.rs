@@ -1,15 +1,15 @@
 //! New certificates without a restart: watch their files, load, swap, or keep the old ones and say so.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{Context, SHA256};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use crate::admin::Health;
+use super::reload::Orders;
+use crate::admin::{Health, Reload, Reloaded};
 use crate::metrics::{ListenerMetrics, PolicyMetrics};
 use crate::tls::{Certificates, ClientTls, ServerTls, TlsError};
 
@@ -21,14 +21,12 @@ const KIND: &str = "certificates";
 /// Keeps certificates, keys and authorities up to date with their files.
 #[derive(Debug)]
 pub struct CertificateReloader {
-    /// What is watched.
-    pub watched: Vec<Watched>,
+    /// What is watched; the configuration may put others in their place.
+    pub watched: Arc<Mutex<Vec<Watched>>>,
     /// Where reloads are counted.
     pub metrics: PolicyMetrics,
-    /// Where a refused reload shows.
+    /// Where reloads show.
     pub health: Arc<Health>,
-    /// A notification makes it load at once, changed or not.
-    pub order: Arc<Notify>,
 }
 
 /// TLS settings whose files are watched.
@@ -42,7 +40,8 @@ pub struct Watched {
     /// What they held when they were found broken for the first time: half of a renewal, perhaps, whose other half is about to be
     /// written. It is refused if it is still there at the next look.
     doubtful: Option<Digest>,
-    refused: bool,
+    /// Why what they hold now cannot be used.
+    refused: Option<String>,
 }
 
 type Digest = [u8; 32];
@@ -73,9 +72,16 @@ impl Watched {
         Self::new(format!("upstream {name}"), Source::Upstream(tls))
     }
 
+    /// It is no longer in use.
+    pub fn leave(&self) {
+        if let Source::Listener(tls, metrics) = &self.source {
+            labels(&tls.certificates()).iter().for_each(|name| metrics.forget_certificate(name));
+        }
+    }
+
     fn new(name: String, source: Source) -> Self {
         let seen = source.digest();
-        Self { name, source, seen, doubtful: None, refused: false }
+        Self { name, source, seen, doubtful: None, refused: None }
     }
 
     fn look(&mut self, ordered: bool) -> Outcome {
@@ -87,7 +93,7 @@ impl Watched {
         match self.source.reload() {
             Ok(()) => {
                 tracing::info!(event = "reloaded", of = self.name, "certificates reloaded");
-                self.settle(now, Outcome::Swapped)
+                self.settle(now, None)
             }
             Err(_) if !ordered && self.doubtful != Some(now) => {
                 self.doubtful = Some(now);
@@ -95,16 +101,20 @@ impl Watched {
             }
             Err(error) => {
                 tracing::error!(event = "reload_refused", of = self.name, %error, "the old certificates stay");
-                self.settle(now, Outcome::Refused)
+                self.settle(now, Some(error.to_string()))
             }
         }
     }
 
-    const fn settle(&mut self, seen: Digest, outcome: Outcome) -> Outcome {
+    fn settle(&mut self, seen: Digest, refused: Option<String>) -> Outcome {
         self.seen = seen;
         self.doubtful = None;
-        self.refused = matches!(outcome, Outcome::Refused);
-        outcome
+        self.refused = refused;
+        if self.refused.is_none() { Outcome::Swapped } else { Outcome::Refused }
+    }
+
+    fn complaint(&self) -> Option<String> {
+        self.refused.as_ref().map(|why| format!("{}: {why}", self.name))
     }
 }
 
@@ -148,15 +158,22 @@ fn content(path: &Path) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(std::fs::read(path).unwrap_or_else(|error| error.to_string().into_bytes()))
 }
 
-/// Shows when each certificate ends. Two files of one name are told apart by their place in the list.
+/// Shows when each certificate ends.
 fn expose(certificates: &Certificates, metrics: &ListenerMetrics) {
+    for (name, (_, validity)) in labels(certificates).iter().zip(certificates.validities()) {
+        metrics.certificate(name, validity.not_after);
+    }
+}
+
+/// What each certificate is called in the metrics. Two files of one name are told apart by their place in the list.
+fn labels(certificates: &Certificates) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for (path, validity) in certificates.validities() {
+    for (path, _) in certificates.validities() {
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let name = if names.contains(&file) { format!("{file}#{}", names.len() + 1) } else { file };
-        metrics.certificate(&name, validity.not_after);
+        let name = if names.contains(&file) { format!("{file}#{}", names.len() + 1) } else { file.clone() };
         names.push(name);
     }
+    names
 }
 
 fn warn(certificates: &Certificates) {
@@ -168,42 +185,48 @@ fn warn(certificates: &Certificates) {
 }
 
 impl CertificateReloader {
-    /// Watches until `shutdown`.
-    pub async fn run(mut self, shutdown: CancellationToken) {
+    /// Watches until `shutdown`; an order makes it load at once, changed or not.
+    pub async fn run(self, mut orders: Orders, shutdown: CancellationToken) {
         self.metrics.loaded(KIND, SystemTime::now());
-        while !self.watched.is_empty() {
-            let ordered = tokio::select! {
+        let reloader = Arc::new(self);
+        loop {
+            let order = tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => false,
-                () = self.order.notified() => true,
+                () = tokio::time::sleep(LOOK) => None,
+                Some(order) = orders.recv() => Some(order),
             };
+            let (worker, ordered) = (Arc::clone(&reloader), order.is_some());
             // Reading files and checking keys is not done in the sessions' time.
-            let looked = tokio::task::spawn_blocking(move || {
-                self.look(ordered);
-                self
-            });
-            match looked.await {
-                Ok(reloader) => self = reloader,
-                Err(error) => {
-                    tracing::error!(%error, "certificates are no longer watched");
-                    return;
-                }
+            let looked = tokio::task::spawn_blocking(move || worker.look(ordered)).await;
+            if let (Some(order), Ok(reload)) = (order, looked) {
+                // Who ordered may have gone.
+                let _ = order.send(reload);
             }
         }
     }
 
-    fn look(&mut self, ordered: bool) {
-        let outcomes: Vec<Outcome> = self.watched.iter_mut().map(|watched| watched.look(ordered)).collect();
-        if outcomes.iter().all(|outcome| *outcome == Outcome::Unchanged) {
-            return;
+    fn look(&self, ordered: bool) -> Reload {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let looked: Vec<(Outcome, String)> =
+            watched.iter_mut().map(|watched| (watched.look(ordered), watched.name.clone())).collect();
+        let refused: Vec<String> = watched.iter().filter_map(Watched::complaint).collect();
+        drop(watched);
+        if looked.iter().all(|(outcome, _)| *outcome == Outcome::Unchanged) {
+            return Reload::new(KIND, Reloaded::Unchanged, Vec::new());
         }
-        if self.watched.iter().any(|watched| watched.refused) {
-            self.metrics.reload_failed(KIND);
-            self.health.reload_refused(KIND);
-        } else {
+        let reload = if refused.is_empty() {
             self.metrics.reloaded(KIND, SystemTime::now());
-            self.health.reloaded(KIND);
-        }
+            Reload::new(
+                KIND,
+                Reloaded::Taken,
+                looked.into_iter().map(|(_, name)| format!("{name}: read again")).collect(),
+            )
+        } else {
+            self.metrics.reload_failed(KIND);
+            Reload::new(KIND, Reloaded::Refused, refused)
+        };
+        self.health.reloaded(reload.clone());
+        reload
     }
 }
 
@@ -224,16 +247,23 @@ mod tests {
             let tls = Arc::new(ServerTls::new(Certificates::load(&[files]).unwrap()).unwrap());
             let metrics = crate::metrics::Metrics::new();
             let watched = vec![Watched::listener("mx", tls, metrics.listener("mx"))];
-            let (metrics, health, order) = (metrics.policy(), Arc::default(), Arc::default());
-            Self { folder, reloader: CertificateReloader { watched, metrics, health, order } }
+            let (metrics, health) = (metrics.policy(), Arc::default());
+            Self {
+                folder,
+                reloader: CertificateReloader { watched: Arc::new(Mutex::new(watched)), metrics, health },
+            }
         }
 
-        fn look(&mut self, ordered: bool) -> Outcome {
-            self.reloader.watched[0].look(ordered)
+        fn look(&self, ordered: bool) -> Outcome {
+            self.reloader.watched.lock().unwrap()[0].look(ordered)
+        }
+
+        fn is_refused(&self) -> bool {
+            self.reloader.watched.lock().unwrap()[0].complaint().is_some()
         }
 
         fn shows(&self, name: &str) -> bool {
-            match &self.reloader.watched[0].source {
+            match &self.reloader.watched.lock().unwrap()[0].source {
                 Source::Listener(tls, _) => tls.certificates().covers(name),
                 Source::Upstream(_) => false,
             }
@@ -242,14 +272,14 @@ mod tests {
 
     #[test]
     fn what_is_the_same_is_left_alone_unless_it_is_ordered() {
-        let mut rig = Rig::new();
+        let rig = Rig::new();
         assert_eq!(rig.look(false), Outcome::Unchanged);
         assert_eq!(rig.look(true), Outcome::Swapped);
     }
 
     #[test]
     fn half_a_renewal_is_given_a_second() {
-        let mut rig = Rig::new();
+        let rig = Rig::new();
         let key = rig.folder.path().join("mx.key");
         let old = std::fs::read(&key).unwrap();
         write(rig.folder.path(), "mx", &["new.example.org"]);
@@ -258,20 +288,20 @@ mod tests {
         assert_eq!(rig.look(false), Outcome::Unchanged);
         std::fs::write(&key, &new).unwrap();
         assert_eq!(rig.look(false), Outcome::Swapped);
-        assert!(rig.shows("new.example.org") && !rig.reloader.watched[0].refused);
+        assert!(rig.shows("new.example.org") && !rig.is_refused());
     }
 
     #[test]
     fn what_stays_broken_is_refused_once_and_the_old_one_stays() {
-        let mut rig = Rig::new();
+        let rig = Rig::new();
         let cert = rig.folder.path().join("mx.pem");
         std::fs::remove_file(&cert).unwrap();
         let looks = [rig.look(false), rig.look(false), rig.look(false)];
         assert_eq!(looks, [Outcome::Unchanged, Outcome::Refused, Outcome::Unchanged]);
-        assert!(rig.shows("old.example.org") && rig.reloader.watched[0].refused);
+        assert!(rig.shows("old.example.org") && rig.is_refused());
         write(rig.folder.path(), "mx", &["new.example.org"]);
         assert_eq!(rig.look(false), Outcome::Swapped);
-        assert!(rig.shows("new.example.org") && !rig.reloader.watched[0].refused);
+        assert!(rig.shows("new.example.org") && !rig.is_refused());
 
         std::fs::write(&cert, "").unwrap();
         assert_eq!(rig.look(true), Outcome::Refused, "an order is answered at once");

@@ -63,14 +63,20 @@ impl Handed {
         Ok(Self(sockets))
     }
 
+    /// Whether there is a socket of this name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn check(&self, name: &str) -> Result<(), HandoverError> {
+        if self.left().any(|known| known == name) { Ok(()) } else { Err(self.missing(name)) }
+    }
+
     /// All sockets of this name; a socket unit with several `ListenStream=` gives them the same one.
     ///
     /// # Errors
     /// When there is none.
     pub fn named(&mut self, name: &str) -> Result<Vec<TcpListener>, HandoverError> {
-        if !self.0.iter().any(|(known, _)| known == name) {
-            return Err(self.missing(name));
-        }
+        self.check(name)?;
         Ok(self.0.extract_if(.., |(known, _)| known == name).map(|(_, socket)| socket).collect())
     }
 

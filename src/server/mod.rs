@@ -4,6 +4,7 @@
 mod admission;
 mod certificates;
 mod descriptors;
+mod entrances;
 mod handover;
 mod handshakes;
 mod reload;
@@ -15,23 +16,24 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use arc_swap::ArcSwap;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::admission::{Admission, Bounds, NETWORK_SHARE, Rate};
 use self::admission::{Full, Place};
 pub use self::certificates::{CertificateReloader, Watched};
 pub use self::descriptors::{Ceiling, raise_limit};
+pub use self::entrances::{Crowd, Entrances, Moved, OpenError, Prepared};
 pub use self::handover::{Handed, HandoverError};
 pub use self::handshakes::{HANDSHAKES, Handshakes, Upgrade};
-pub use self::reload::Reloader;
+pub use self::reload::{Bell, Orders, Reloader, announce, changes};
 use self::stream::{ClientStream, Handshake};
 use crate::metrics::Admission as Connected;
 use crate::proxy::{self, Client, End, Listener, Peer};
 use crate::tls;
 
-/// Connections that may wait in the kernel for us to accept them.
-const BACKLOG: u32 = 1024;
 /// How long we wait after `accept` failed: long enough not to spin while descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -44,14 +46,15 @@ pub enum Address {
     Handed(String),
 }
 
-/// One listening socket with everything that its sessions share.
-#[derive(Debug)]
-pub struct Entrance {
+/// What a connection that comes in finds. A reload puts another one in its place; sessions keep theirs to their end.
+#[derive(Clone, Debug)]
+pub struct Service {
     /// What its sessions are driven with.
     pub listener: Arc<Listener>,
-    admission: Arc<Admission>,
-    door: Door,
-    socket: TcpListener,
+    /// Who gets a session.
+    pub admission: Arc<Admission>,
+    /// How TLS comes to it.
+    pub door: Door,
 }
 
 /// How TLS comes to a connection.
@@ -65,96 +68,34 @@ pub enum Door {
     Implicit(Upgrade),
 }
 
-impl Entrance {
-    /// Binds `address`. All entrances of one listener share its `admission`.
-    ///
-    /// # Errors
-    /// When the address is in use or needs rights that the process does not have.
-    pub fn bind(
-        address: SocketAddr,
-        listener: Arc<Listener>,
-        admission: Arc<Admission>,
-        door: Door,
-    ) -> io::Result<Self> {
-        let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        Ok(Self { listener, admission, door, socket: socket.listen(BACKLOG)? })
-    }
-
-    /// Takes over a socket that listens already.
-    ///
-    /// # Errors
-    /// When it cannot be handed to the runtime.
-    pub fn adopt(
-        socket: std::net::TcpListener,
-        listener: Arc<Listener>,
-        admission: Arc<Admission>,
-        door: Door,
-    ) -> io::Result<Self> {
-        socket.set_nonblocking(true)?;
-        Ok(Self { listener, admission, door, socket: TcpListener::from_std(socket)? })
-    }
-
-    /// The address that it is bound to, with the port that the system chose for port 0.
-    ///
-    /// # Errors
-    /// When the socket is broken.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
-    }
-}
-
-/// How long the last sessions have to hear that they are over.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-/// Accepts sessions at every entrance until `end.drain`, then gives the open ones `drain_limit` to come to an end: no new
-/// transaction begins, a running one is finished. What is open then, or at `end.now`, is told 421 and closed, within a
-/// second more.
-pub async fn serve(entrances: Vec<Entrance>, end: End, drain_limit: Duration) {
-    let sessions = TaskTracker::new();
-    let accepting = TaskTracker::new();
-    for entrance in entrances {
-        accepting.spawn(accept(entrance, sessions.clone(), end.clone()));
-    }
-    end.drain.cancelled().await;
-    accepting.close();
-    accepting.wait().await;
-    sessions.close();
-    tracing::info!(sessions = sessions.len(), "draining");
-    supervisor::draining(sessions.len());
-    tokio::select! {
-        () = sessions.wait() => return,
-        () = end.now.cancelled() => tracing::warn!(sessions = sessions.len(), "told again: closing what is left"),
-        () = tokio::time::sleep(drain_limit) => {
-            tracing::warn!(sessions = sessions.len(), "the drain limit passed: closing what is left");
-        }
-    }
-    end.now.cancel();
-    // Who hears nothing by then, or waits for an upstream, loses the connection and keeps the message.
-    let _ = tokio::time::timeout(FAREWELL, sessions.wait()).await;
-}
-
-async fn accept(entrance: Entrance, sessions: TaskTracker, end: End) {
+/// Accepts connections until `close`, which also the drain brings about.
+async fn accept(
+    socket: TcpListener,
+    service: Arc<ArcSwap<Service>>,
+    sessions: TaskTracker,
+    end: End,
+    close: CancellationToken,
+) {
     loop {
         let accepted = tokio::select! {
-            () = end.drain.cancelled() => return,
-            accepted = entrance.socket.accept() => accepted,
+            () = close.cancelled() => return,
+            accepted = socket.accept() => accepted,
         };
+        let service = service.load_full();
         match accepted {
-            Ok((stream, address)) => admit(&entrance, &sessions, &end, stream, address),
+            Ok((stream, address)) => admit(&service, &sessions, &end, stream, address),
             Err(error) => {
-                tracing::warn!(listener = %entrance.listener.name, %error, "cannot accept");
-                entrance.listener.metrics.connection(Connected::Error);
+                tracing::warn!(listener = %service.listener.name, %error, "cannot accept");
+                service.listener.metrics.connection(Connected::Error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-fn admit(entrance: &Entrance, sessions: &TaskTracker, end: &End, stream: TcpStream, address: SocketAddr) {
+fn admit(service: &Service, sessions: &TaskTracker, end: &End, stream: TcpStream, address: SocketAddr) {
     let peer = Peer::new(address).at(stream.local_addr().ok());
-    let Entrance { listener, admission, door, .. } = entrance;
+    let Service { listener, admission, door } = service;
     let hop = listener.expects_header(peer);
     let admitted = if hop { admission.admit_hop() } else { admission.admit(peer.ip) };
     let place = match admitted {

@@ -48,6 +48,13 @@ pub struct ClientTls {
     config: Arc<ArcSwap<ClientConfig>>,
 }
 
+/// Equal when they go by the same files and rules, whatever is in the files.
+impl PartialEq for ClientTls {
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings
+    }
+}
+
 impl ClientTls {
     /// TLS for a client that checks the server by `verify`.
     ///

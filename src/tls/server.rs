@@ -108,6 +108,11 @@ impl ServerTls {
         Ok(Self { settings, certificates, terms: ArcSwap::from_pointee(terms), resumption })
     }
 
+    /// Whether it goes by the same files and rules as `other`, whatever is in the files.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.settings == other.settings && self.certificates().files() == other.certificates().files()
+    }
+
     /// The certificates that are shown now.
     pub fn certificates(&self) -> Arc<Certificates> {
         self.certificates.0.load_full()

@@ -7,7 +7,7 @@ use super::identity::ProxyVersion;
 use crate::tls::ClientTls;
 
 /// One upstream, ready for use: everything parsed, every file of TLS read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     /// The operator's name for it, the label of its metrics.
     pub name: String,
@@ -18,7 +18,7 @@ pub struct Target {
 }
 
 /// Where mail goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// To a mail server, over SMTP or LMTP.
     Smtp(Remote),
@@ -27,7 +27,7 @@ pub enum Kind {
 }
 
 /// A mail server and how to speak to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Remote {
     /// `host:port`, or `unix:PATH` for a socket in the file system.
     pub addresses: Vec<String>,
@@ -109,7 +109,7 @@ impl Identity {
 
 /// Whether TLS is spoken to an upstream. A handshake that was begun and failed is a fault in every mode: there is no
 /// way back to plaintext on that connection.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum TlsMode {
     /// Never.
     #[default]

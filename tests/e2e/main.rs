@@ -42,6 +42,8 @@ mod refusals;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod reload_configuration;
+#[cfg(test)]
 mod resources;
 #[cfg(test)]
 mod routes;

@@ -99,6 +99,7 @@ fn entries(raw: &Placed<Entries>, star: Star, report: &mut Report) -> Option<Vec
         }
         Entries::File(file) => {
             let path = report.resolve(&file.value);
+            report.reads_along(&path);
             match read_text(&path, LONGEST_FILE) {
                 Ok(text) => listed_domains(&path, &text.into(), star, report),
                 Err(error) => {

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use ipnet::IpNet;
 
 use self::hush::Hush;
@@ -21,7 +22,7 @@ use crate::metrics;
 pub const NETWORK_SHARE: usize = 5;
 
 /// How many sessions a listener holds at once, and how fast they may come.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Bounds {
     /// Of all clients together.
     pub sessions: usize,
@@ -54,7 +55,7 @@ impl Default for Bounds {
 /// than there are sessions; those of rates are bounded by themselves.
 #[derive(Debug)]
 pub struct Admission {
-    bounds: Bounds,
+    bounds: ArcSwap<Bounds>,
     ceiling: Arc<Ceiling>,
     held: Mutex<Held>,
 }
@@ -134,7 +135,19 @@ impl Admission {
             handshakes: bounds.handshake_rate.map(Meter::new),
             ..Held::default()
         };
-        Arc::new(Self { bounds, ceiling, held: Mutex::new(held) })
+        Arc::new(Self { bounds: ArcSwap::from_pointee(bounds), ceiling, held: Mutex::new(held) })
+    }
+
+    /// Goes by other bounds from now on. Nobody who is inside has to go; a rate that changed begins to count anew.
+    pub fn rebind(&self, bounds: &Bounds) {
+        let before = self.bounds.swap(Arc::new(bounds.clone()));
+        let mut held = self.held();
+        if before.connection_rate != bounds.connection_rate {
+            held.connections = bounds.connection_rate.map(Meter::new);
+        }
+        if before.handshake_rate != bounds.handshake_rate {
+            held.handshakes = bounds.handshake_rate.map(Meter::new);
+        }
     }
 
     /// A place for `client`, if there is one.
@@ -147,7 +160,7 @@ impl Admission {
     /// A place for a connection of a hop that will say for whom it is: it counts in the total, but not for the hop.
     pub(super) fn admit_hop(self: &Arc<Self>) -> Result<Place, Full> {
         let mut held = self.held();
-        if held.total >= self.bounds.sessions {
+        if held.total >= self.bounds.load().sessions {
             return Err(Full::Sessions);
         }
         let below = self.ceiling.enter().ok_or(Full::Descriptors)?;
@@ -171,7 +184,7 @@ impl Admission {
     }
 
     fn is_exempt(&self, client: IpAddr) -> bool {
-        self.bounds.exempt.iter().any(|network| network.contains(&client))
+        self.bounds.load().exempt.iter().any(|network| network.contains(&client))
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -186,7 +199,7 @@ impl Place {
             return Ok(());
         }
         let mut held = self.admission.held();
-        held.judge(client, &self.admission.bounds, Instant::now())?;
+        held.judge(client, &self.admission.bounds.load(), Instant::now())?;
         held.by_client.add(one_client(client));
         held.by_network.add(network(client));
         self.client = Some(client);
@@ -360,6 +373,21 @@ mod tests {
         assert_eq!(admission.admit(client).unwrap_err(), Full::ConnectionRate);
         assert_eq!(admission.admit(other).unwrap_err(), Full::HandshakeRate);
         assert!((0..9).all(|_| admission.admit(free).is_ok()));
+    }
+
+    #[test]
+    fn other_bounds_hold_for_those_who_come_and_nobody_has_to_go() {
+        let admission = admission();
+        let client = "192.0.2.1".parse().unwrap();
+        let places = [(); 2].map(|()| admission.admit(client).unwrap());
+        admission.rebind(&Bounds { sessions_per_ip: 3, ..Bounds::default() });
+        let third = admission.admit(client).unwrap();
+        assert_eq!(admission.admit(client).unwrap_err(), Full::PerIp);
+        admission.rebind(&Bounds { sessions_per_ip: 1, ..Bounds::default() });
+        drop(third);
+        assert_eq!(admission.admit(client).unwrap_err(), Full::PerIp, "two are still inside");
+        drop(places);
+        assert!(admission.admit(client).is_ok());
     }
 
     #[test]

@@ -70,6 +70,12 @@ impl Plan {
         self
     }
 
+    /// The file that says whose mail is ours.
+    pub(crate) fn domains_file(mut self, file: &str) -> Self {
+        self.domains = vec![format!("@{file}")];
+        self
+    }
+
     /// A key of the listener: `limits: { ... }`.
     pub(crate) fn listener(mut self, key: impl Into<String>) -> Self {
         self.listener.push(key.into());
@@ -152,14 +158,14 @@ listeners:
         write!(
             text,
             "upstreams: {{ main: {}{} }}
-domains: [{}]
+domains: {}
 spool: {{ dir: \"{}\" }}
 dns: {{ servers: [\"{}\"], timeout: 2s }}
 admin: {{ listen: \"127.0.0.1:{}\" }}
 ",
             self.upstream,
             self.other_upstreams.iter().map(|(name, text)| format!(", {name}: {text}")).collect::<String>(),
-            self.domains.join(", "),
+            self.our_domains(),
             folder.display(),
             dns.address(),
             ports.admin
@@ -175,6 +181,13 @@ admin: {{ listen: \"127.0.0.1:{}\" }}
             writeln!(text, "{}", section.replace("@POLICIES@", &policies.display().to_string())).unwrap();
         }
         text
+    }
+
+    fn our_domains(&self) -> String {
+        match self.domains.first().and_then(|first| first.strip_prefix('@')) {
+            Some(file) => format!("{{ file: {file} }}"),
+            None => format!("[{}]", self.domains.join(", ")),
+        }
     }
 
     fn policies(&self, folder: &Path) -> PathBuf {

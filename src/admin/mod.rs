@@ -10,10 +10,10 @@
 //! [`CONNECTION_TIME`], there are at most [`CONNECTIONS`] of them, and when there are more, the oldest goes first. So a
 //! client that dawdles costs a scrape nothing.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +29,10 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+mod health;
+
+pub use self::health::{Health, Reload, Reloaded};
+use self::health::{Phase, State};
 use crate::metrics::{self, Metrics};
 
 /// How many connections there may be at once.
@@ -48,56 +52,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The most bytes of a request that are kept.
 const REQUEST_BYTES: usize = 16 * 1024;
-
-/// Whether Gatepost is ready for mail, told by those who know and read by `/readyz`.
-#[derive(Debug, Default)]
-pub struct Health(Mutex<State>);
-
-#[derive(Clone, Debug, Default)]
-struct State {
-    phase: Phase,
-    /// What the last reload of which was refused, so that what was in force before stays.
-    refused: BTreeSet<&'static str>,
-}
-
-/// Where the process is in its life.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum Phase {
-    /// The configuration is not in force yet, or not every listener is bound.
-    #[default]
-    Starting,
-    /// Configuration good, every listener bound.
-    Serving,
-    /// Sessions under way end, new ones are not taken.
-    Draining,
-}
-
-impl Health {
-    /// The configuration is in force and every listener is bound.
-    pub fn serving(&self) {
-        self.state().phase = Phase::Serving;
-    }
-
-    /// No new session is taken any more.
-    pub fn draining(&self) {
-        self.state().phase = Phase::Draining;
-    }
-
-    /// A reload of this kind (`policies`, `certificates`) was taken.
-    pub fn reloaded(&self, kind: &'static str) {
-        self.state().refused.remove(kind);
-    }
-
-    /// A reload of this kind was refused. Gatepost stays ready: what it has in force is good, and a mistake in a file that all hosts
-    /// share must not take all of them out of service at once.
-    pub fn reload_refused(&self, kind: &'static str) {
-        self.state().refused.insert(kind);
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Serves metrics and health on `listener` until `stop` is cancelled; then answers under way have a second to end.
 ///
@@ -191,7 +145,7 @@ impl Door {
         }
         match path {
             "/metrics" => self.metrics().await,
-            "/readyz" => readiness(&self.health.state()),
+            "/readyz" => readiness(&self.health.now()),
             _ => text(StatusCode::OK, "alive\n"),
         }
     }
@@ -223,7 +177,7 @@ fn readiness(state: &State) -> Response<Full<Bytes>> {
         Phase::Serving => (StatusCode::OK, "ready\n"),
         Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "not ready: draining\n"),
     };
-    let refused = state.refused.iter().map(|kind| {
+    let refused = state.refused.keys().map(|kind| {
         format!("the last reload of {kind} was refused; what was in force before stays; the log says why\n")
     });
     text(status, format!("{phase}{}", refused.collect::<String>()))
@@ -306,11 +260,12 @@ mod tests {
         expect("503", "starting").await;
         admin.health.serving();
         expect("200", "ready").await;
-        admin.health.reload_refused("certificates");
+        let reload = |kind, outcome| admin.health.reloaded(Reload::new(kind, outcome, Vec::new()));
+        reload("certificates", Reloaded::Refused);
         expect("200", "reload of certificates was refused").await;
-        admin.health.reloaded("policies");
+        reload("policies", Reloaded::Taken);
         expect("200", "refused").await;
-        admin.health.reloaded("certificates");
+        reload("certificates", Reloaded::Taken);
         assert!(!admin.ask("GET /readyz").await.contains("refused"));
         admin.health.draining();
         expect("503", "draining").await;
