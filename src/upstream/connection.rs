@@ -124,13 +124,14 @@ impl Connection {
         Arc::clone(&self.extensions)
     }
 
-    /// Reads the banner, greets as `hostname`, and does what `tls` asks for, with the upstream called `host`.
+    /// Reads the banner, greets, and does what TLS asks for.
     ///
     /// Whom a refusal is about, Gatepost or a client, is for the caller to say.
-    pub(super) async fn greet(mut self, hostname: &str, tls: &TlsMode, host: &str) -> Result<Self, Failure> {
+    pub(super) async fn greet(mut self, greeting: &Greeting<'_>) -> Result<Self, Failure> {
+        let Greeting { name, host, .. } = *greeting;
         self.banner().await?;
-        self.ehlo(hostname).await?;
-        let (tls, required) = match tls {
+        self.introduce(greeting).await?;
+        let (tls, required) = match greeting.tls {
             TlsMode::Off | TlsMode::Implicit(_) => return Ok(self),
             TlsMode::Opportunistic(tls) => (tls, false),
             TlsMode::Required(tls) => (tls, true),
@@ -139,8 +140,18 @@ impl Connection {
             return Ok(self);
         }
         let mut secured = self.into_tls(tls, host).await?;
-        secured.ehlo(hostname).await?;
+        secured.ehlo(name).await?;
         Ok(secured)
+    }
+
+    /// Says EHLO, or HELO to a server that does not know the word and says so (RFC 5321 3.2).
+    async fn introduce(&mut self, greeting: &Greeting<'_>) -> Result<(), Failure> {
+        match self.ehlo(greeting.name).await {
+            Err(Failure::Refused(reply)) if greeting.helo_will_do && is_unknown(reply.code()) => {
+                self.helo(greeting.name).await
+            }
+            other => other,
+        }
     }
 
     /// Whether the text of replies may be in UTF-8 from here on: under SMTPUTF8 only (RFC 6531 3.7.4.1).
@@ -288,6 +299,24 @@ impl Connection {
         }
         Ok(reply.is_completed())
     }
+}
+
+/// How a connection is greeted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Greeting<'a> {
+    /// What we call ourselves.
+    pub(super) name: &'a str,
+    /// What is asked for by way of TLS.
+    pub(super) tls: &'a TlsMode,
+    /// The name by which the upstream is known.
+    pub(super) host: &'a str,
+    /// Whether a server that does not know EHLO is greeted with HELO. Not where its answer may be one to something else.
+    pub(super) helo_will_do: bool,
+}
+
+/// Whether a reply says that the command is not known (RFC 5321 4.2.2).
+const fn is_unknown(code: Code) -> bool {
+    matches!(code.get(), 500 | 502)
 }
 
 /// How long a goodbye may take.

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::addresses::{Address, Addresses};
 use super::auth;
-use super::connection::Connection;
+use super::connection::{Connection, Greeting};
 use super::dial::{Dial, Stream};
 use super::fault::{Failure, Fault, FaultKind};
 use super::identity::{self, Client};
@@ -272,8 +272,14 @@ impl MailServer {
         if let TlsMode::Implicit(tls) = tls {
             connection = connection.into_tls(tls, host).await?;
         }
-        let name = identity::first_greeting(*identity, client, &self.hostname);
-        let greeted = connection.greet(name, tls, host).await;
+        let greeting = Greeting {
+            name: identity::first_greeting(*identity, client, &self.hostname),
+            tls,
+            host,
+            // The first answer behind a PROXY header may be one to the header, from a server that takes it for a command.
+            helo_will_do: *protocol == Protocol::Smtp && !matches!(identity, Identity::Proxy(_)),
+        };
+        let greeted = connection.greet(&greeting).await;
         let connection = greeted.map_err(|failure| identity::before_mail(*identity, client, failure))?;
         self.watch_for_stripping(address, &connection);
         Ok(connection)
