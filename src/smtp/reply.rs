@@ -146,23 +146,25 @@ impl Reply {
     }
 
     /// The same reply with an enhanced code on each line (RFC 2034 4): its own where it has one, else `enhanced`. Lines that have codes of
-    /// their own keep them, and those that have none get the first of these.
+    /// their own keep them, and those that have none get the first of these. What has no room beside it is cut off: a line has 512 octets
+    /// (RFC 5321 4.5.3.1.5).
     #[must_use]
     pub fn with_enhanced(mut self, enhanced: EnhancedCode) -> Self {
         if self.enhanced.is_some() {
             return self;
         }
-        match self.lines.iter().find_map(|line| decode::leading_enhanced(self.code, line)) {
-            None => self.enhanced = Some(enhanced),
-            Some(first) => {
-                let code = self.code;
-                let without = |line: &&mut String| decode::leading_enhanced(code, line).is_none();
-                self.lines
-                    .iter_mut()
-                    .filter(without)
-                    .for_each(|line| line.insert_str(0, &format!("{first} ")));
+        let code = self.code;
+        let own = self.lines.iter().find_map(|line| decode::leading_enhanced(code, line));
+        let prefix = format!("{} ", own.unwrap_or(enhanced));
+        let room = decode::MAX_TEXT.saturating_sub(prefix.len());
+        let without = |line: &&mut String| decode::leading_enhanced(code, line).is_none();
+        for line in self.lines.iter_mut().filter(without) {
+            line.truncate(line.floor_char_boundary(room));
+            if own.is_some() {
+                line.insert_str(0, &prefix);
             }
         }
+        self.enhanced = Some(enhanced).filter(|_| own.is_none());
         self
     }
 

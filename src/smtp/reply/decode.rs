@@ -11,7 +11,7 @@ const CHALLENGE: &[u8] = b"334";
 /// Lines of one reply.
 const MAX_LINES: usize = 128;
 /// What is kept of a line's text, so that it makes a line of 512 octets again when it is relayed (RFC 5321 4.5.3.1.5).
-const MAX_TEXT: usize = 512 - "250 \r\n".len();
+pub(super) const MAX_TEXT: usize = 512 - "250 \r\n".len();
 
 /// Takes replies from a stream of bytes.
 ///
