@@ -103,7 +103,7 @@ fn an_international_id_is_known_in_both_forms() {
 #[test]
 fn all_forged_fields_go_and_nothing_else() {
     let kept = "Received: x\r\nAuthentication-Results: other; spf=pass\r\nSubject: mx.example.org\r\n";
-    let forged_part = OURS.concat().repeat(50) + "X-Gatepost-Tag: a\r\nx-gatepost-: b\r\n c\r\n";
+    let forged_part = OURS.concat().repeat(10) + "X-Gatepost-Tag: a\r\nx-gatepost-: b\r\n c\r\n";
     let header = header(&format!("{forged_part}{kept}{forged_part}\r\n"));
     let mut edits = Edits::default();
     forged(&header, ID).for_each(|index| edits.remove(index));
@@ -127,7 +127,7 @@ fn claims_take_bounded_time() {
     let size = 256 * 1024;
     for unit in ["\u{e9} ", "a ", "(", "\"", "=?ab?q?x ", "\\", "\u{fc}", "()", "x=", "=?utf-8?b?"] {
         claims_ours(&format!("Authentication-Results: {}\r\n", unit.repeat(size / unit.len())));
-        let field = format!("Authentication-Results: {}\r\n", unit.repeat(100));
+        let field = format!("Authentication-Results: {}\r\n", unit.repeat(300));
         let many = header(&field.repeat(size / field.len()));
         assert!(forged(&many, ID).count() <= many.fields().len());
     }
