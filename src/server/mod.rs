@@ -84,6 +84,10 @@ async fn accept(
         let service = service.load_full();
         match accepted {
             Ok((stream, address)) => admit(&service, &sessions, &end, stream, address),
+            Err(error) if is_the_connections(&error) => {
+                tracing::debug!(listener = %service.listener.name, %error, "a connection broke before it was accepted");
+                service.listener.metrics.connection(Connected::Error);
+            }
             Err(error) => {
                 tracing::warn!(listener = %service.listener.name, %error, "cannot accept");
                 service.listener.metrics.connection(Connected::Error);
@@ -91,6 +95,23 @@ async fn accept(
             }
         }
     }
+}
+
+/// Whether an error of `accept` is about the one connection that it would have given (`accept(2)`): the next one need not wait for
+/// whoever hangs up early.
+fn is_the_connections(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown, NetworkUnreachable,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionReset
+            | HostUnreachable
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
+    )
 }
 
 fn admit(service: &Service, sessions: &TaskTracker, end: &End, stream: TcpStream, address: SocketAddr) {
