@@ -135,11 +135,12 @@ impl Books {
         (Some(id), reply.with_suffix(&format!("(gp {id})")))
     }
 
-    /// A transaction is over. Gives the reply to its message as it is to be sent.
+    /// A transaction is over, whose recipients belonged to the upstream `route`. Gives the reply to its message as it is to be sent.
     pub(super) fn finished(
         &self,
         origin: Origin<'_>,
         id: &str,
+        route: Option<&str>,
         finished: &Finished,
         checked: &Checked,
         size: u64,
@@ -173,17 +174,11 @@ impl Books {
                 checked.spf.as_ref().unwrap_or(&unchecked),
             ),
             results: checked.message.as_deref(),
-            route: self.route_of(finished),
+            route,
             took: self.began.elapsed(),
             upstream: self.upstream,
         })));
         reply
-    }
-
-    /// The name of the upstream that the accepted recipients belong to.
-    fn route_of(&self, finished: &Finished) -> Option<&str> {
-        let first = finished.transaction.recipients.first()?;
-        Some(self.listener.routes.for_recipient(&first.path).name())
     }
 
     fn count_message(&self, finished: &Finished, size: u64) {

@@ -120,6 +120,12 @@ impl Routes {
             _ => Ok(&self.default),
         }
     }
+
+    /// The upstream that the recipients of a transaction belonged to; somebody who has logged in has but one.
+    pub(super) fn taken(&self, transaction: &Transaction, login: bool) -> Option<&Arc<Upstream>> {
+        let first = transaction.recipients.first()?;
+        Some(if login { &self.default } else { self.for_recipient(&first.path) })
+    }
 }
 
 fn other_route() -> Refusal {

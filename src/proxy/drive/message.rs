@@ -65,8 +65,9 @@ impl<C: Client> Driver<C> {
             Message::Gone(size) => size,
         };
         let origin = scene::origin(&self.connection, &self.listener, &self.judge);
-        let reply =
-            self.books.finished(origin, &self.connection.transaction, &finished, self.judge.checked(), size);
+        let (id, login) = (&self.connection.transaction, self.session.login().is_some());
+        let route = self.listener.routes.taken(&finished.transaction, login).map(|upstream| upstream.name());
+        let reply = self.books.finished(origin, id, route, &finished, self.judge.checked(), size);
         if let Some(reply) = reply {
             self.queue(&reply);
             self.untold = (finished.outcome == Some(Outcome::Accepted)).then_some(reply);
