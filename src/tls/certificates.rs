@@ -83,11 +83,9 @@ impl Certificates {
     /// # Errors
     /// The text holds no such pair.
     pub fn from_pem(text: &str) -> Result<Self, TlsError> {
-        let path = || PathBuf::from("(PEM)");
-        let chain = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
-        let key = PrivateKeyDer::from_pem_slice(text.as_bytes());
-        let (chain, key) = chain
-            .and_then(|chain| Ok((chain, key?)))
+        let path = || PathBuf::from(TEXT);
+        let chain = certificates_in(text)?;
+        let key = PrivateKeyDer::from_pem_slice(text.as_bytes())
             .map_err(|source| TlsError::Pem { path: path(), source })?;
         let key = CertifiedKey::from_der(chain, key, &provider())
             .map_err(|source| TlsError::Unusable { path: path(), source })?;
@@ -203,11 +201,28 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     Ok(chain)
 }
 
+/// What stands in the place of a file's name for a text that is in none.
+const TEXT: &str = "(PEM)";
+
+fn certificates_in(text: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
+    certificates.map_err(|source| TlsError::Pem { path: TEXT.into(), source })
+}
+
 /// The authorities in a file.
 pub(super) fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+    trusted(path, certificates(path)?)
+}
+
+/// The authorities in a text.
+pub(super) fn roots_in(text: &str) -> Result<RootCertStore, TlsError> {
+    trusted(Path::new(TEXT), certificates_in(text)?)
+}
+
+fn trusted(path: &Path, authorities: Vec<CertificateDer<'static>>) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|source| TlsError::Unusable { path: path.to_owned(), source })?;
+    for authority in authorities {
+        roots.add(authority).map_err(|source| TlsError::Unusable { path: path.to_owned(), source })?;
     }
     Ok(roots)
 }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::{TlsConnector, client};
 
-use super::certificates::{CertificateFiles, chain_and_key, roots};
+use super::certificates::{CertificateFiles, chain_and_key, roots, roots_in};
 use super::error::{HandshakeError, TlsError};
 use super::info::Info;
 use super::verifier::AnyServer;
@@ -28,6 +28,8 @@ pub enum Verify {
     Platform,
     /// Against the certificates of this PEM file alone.
     CaFile(PathBuf),
+    /// Against the certificates in this text alone, in PEM: those of a server that is part of the program.
+    Pem(&'static str),
 }
 
 /// How TLS is spoken to one upstream.
@@ -87,7 +89,7 @@ impl ClientTls {
         let own = self.settings.certificate.iter().flat_map(|pair| [pair.cert.clone(), pair.key.clone()]);
         let ca = match &self.settings.verify {
             Verify::CaFile(path) => Some(path.clone()),
-            Verify::Nothing | Verify::Platform => None,
+            Verify::Nothing | Verify::Platform | Verify::Pem(_) => None,
         };
         own.chain(ca).collect()
     }
@@ -132,6 +134,7 @@ fn configuration(settings: &ClientSettings) -> Result<ClientConfig, TlsError> {
         Verify::Nothing => unverified(builder),
         Verify::Platform => builder.with_platform_verifier()?,
         Verify::CaFile(path) => builder.with_root_certificates(roots(path)?),
+        Verify::Pem(text) => builder.with_root_certificates(roots_in(text)?),
     };
     let Some(files) = &settings.certificate else { return Ok(builder.with_no_client_auth()) };
     let (chain, key) = chain_and_key(files)?;

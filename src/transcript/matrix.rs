@@ -20,36 +20,41 @@ use crate::policy::sources::Selection;
 use crate::policy::{Policies, Sources};
 use crate::proxy::{self, End};
 
-/// What the upstream is, and what its EHLO offers.
-const UPSTREAMS: [(&str, &str); 19] = [
-    ("nothing", "nothing"),
-    ("SIZE", "SIZE 10485760"),
-    ("PIPELINING", "PIPELINING"),
-    ("ENHANCEDSTATUSCODES", "ENHANCEDSTATUSCODES"),
-    ("8BITMIME", "8BITMIME"),
-    ("SMTPUTF8", "8BITMIME, SMTPUTF8"),
-    ("DSN", "DSN"),
-    ("CHUNKING", "CHUNKING"),
-    ("BINARYMIME", "8BITMIME, CHUNKING, BINARYMIME"),
-    ("AUTH", "AUTH PLAIN LOGIN"),
-    ("DELIVERBY", "DELIVERBY 240"),
-    ("MT-PRIORITY", "MT-PRIORITY"),
-    ("FUTURERELEASE", "FUTURERELEASE 604800 2026-12-31T23:59:59Z"),
-    ("REQUIRETLS", "REQUIRETLS"),
-    ("LIMITS", "LIMITS MAILMAX=100 RCPTMAX=50 RCPTDOMAINMAX=1"),
-    ("XCLIENT", "XCLIENT NAME ADDR, XFORWARD NAME ADDR"),
+/// What the upstream is, what its EHLO offers, and what else is said about it and the listener.
+const UPSTREAMS: [(&str, &str, &str); 21] = [
+    ("nothing", "nothing", ""),
+    ("SIZE", "SIZE 10485760", ""),
+    ("PIPELINING", "PIPELINING", ""),
+    ("ENHANCEDSTATUSCODES", "ENHANCEDSTATUSCODES", ""),
+    ("8BITMIME", "8BITMIME", ""),
+    ("SMTPUTF8", "8BITMIME, SMTPUTF8", ""),
+    ("DSN", "DSN", ""),
+    ("CHUNKING", "CHUNKING", ""),
+    ("BINARYMIME", "8BITMIME, CHUNKING, BINARYMIME", ""),
+    ("AUTH", "AUTH PLAIN LOGIN", ""),
+    ("AUTH, relayed", "AUTH PLAIN LOGIN", "auth relay"),
+    ("DELIVERBY", "DELIVERBY 240", ""),
+    ("MT-PRIORITY", "MT-PRIORITY", ""),
+    ("FUTURERELEASE", "FUTURERELEASE 604800 2026-12-31T23:59:59Z", ""),
+    ("REQUIRETLS", "REQUIRETLS", ""),
+    ("REQUIRETLS, verified", "STARTTLS, REQUIRETLS", "upstream tls required verified"),
+    ("LIMITS", "LIMITS MAILMAX=100 RCPTMAX=50 RCPTDOMAINMAX=1", ""),
+    ("XCLIENT", "XCLIENT NAME ADDR, XFORWARD NAME ADDR", ""),
     (
         "Postfix",
         "PIPELINING, SIZE 10240000, VRFY, ETRN, ENHANCEDSTATUSCODES, 8BITMIME, DSN, SMTPUTF8, CHUNKING",
+        "",
     ),
     (
         "Exim",
         "SIZE 52428800, LIMITS MAILMAX=1000 RCPTMAX=50000, 8BITMIME, PIPELINING, PIPECONNECT, CHUNKING, PRDR, SMTPUTF8, HELP",
+        "",
     ),
     (
         "Exchange",
         "SIZE 37748736, PIPELINING, DSN, ENHANCEDSTATUSCODES, X-ANONYMOUSTLS, AUTH NTLM, X-EXPS GSSAPI NTLM, 8BITMIME, \
          BINARYMIME, CHUNKING, SMTPUTF8, XRDST",
+        "",
     ),
 ];
 
@@ -83,9 +88,10 @@ struct Talk {
 }
 
 impl Talk {
-    async fn with(offers: &str, policies: Arc<Policies>, real: &RealTime) -> Self {
-        let text =
-            format!("tls on\nlimit errors 1000\nlimit junk 1000\nupstream offers {offers}\n\nS: 220 ...\n");
+    async fn with(offers: &str, more: &str, policies: Arc<Policies>, real: &RealTime) -> Self {
+        let text = format!(
+            "tls on\nlimit errors 1000\nlimit junk 1000\nupstream offers {offers}\n{more}\n\nS: 220 ...\n"
+        );
         let script = Script::parse(Path::new("matrix.smtp"), &text).unwrap();
         let defaults = Defaults {
             hostname: "mx.example.org".to_owned(),
@@ -148,8 +154,8 @@ async fn matrix(policies: &Arc<Policies>, real: &RealTime) -> String {
     let mut rows = String::new();
     let cells: Vec<String> = PARAMETERS.iter().map(|(_, parameter)| format!("`{parameter}`")).collect();
     let _ = writeln!(rows, "| upstream | {} |\n|---|{}", cells.join(" | "), "---|".repeat(cells.len()));
-    for (name, offers) in UPSTREAMS {
-        let mut talk = Talk::with(offers, Arc::clone(policies), real).await;
+    for (name, offers, more) in UPSTREAMS {
+        let mut talk = Talk::with(offers, more, Arc::clone(policies), real).await;
         let list = |keywords: &[String]| keywords.join(", ");
         let [plain, secure] = &talk.offered;
         let only_secure: Vec<String> = secure.iter().filter(|word| !plain.contains(word)).cloned().collect();
@@ -181,8 +187,9 @@ the upstream has withdrawn meanwhile is refused on the live connection: with the
 to be converted with 550 5.6.3.
 
 SIZE is the smaller of our limit and the upstream's less 16 KiB for the fields that Gatepost adds, which the forwarded value counts.
-LIMITS has the smaller one of each limit. REQUIRETLS is offered under TLS, to an upstream whose certificate is verified; the upstreams
-here are spoken to in the clear.
+LIMITS has the smaller one of each limit. AUTH is offered where the listener relays it (`auth: relay`), and under TLS only unless it is
+told otherwise. REQUIRETLS is offered under TLS, in front of an upstream that is spoken to over TLS and whose certificate is verified.
+The listener of these sessions relays no AUTH, and speaks to the upstream in the clear, but where the first column says so.
 
 | upstream | what it offers | what the client is offered |
 |---|---|---|

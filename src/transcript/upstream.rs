@@ -11,6 +11,8 @@ pub(super) struct UpstreamSetup {
     /// The EHLO keywords, with their arguments.
     pub(super) offers: Vec<String>,
     pub(super) tls: TlsOffer,
+    /// Whether Gatepost checks its certificate, which is good.
+    pub(super) verified: bool,
     /// How it learns who the client is.
     pub(super) identity: Identity,
     /// Whether it expects a PROXY header; if not said, where it is to get one.
@@ -31,6 +33,7 @@ impl Default for UpstreamSetup {
         Self {
             offers: offers.map(str::to_owned).to_vec(),
             tls: TlsOffer::Off,
+            verified: false,
             identity: Identity::None,
             proxy: None,
             addresses: vec!["127.0.0.1:10025".to_owned()],
@@ -78,6 +81,8 @@ impl UpstreamSetup {
             "tls" => {
                 words.next();
                 self.tls = TlsOffer::read(words)?;
+                self.verified =
+                    words.next().map(|word| word.choose("word", &[("verified", ())])).transpose()?.is_some();
             }
             "identity" => {
                 words.next();

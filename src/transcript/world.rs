@@ -29,7 +29,7 @@ use crate::policy::Policies;
 use crate::policy::question::{Answer, Question};
 use crate::proxy::{Border, DEFAULT_HEADER_LIMIT, Facts, Listener, Peer, Routes};
 use crate::session::{Limits, Terms, Timeouts};
-use crate::tls::{Certificates, ClientCertificate, ClientTls, ServerTls, TlsError, Verify};
+use crate::tls::{Certificates, ClientCertificate, ClientSettings, ClientTls, ServerTls, TlsError, Verify};
 use crate::upstream::simulated::{self, Script};
 use crate::upstream::{BoxFuture, Kind, Protocol, Remote, Target, TlsMode, Upstream};
 use crate::{checks, dns, upstream};
@@ -305,9 +305,18 @@ async fn mail_server(
     Ok((simulated, upstream))
 }
 
-/// What the simulated server shows in real handshakes. Its key is known to everybody, and nobody checks its certificate.
+/// What the simulated server shows in real handshakes: a certificate for `upstream.example`, whose key is known to everybody.
+const UPSTREAM_PEM: &str = include_str!("upstream.pem");
+
 fn upstream_tls() -> Result<ServerTls, TlsError> {
-    ServerTls::new(Certificates::from_pem(include_str!("upstream.pem"))?)
+    ServerTls::new(Certificates::from_pem(UPSTREAM_PEM)?)
+}
+
+/// What Gatepost goes by in these handshakes.
+fn tls_towards(side: &UpstreamSetup) -> Result<ClientTls, TlsError> {
+    let verify = if side.verified { Verify::Pem(UPSTREAM_PEM) } else { Verify::Nothing };
+    let name = Some("upstream.example".to_owned());
+    ClientTls::with(ClientSettings { verify, name, certificate: None })
 }
 
 /// The upstreams with a name, beside `main`, and the routes that lead to them.
@@ -336,8 +345,8 @@ fn remote(setup: &Setup, side: &UpstreamSetup) -> Result<Remote, WorldError> {
     }
     let tls = match side.tls {
         TlsOffer::Off => TlsMode::Off,
-        TlsOffer::Opportunistic => TlsMode::Opportunistic(ClientTls::new(&Verify::Nothing)?),
-        TlsOffer::Required => TlsMode::Required(ClientTls::new(&Verify::Nothing)?),
+        TlsOffer::Opportunistic => TlsMode::Opportunistic(tls_towards(side)?),
+        TlsOffer::Required => TlsMode::Required(tls_towards(side)?),
     };
     Ok(Remote {
         addresses: side.addresses.clone(),
