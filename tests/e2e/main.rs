@@ -10,6 +10,8 @@ mod auth;
 #[cfg(test)]
 mod authentication;
 #[cfg(test)]
+mod bombs;
+#[cfg(test)]
 mod broken_configuration;
 #[cfg(test)]
 mod chunks;

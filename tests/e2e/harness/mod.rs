@@ -43,7 +43,7 @@ pub(crate) use ports::free_port;
 pub(crate) use postfix::Postfix;
 pub(crate) use programs::Program;
 pub(crate) use prometheus::Prometheus;
-pub(crate) use sink::{AtTheDot, Sink};
+pub(crate) use sink::{AtTheDot, Sink, Taken};
 pub(crate) use tls::{Authority, Issuer, NAME};
 
 /// How long anything may take that is expected to happen at once.

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -14,6 +15,8 @@ pub(crate) enum AtTheDot {
     Take,
     /// Hangs up without a word: nobody knows whether it was taken.
     HangUp,
+    /// Takes it, and says so a second later.
+    TakeLate,
 }
 
 /// A server that accepts everything up to the dot, and keeps of each message its size, its header and a digest.
@@ -84,6 +87,9 @@ fn serve(stream: TcpStream, at_the_dot: AtTheDot, book: &Mutex<Vec<Taken>>) -> i
                     return Ok(());
                 }
                 book.lock().unwrap().push(taken);
+                if at_the_dot == AtTheDot::TakeLate {
+                    thread::sleep(Duration::from_secs(1));
+                }
                 say("250 2.0.0 Ok: queued as SINK")?;
             }
             "QUIT" => return say("221 2.0.0 bye"),
