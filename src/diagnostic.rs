@@ -208,6 +208,8 @@ fn printable(text: &str) -> String {
     out
 }
 
+pub mod machine;
+
 #[cfg(test)]
 mod tests {
     use super::*;

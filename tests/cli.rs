@@ -65,6 +65,59 @@ fn definitions_are_written_for_editors_and_shown_to_people() {
     assert_eq!(gatepost(&["definitions"], dir.path()).status.code(), Some(2));
 }
 
+/// A folder with a configuration that is good, and a policy with one warning and perhaps more.
+fn with_policy(text: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let policies = dir.path().join("policies");
+    std::fs::create_dir(&policies).unwrap();
+    std::fs::copy(here().join("policies/00-relay.rhai"), policies.join("00-relay.rhai")).unwrap();
+    std::fs::write(policies.join("10-x.rhai"), text).unwrap();
+    let config = "hostname: mx.example.org\nlisteners: { mx: { listen: 127.0.0.1:2525, upstream: main } }\n\
+                  upstreams: { main: { address: 127.0.0.1:10025 } }\ndomains: [example.org]\n";
+    std::fs::write(dir.path().join("gatepost.yaml"), config).unwrap();
+    dir
+}
+
+#[test]
+fn warnings_can_be_denied() {
+    let dir = with_policy("fn helo(session) {}\nfn unused() { 1 }\n");
+    let check =
+        |arguments: &[&str]| gatepost(&[&["check", "-c", "gatepost.yaml"], arguments].concat(), dir.path());
+    let lenient = check(&[]);
+    assert_eq!(lenient.status.code(), Some(0), "{}", stderr(&lenient));
+    assert!(stderr(&lenient).contains("warning: no stage's function ever calls this"));
+    let strict = check(&["--deny", "warnings"]);
+    assert_eq!(strict.status.code(), Some(1));
+    assert!(
+        stderr(&strict).ends_with("error: warnings are denied, and gatepost.yaml has 1 warning\n"),
+        "{}",
+        stderr(&strict)
+    );
+    let config = std::fs::read_to_string(dir.path().join("gatepost.yaml")).unwrap();
+    std::fs::write(dir.path().join("gatepost.yaml"), config + "policies: { deny_warnings: true }\n").unwrap();
+    assert_eq!(check(&[]).status.code(), Some(1));
+}
+
+#[test]
+fn check_speaks_to_programs() {
+    let dir = with_policy("fn helo(session) { session.hello }\n");
+    let json = gatepost(&["check", "-c", "gatepost.yaml", "--format", "json"], dir.path());
+    assert_eq!(json.status.code(), Some(1));
+    let told: serde_json::Value = serde_json::from_str(&stdout(&json)).unwrap();
+    assert_eq!(told[0]["line"], 1, "{told}");
+    assert_eq!(told[0]["column"], 28, "{told}");
+    assert_eq!(told[0]["help"], "did you mean `helo`?", "{told}");
+    let github = gatepost(&["check", "-c", "gatepost.yaml", "--format", "github"], dir.path());
+    let shown = stdout(&github);
+    assert!(
+        shown.starts_with("::error file=") && shown.contains("10-x.rhai,line=1,col=28,endColumn=33::"),
+        "{shown}"
+    );
+    std::fs::write(dir.path().join("policies/10-x.rhai"), "fn helo(session) {}\n").unwrap();
+    let good = gatepost(&["check", "-c", "gatepost.yaml", "--format", "json"], dir.path());
+    assert_eq!((good.status.code(), stdout(&good).as_str()), (Some(0), "[]\n"));
+}
+
 #[test]
 fn check_shows_everything_and_says_no() {
     let output = gatepost(&["check", "-c", "tests/config/bad/out-of-range.yaml"], here());

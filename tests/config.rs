@@ -184,6 +184,7 @@ fn every_key_of_an_upstream_arrives() {
 fn every_key_about_policies_arrives() {
     let policies = good("everything.yaml").policies;
     assert_eq!(policies.on_error, OnError::Pass);
+    assert!(policies.deny_warnings);
     assert_eq!(policies.modes["dnsbl"], Mode::Shadow);
     assert_eq!(policies.modes["helo.not-fqdn"], Mode::Off);
     let expected = [

@@ -40,7 +40,14 @@ enum Command {
     /// Serve until SIGTERM; this is what happens when no command is given
     Run,
     /// Say everything that is wrong with the configuration and the policies, and change nothing
-    Check,
+    Check {
+        /// How to say it: for people, as one JSON array, or as the commands that GitHub reads
+        #[arg(long, value_enum, value_name = "FORMAT", default_value_t = check::Format::Text)]
+        format: check::Format,
+        /// What else to take for a reason to say no
+        #[arg(long, value_enum, value_name = "WHAT")]
+        deny: Option<check::Denied>,
+    },
     /// Run transcripts through the configured policies, without a network
     Test {
         /// Transcripts, or folders of them [default: the folder `tests` of the policies]
@@ -105,15 +112,18 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
         return Ok(());
     }
     let path = config::find(arguments.config.as_deref())?;
+    if let Command::Check { format, deny } = command {
+        return check::check(&path, *format, deny.is_some(), screen);
+    }
     // A daemon's standard error is a log, where the lines of a file with secrets have no place.
     let to_log = matches!(command, Command::Run) && !screen.is_terminal();
     let show = if to_log { Screen::log_lines } else { Screen::diagnostics };
     let loaded = load(&path, |found| show(screen, found))?;
     match command {
         Command::Run => run::run(loaded, |found| show(screen, found)),
-        Command::Check => check::check(&loaded, screen),
         Command::Test { paths } => test::test(&loaded, paths, screen),
-        Command::Definitions { .. } => Ok(()),
+        // Answered above: neither needs what was loaded.
+        Command::Check { .. } | Command::Definitions { .. } => Ok(()),
     }
 }
 
@@ -146,7 +156,7 @@ mod tests {
         for line in [["gatepost", "-c", "x.yaml", "check"], ["gatepost", "check", "--config", "x.yaml"]] {
             let arguments = Arguments::try_parse_from(line).unwrap();
             assert_eq!(arguments.config.as_deref(), Some(Path::new("x.yaml")));
-            assert!(matches!(arguments.command, Some(Command::Check)));
+            assert!(matches!(arguments.command, Some(Command::Check { .. })));
         }
     }
 }

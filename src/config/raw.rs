@@ -101,6 +101,7 @@ impl Read for Entries {
 pub(super) struct Policies {
     pub dir: Option<Placed<PathBuf>>,
     pub on_error: Option<OnError>,
+    pub deny_warnings: Option<bool>,
     pub modes: Option<Named<Mode>>,
     pub settings: Option<Named<Named<Setting>>>,
     pub lists: Option<Named<Entries>>,
@@ -110,6 +111,7 @@ pub(super) struct Policies {
 section!(Policies {
     dir: optional,
     on_error: optional,
+    deny_warnings: optional,
     modes: optional,
     settings: optional,
     lists: optional,

@@ -16,6 +16,7 @@ mod engine;
 mod faults;
 pub mod judgement;
 mod language;
+mod lint;
 mod lists;
 mod load;
 mod memory;

@@ -13,6 +13,8 @@ pub struct Sources {
     pub dir: PathBuf,
     /// What a failing policy that is no gate means.
     pub on_error: OnError,
+    /// Whether a warning is as bad as an error: then the policies do not load.
+    pub deny_warnings: bool,
     /// Modes by `policy` or `policy.rule`; they beat what the files say.
     pub modes: BTreeMap<String, Mode>,
     /// Settings by policy and name; they beat the files' defaults.

@@ -22,6 +22,7 @@ pub(super) fn sources(
     let settings = raw.settings.unwrap_or_default().0.into_iter();
     let sources = Sources {
         on_error: raw.on_error.unwrap_or_default(),
+        deny_warnings: raw.deny_warnings.unwrap_or_default(),
         modes: table(raw.modes.unwrap_or_default()),
         settings: settings.filter_map(|(policy, own)| Some((policy.name, table(own?)))).collect(),
         lists: lists(raw.lists.unwrap_or_default(), report),

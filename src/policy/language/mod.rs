@@ -219,7 +219,6 @@ impl Function {
     }
 }
 
-#[cfg(test)]
 impl Object {
     /// The property with this name.
     pub(super) fn property(&self, name: &str) -> Option<&'static Property> {
@@ -229,7 +228,6 @@ impl Object {
 
 impl Type {
     /// The types that it may be, one by one.
-    #[cfg(test)]
     pub(super) fn alternatives(&self) -> &[Self] {
         match self {
             Self::OneOf(types) => types,

@@ -1,21 +1,17 @@
 //! What makes a script unsafe, found before it runs.
 
-use std::collections::BTreeSet;
-
 use rhai::Position;
 
 use super::super::judgement::Action;
 use super::super::language::{self, Named, Nature};
+use super::super::lint::Host;
 use super::super::words::{self, FORBIDDEN};
 use super::file::ScriptFile;
 use super::suggest;
 use super::survey::{Argument, Call, Function, Literal, Survey};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::session::stage::Stage;
 use crate::smtp::reply::{Code, EnhancedCode};
-
-/// Everything of the host's that a script can call by name.
-pub(super) type HostNames = BTreeSet<String>;
 
 /// What a script names, for the checks that need the other files or the configuration.
 #[derive(Debug, Default)]
@@ -40,7 +36,7 @@ pub(super) struct RuleSite {
 
 /// What a file is to Gatepost.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Role {
+pub(in super::super) enum Role {
     Policy,
     Library,
 }
@@ -50,13 +46,14 @@ pub(super) fn check(
     file: &ScriptFile,
     survey: &Survey,
     role: Role,
-    host: &HostNames,
+    host: &Host,
     problems: &mut Vec<Diagnostic>,
 ) -> Names {
     let mut check = Check { file, survey, role, host, problems, names: Names::default() };
     for function in &survey.functions {
         check.function(function);
     }
+    check.double_rules();
     check.names
 }
 
@@ -64,7 +61,7 @@ struct Check<'a> {
     file: &'a ScriptFile,
     survey: &'a Survey,
     role: Role,
-    host: &'a HostNames,
+    host: &'a Host,
     problems: &'a mut Vec<Diagnostic>,
     names: Names,
 }
@@ -84,10 +81,10 @@ impl Check<'_> {
     fn definition(&mut self, function: &Function) {
         let name = &function.name;
         let at = function.position;
-        if self.host.contains(name) {
+        if self.host.has(name) {
             let message = format!("this would replace Gatepost's own function `{name}`, in silence");
             let help = "give it another name";
-            self.problems.push(self.file.error(at, name.len(), message).with_help(help));
+            return self.problems.push(self.file.error(at, name.len(), message).with_help(help));
         }
         if self.role == Role::Library {
             return;
@@ -95,14 +92,56 @@ impl Check<'_> {
         if let Some(stage) = words::stage_named(name) {
             let parameters = language::parameters(stage);
             if function.parameters != parameters.len() {
-                let message = format!("the function of stage `{stage}` has {} parameters", parameters.len());
+                let message = match parameters.len() {
+                    1 => format!("the function of stage `{stage}` has 1 parameter"),
+                    length => format!("the function of stage `{stage}` has {length} parameters"),
+                };
                 let names: Vec<_> = parameters.iter().map(|parameter| parameter.name).collect();
                 let help = format!("write `fn {stage}({})`", names.join(", "));
                 self.problems.push(self.file.error(at, name.len(), message).with_help(help));
             }
         } else if !self.survey.is_reached(function) {
-            let problem = self.file.warning(at, name.len(), "no stage's function ever calls this");
-            self.problems.push(suggest(problem, name, Stage::ALL.map(Stage::name)));
+            self.unreached(function);
+        }
+    }
+
+    /// Nearly the name of a stage: what is meant to run never would.
+    fn unreached(&mut self, function: &Function) {
+        let (name, at) = (&function.name, function.position);
+        let len = name.chars().count();
+        let problem = match nearest(name, Stage::ALL.map(Stage::name)) {
+            Some(stage) => {
+                let names: Vec<_> = words::stage_named(stage)
+                    .map_or(&[][..], language::parameters)
+                    .iter()
+                    .map(|parameter| parameter.name)
+                    .collect();
+                let message = format!("there is no stage `{name}`, and no stage's function calls this");
+                let help = format!("did you mean `fn {stage}({})`?", names.join(", "));
+                self.file.error(at, len, message).with_help(help)
+            }
+            None => {
+                let help = "call it, or take it away";
+                self.file.warning(at, len, "no stage's function ever calls this").with_help(help)
+            }
+        };
+        self.problems.push(problem);
+    }
+
+    /// One name, one meaning: exceptions, modes and metrics speak of a rule by its name.
+    fn double_rules(&mut self) {
+        for (index, site) in self.names.rules.iter().enumerate() {
+            let mut earlier = self.names.rules.iter().take(index);
+            let Some(first) = earlier.find(|other| other.rule == site.rule && other.action != site.action)
+            else {
+                continue;
+            };
+            let line = first.position.line().unwrap_or(0);
+            let (now, before) = (site.action.name(), first.action.name());
+            let message = format!("the rule `{}` is `{now}` here and `{before}` in line {line}", site.rule);
+            let problem = self.file.warning(site.position, now.len(), message);
+            self.problems
+                .push(problem.with_help("give each its own name: modes, exceptions and metrics go by it"));
         }
     }
 
@@ -133,11 +172,13 @@ impl Check<'_> {
         if let Some((name, why)) = forbidden {
             return self.at_name(call, format!("a script cannot use `{name}`"), Some(why));
         }
-        let is_name = call.name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+        // A closure that takes variables along; no script can write the word itself.
+        let is_name =
+            call.name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') && call.name != "curry";
         let own = || self.survey.functions.iter().map(|function| function.name.as_str());
         if call.module.is_empty()
             && is_name
-            && !self.host.contains(&call.name)
+            && !self.host.has(&call.name)
             && !own().any(|name| name == call.name)
         {
             let problem = self.file.error(
@@ -145,7 +186,7 @@ impl Check<'_> {
                 call.name.len(),
                 format!("there is no function `{}`", call.name),
             );
-            let candidates = self.host.iter().map(String::as_str).chain(own());
+            let candidates = self.host.names().chain(own());
             self.problems.push(suggest(problem, &call.name, candidates));
         }
     }

@@ -28,6 +28,7 @@ pub(super) struct Constants {
 pub(super) struct Default {
     pub(super) name: String,
     pub(super) value: Setting,
+    pub(super) position: Position,
 }
 
 /// Reads the top level of a policy. Everything else there than known literal constants would never run.
@@ -138,7 +139,7 @@ impl Constants {
                     "a default is a literal text, number, true, false, or an array of one of them".to_owned(),
                 )
             })?;
-            self.settings.push(Default { name, value });
+            self.settings.push(Default { name, value, position });
         }
         Ok(())
     }

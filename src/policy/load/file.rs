@@ -16,11 +16,11 @@ const MAX_SCRIPTS: usize = 1_000;
 
 /// One script as it was read.
 #[derive(Clone, Debug)]
-pub(super) struct ScriptFile {
+pub(in super::super) struct ScriptFile {
     /// Relative to the policies' folder: `10-helo.rhai`, `lib/net.rhai`.
     pub(super) name: Arc<str>,
     pub(super) path: PathBuf,
-    pub(super) text: Arc<str>,
+    pub(in super::super) text: Arc<str>,
 }
 
 impl ScriptFile {
@@ -37,12 +37,22 @@ impl ScriptFile {
     }
 
     /// An error at `len` characters from `position` on.
-    pub(super) fn error(&self, position: Position, len: usize, message: impl Into<String>) -> Diagnostic {
+    pub(in super::super) fn error(
+        &self,
+        position: Position,
+        len: usize,
+        message: impl Into<String>,
+    ) -> Diagnostic {
         self.place(Diagnostic::error(&self.path, message), position, len)
     }
 
     /// A warning at `len` characters from `position` on.
-    pub(super) fn warning(&self, position: Position, len: usize, message: impl Into<String>) -> Diagnostic {
+    pub(in super::super) fn warning(
+        &self,
+        position: Position,
+        len: usize,
+        message: impl Into<String>,
+    ) -> Diagnostic {
         self.place(Diagnostic::warning(&self.path, message), position, len)
     }
 

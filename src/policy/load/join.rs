@@ -10,7 +10,7 @@ use super::super::judgement::{Action, Mode};
 use super::super::lists::EntrySet;
 use super::super::policies::{Plan, Policy, RuleInfo};
 use super::super::sources::{Selection, Sources};
-use super::{Script, modes, settings, suggest};
+use super::{Script, ScriptFile, modes, settings, suggest};
 use crate::diagnostic::Diagnostic;
 use crate::session::stage::Stage;
 
@@ -30,6 +30,7 @@ pub(super) struct Parts {
 pub(super) fn join(
     sources: &Sources,
     scripts: Vec<Script>,
+    of_libraries: &[Patterns],
     lists: &HashMap<String, Arc<EntrySet>>,
     problems: &mut Vec<Diagnostic>,
 ) -> Parts {
@@ -37,7 +38,9 @@ pub(super) fn join(
     settings::check(&scripts, sources, problems);
     check_lists(&scripts, lists, problems);
     check_targets(&scripts, problems);
-    let regexes = compile_regexes(&scripts, problems);
+    let of_scripts = scripts.iter().map(|script| (&script.file, &script.names.regexes));
+    let of_libraries = of_libraries.iter().map(|(file, patterns)| (file, patterns));
+    let regexes = compile_regexes(of_scripts.chain(of_libraries), problems);
     let sites: Vec<_> = scripts.iter().map(rule_lines).collect();
     let policies: Vec<_> = scripts.into_iter().map(|script| policy(script, sources)).collect();
     let rules = policies.iter().zip(sites).flat_map(|(policy, sites)| rule_infos(policy, sites)).collect();
@@ -109,8 +112,11 @@ fn target_problem(
     let (name, rule) = target.split_once('.').map_or((target, None), |(name, rule)| (name, Some(rule)));
     let found = scripts.iter().enumerate().find(|(_, script)| *script.name == *name);
     let Some((index, policy)) = found else {
-        let names = scripts.iter().map(|script| &*script.name);
-        return Some(suggest(error(format!("there is no policy `{name}`")), name, names));
+        let names = || scripts.iter().map(|script| &*script.name);
+        let problem = suggest(error(format!("there is no policy `{name}`")), name, names());
+        let help =
+            format!("policies have the names of their files: {}", names().collect::<Vec<_>>().join(", "));
+        return Some(if problem.help.is_some() { problem } else { problem.with_help(help) });
     };
     if policy.constants.gate {
         return Some(error(format!("`{name}` is a gate, and a gate cannot be skipped")));
@@ -142,17 +148,25 @@ fn comes_later(from_stage: Stage, from: usize, to_stage: Stage, to: usize) -> bo
     to_stage > from_stage || (to_stage == from_stage && to >= from) || from_stage == Stage::Violation
 }
 
-fn compile_regexes(scripts: &[Script], problems: &mut Vec<Diagnostic>) -> HashMap<String, Regex> {
+/// The regular expressions of one file, with their places.
+pub(super) type Patterns = (ScriptFile, Vec<(String, Position)>);
+
+fn compile_regexes<'s>(
+    files: impl Iterator<Item = (&'s ScriptFile, &'s Vec<(String, Position)>)>,
+    problems: &mut Vec<Diagnostic>,
+) -> HashMap<String, Regex> {
     let mut compiled = HashMap::new();
-    for script in scripts {
-        for (source, position) in &script.names.regexes {
+    for (file, patterns) in files {
+        for (source, position) in patterns {
             match RegexBuilder::new(source).size_limit(MAX_REGEX).build() {
                 Ok(regex) => _ = compiled.insert(source.clone(), regex),
                 Err(error) => {
                     let why = error.to_string();
                     let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
                     let message = format!("this regular expression does not compile: {why}");
-                    problems.push(script.file.error(*position, source.chars().count() + 2, message));
+                    let problem = file.error(*position, source.chars().count() + 2, message);
+                    let help = "its syntax is that of https://docs.rs/regex; between backticks, `\\d` needs one backslash only";
+                    problems.push(problem.with_help(help));
                 }
             }
         }

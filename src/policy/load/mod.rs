@@ -21,10 +21,14 @@ mod modes;
 mod settings;
 mod survey;
 
-use check::{HostNames, Names, Role};
+use super::lint::{self, Host, Unit};
+use check::Names;
 use constants::Constants;
-use file::ScriptFile;
+use join::Patterns;
 use survey::Survey;
+
+pub(super) use check::Role;
+pub(super) use file::ScriptFile;
 
 pub use fingerprint::Fingerprint;
 
@@ -36,12 +40,14 @@ impl Policies {
     pub fn load(sources: &Sources) -> Result<Self, Vec<Diagnostic>> {
         let mut problems = Vec::new();
         let mut engine = engine::build(&sources.budget);
-        let host = host_names(&engine);
-        load_libraries(&mut engine, sources, &host, &mut problems);
+        let host = Host::of(&engine::plain());
+        let (libraries, patterns) = load_libraries(&mut engine, sources, &host, &mut problems);
         let scripts = load_scripts(&engine, sources, &host, &mut problems);
+        lint::lint(&host, libraries, &units(&scripts), &mut problems);
         let lists = lists::load(sources, &mut problems);
-        let parts = join::join(sources, scripts, &lists, &mut problems);
-        if problems.iter().any(Diagnostic::is_error) {
+        let parts = join::join(sources, scripts, &patterns, &lists, &mut problems);
+        problems.sort_by(|one, other| (&one.file, one.position).cmp(&(&other.file, other.position)));
+        if problems.iter().any(|problem| problem.is_error() || sources.deny_warnings) {
             return Err(problems);
         }
         Ok(Self {
@@ -70,26 +76,36 @@ struct Script {
     names: Names,
 }
 
-/// The names of every function that the engine knows.
-fn host_names(engine: &Engine) -> HostNames {
-    let signatures = engine.gen_fn_signatures(true);
-    let names = signatures.iter().filter_map(|signature| signature.split('(').next());
-    let is_function = |name: &&str| name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.contains(' ');
-    names.filter(is_function).map(str::to_owned).collect()
+/// The scripts as the lint walks them.
+fn units(scripts: &[Script]) -> Vec<Unit> {
+    let unit = |script: &Script| {
+        let settings =
+            script.constants.settings.iter().map(|default| (default.name.as_str(), &default.value));
+        Unit::of(&script.ast, &script.file, Role::Policy, settings)
+    };
+    scripts.iter().map(unit).collect()
 }
 
 /// Registers every file of `lib/` as a module under its own name.
-fn load_libraries(engine: &mut Engine, sources: &Sources, host: &HostNames, problems: &mut Vec<Diagnostic>) {
+fn load_libraries(
+    engine: &mut Engine,
+    sources: &Sources,
+    host: &Host,
+    problems: &mut Vec<Diagnostic>,
+) -> (Vec<(String, Unit)>, Vec<Patterns>) {
     let dir = sources.dir.join("lib");
+    let (mut units, mut patterns) = (Vec::new(), Vec::new());
     if !dir.is_dir() {
-        return;
+        return (units, patterns);
     }
     let mut modules = HashMap::new();
     for file in file::scripts(&dir, "lib/", problems) {
         let Some(ast) = compile(engine, &file, problems) else { continue };
         constants::check_library(&file, ast.statements(), problems);
         let survey = Survey::of(&ast, &file);
-        check::check(&file, &survey, Role::Library, host, problems);
+        let names = check::check(&file, &survey, Role::Library, host, problems);
+        patterns.push((file.clone(), names.regexes));
+        units.push((file.stem().to_owned(), Unit::of(&ast, &file, Role::Library, std::iter::empty())));
         match Module::eval_ast_as_new(Scope::new(), &ast, engine) {
             Ok(module) => _ = modules.insert(file.stem().to_owned(), module),
             Err(error) => problems.push(file.error(error.position(), 1, error.to_string())),
@@ -99,12 +115,13 @@ fn load_libraries(engine: &mut Engine, sources: &Sources, host: &HostNames, prob
     for (name, module) in modules {
         engine.register_static_module(name, module.into());
     }
+    (units, patterns)
 }
 
 fn load_scripts(
     engine: &Engine,
     sources: &Sources,
-    host: &HostNames,
+    host: &Host,
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<Script> {
     let mut scripts: Vec<Script> = Vec::new();
@@ -183,7 +200,11 @@ fn written_over(text: &str, position: Position, name: &str) -> Option<String> {
 }
 
 /// The same problem with the nearest name that exists, if there is one.
-fn suggest<'a>(problem: Diagnostic, name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Diagnostic {
+pub(super) fn suggest<'a>(
+    problem: Diagnostic,
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Diagnostic {
     match nearest(name, candidates) {
         Some(near) => problem.with_help(format!("did you mean `{near}`?")),
         None => problem,

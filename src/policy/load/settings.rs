@@ -50,6 +50,14 @@ fn check_uses(script: &Script, problems: &mut Vec<Diagnostic>) {
             problems.push(suggest(script.file.error(*position, name.len() + 2, message), name, declared()));
         }
     }
+    let is_read = |name: &str| script.names.settings.iter().any(|(read, _)| read == name);
+    for default in script.constants.settings.iter().filter(|default| !is_read(&default.name)) {
+        let message = format!("nothing reads the setting `{}`", default.name);
+        let problem = script.file.warning(default.position, default.name.chars().count(), message);
+        problems.push(
+            problem.with_help(format!("read it with `setting(\"{}\")`, or take it away", default.name)),
+        );
+    }
 }
 
 fn check_value(

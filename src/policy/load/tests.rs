@@ -156,7 +156,7 @@ fn every_unsafe_script_is_refused_with_its_place() {
         ),
         (
             "fn helo(session, mail) {}",
-            "1:4: the function of stage `helo` has 1 parameters; write `fn helo(session)`",
+            "1:4: the function of stage `helo` has 1 parameter; write `fn helo(session)`",
         ),
         (
             "fn rcpt(session, mail) {}",
@@ -383,7 +383,9 @@ fn settings_have_the_type_of_their_default() {
     for (name, value, expected) in table {
         let (dir, mut sources) = folder(&[("10-x.rhai", script)]);
         sources.settings.insert("x".into(), [(name.to_owned(), value.clone())].into());
-        let errors = errors(&sources, dir.path());
+        let mut errors = errors(&sources, dir.path());
+        // The settings are only declared here.
+        errors.retain(|error| !error.contains("nothing reads"));
         match errors.first() {
             None => assert_eq!(expected, "", "{name} {value:?}"),
             Some(error) => {
@@ -440,16 +442,14 @@ fn deep(r) { reject(\"deep\", 551, \"5.1.1\", \"t\"); }
 
 #[test]
 fn a_function_that_nobody_calls_is_a_warning() {
-    let (_dir, sources) = folder(&[(
-        "10-x.rhai",
-        "fn helo(session) { used() }\nfn used() { 1 }\nfn rctp(session, mail, rcpt) {}",
-    )]);
+    let (_dir, sources) =
+        folder(&[("10-x.rhai", "fn helo(session) { used() }\nfn used() { 1 }\nfn never(session) {}")]);
     let policies = Policies::load(&sources).unwrap();
     let [warning] = policies.warnings() else { panic!("{:?}", policies.warnings()) };
     assert!(
         warning
             .one_line()
-            .ends_with("10-x.rhai:3:4: no stage's function ever calls this; did you mean `rcpt`?")
+            .ends_with("10-x.rhai:3:4: no stage's function ever calls this; call it, or take it away")
     );
 }
 

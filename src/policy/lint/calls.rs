@@ -1,0 +1,292 @@
+//! Calls: of the script's own functions, of libraries, and of the host's.
+
+use rhai::{Expr, FnCallExpr, Position};
+
+use super::super::language::{self, Form, Named, Type};
+use super::super::load::suggest;
+use super::super::units;
+use super::expressions::{a, closure, width};
+use super::host::Signature;
+use super::value::{Literal, Value, fits};
+use super::{Body, Walk, chain, hand_over};
+use crate::diagnostic::nearest;
+
+impl Walk<'_> {
+    /// `name(...)`, or an operator.
+    pub(super) fn call(&mut self, call: &FnCallExpr, position: Position) -> Value {
+        if call.is_operator_call() || call.name == "contains" && call.args.len() == 2 {
+            return self.operator(call, position);
+        }
+        if closure(&Expr::FnCall(Box::new(call.clone()), position)).is_some() {
+            return Value::unknown();
+        }
+        let values: Vec<_> = call.args.iter().map(|argument| self.expression(argument)).collect();
+        let value = if !call.namespace.is_empty() {
+            self.library_call(call.namespace.root(), call, &values, position)
+        } else if self.unit.has(&call.name) {
+            self.own_call(call, &values, position)
+        } else {
+            self.host_call(&call.name, &values, &call.args, position, false)
+        };
+        value.spelled(if call.args.len() < 2 { spelled(call) } else { format!("{}(...)", call.name) })
+    }
+
+    fn own_call(&mut self, call: &FnCallExpr, values: &[Value], position: Position) -> Value {
+        let own: Vec<_> = self.unit.functions.iter().filter(|body| body.name == call.name).collect();
+        let lengths: Vec<_> = own.iter().map(|body| body.parameters.len()).collect();
+        if !lengths.contains(&values.len()) {
+            self.wrong_number(&call.name, &lengths, values.len(), position, &called_as(&own));
+            return Value::unknown();
+        }
+        let name = (call.name.to_string(), values.len());
+        hand_over(&mut self.next.parameters, name.clone(), values);
+        self.known.gives.get(&name).cloned().unwrap_or_else(Value::unknown)
+    }
+
+    fn library_call(
+        &mut self,
+        library: &str,
+        call: &FnCallExpr,
+        values: &[Value],
+        position: Position,
+    ) -> Value {
+        let Some((_, unit, learnt)) = self.libraries.units.iter().find(|(name, ..)| name == library) else {
+            return Value::unknown();
+        };
+        let own: Vec<_> = unit.functions.iter().filter(|body| body.name == call.name).collect();
+        if own.is_empty() {
+            let message = format!("the library `{library}` has no function `{}`", call.name);
+            let problem = self.unit.file.error(position, call.name.chars().count(), message);
+            let names =
+                unit.functions.iter().map(|body| body.name.as_str()).filter(|name| !name.contains('$'));
+            let problem = suggest(problem, &call.name, names);
+            self.problems.push(problem);
+            return Value::unknown();
+        }
+        let lengths: Vec<_> = own.iter().map(|body| body.parameters.len()).collect();
+        if !lengths.contains(&values.len()) {
+            let name = format!("{library}::{}", call.name);
+            self.wrong_number(&name, &lengths, values.len(), position, &called_as(&own));
+            return Value::unknown();
+        }
+        let name = (call.name.to_string(), values.len());
+        let handed = self.handed.entry(library.to_owned()).or_default();
+        hand_over(&mut handed.parameters, name.clone(), values);
+        learnt.gives.get(&name).cloned().unwrap_or_else(Value::unknown)
+    }
+
+    fn wrong_number(&mut self, name: &str, wanted: &[usize], given: usize, position: Position, help: &str) {
+        let mut wanted = wanted.to_vec();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let wanted: Vec<_> = wanted.iter().map(ToString::to_string).collect();
+        let what = if wanted == ["1"] { "argument" } else { "arguments" };
+        let message = format!("`{name}` takes {} {what}, and here it gets {given}", wanted.join(" or "));
+        let shown = name.rsplit("::").next().unwrap_or(name).chars().count();
+        self.error(position, shown, message, help);
+    }
+
+    /// A function of the host's; in method style the first value stands in front of the dot and is not among `arguments`.
+    pub(super) fn host_call(
+        &mut self,
+        name: &str,
+        values: &[Value],
+        arguments: &[Expr],
+        position: Position,
+        is_method: bool,
+    ) -> Value {
+        let host = self.host;
+        let all = host.signatures(name);
+        // Whether there is such a function, and how verdicts are called, is checked elsewhere.
+        let is_checked =
+            language::find(name).is_some_and(|it| matches!(it.names, Some(Named::Rule | Named::Target)));
+        if all.is_empty() || is_checked && is_method {
+            return Value::unknown();
+        }
+        let of_length: Vec<_> =
+            all.iter().filter(|signature| signature.parameters.len() == values.len()).collect();
+        if of_length.is_empty() {
+            if !is_checked {
+                self.wrong_length(name, all, values, position, is_method);
+            }
+            return Value::unknown();
+        }
+        let fitting: Vec<_> =
+            of_length.iter().filter(|signature| misfit(signature, values).is_none()).collect();
+        let Some(first) = fitting.first() else {
+            self.wrong_type(name, &of_length, values, arguments, position, is_method);
+            return Value::unknown();
+        };
+        self.forms(first, values, arguments, position, is_method);
+        if chain::is_setting(name) {
+            return chain::setting(self, values.last().and_then(Value::literal_text));
+        }
+        let gives = fitting
+            .iter()
+            .map(|signature| signature.gives)
+            .reduce(|one, other| super::value::join(&one, &other));
+        Value::of(gives.unwrap_or(Type::Any))
+    }
+
+    fn wrong_length(
+        &mut self,
+        name: &str,
+        all: &[Signature],
+        values: &[Value],
+        position: Position,
+        is_method: bool,
+    ) {
+        let own = usize::from(is_method);
+        let lengths: Vec<_> =
+            all.iter().map(|signature| signature.parameters.len().saturating_sub(own)).collect();
+        let named = all.iter().find(|signature| !signature.names.is_empty());
+        let help = named.map(|signature| format!("write `{name}({})`", signature.names.join(", ")));
+        self.wrong_number(name, &lengths, values.len() - own, position, &help.unwrap_or_default());
+    }
+
+    /// Tells of the first argument that fits nowhere.
+    fn wrong_type(
+        &mut self,
+        name: &str,
+        candidates: &[&Signature],
+        values: &[Value],
+        arguments: &[Expr],
+        position: Position,
+        is_method: bool,
+    ) {
+        let misfits =
+            candidates.iter().filter_map(|signature| Some((misfit(signature, values)?, *signature)));
+        let Some((index, nearest)) = misfits.max_by_key(|(index, _)| *index) else { return };
+        let Some(value) = values.get(index) else { return };
+        if is_method && index == 0 {
+            let message = format!("{} is {}, which has no `{name}`", value.name(), a(&value.kind));
+            let of = nearest.parameters.first().copied().flatten();
+            let help = of.map(|of| format!("`{name}` belongs to {}", a(&of))).unwrap_or_default();
+            return self.error(position, name.chars().count(), message, help);
+        }
+        let wanted = nearest.parameters.get(index).copied().flatten();
+        let what = wanted.map_or_else(|| "something else".to_owned(), |wanted| a(&wanted));
+        let at = arguments.get(index - usize::from(is_method)).map_or(position, Expr::start_position);
+        let message = format!("`{name}` takes {what} here, and {} is {}", value.name(), a(&value.kind));
+        let help = wanted.map(|wanted| conversion(value, &wanted)).unwrap_or_default();
+        let help = if help.is_empty() && !nearest.names.is_empty() {
+            format!("it is called as `{name}({})`", nearest.names.join(", "))
+        } else {
+            help
+        };
+        self.error(at, width(value), message, help);
+    }
+
+    /// What is written out must have the form that the parameter asks for.
+    fn forms(
+        &mut self,
+        signature: &Signature,
+        values: &[Value],
+        arguments: &[Expr],
+        position: Position,
+        is_method: bool,
+    ) {
+        let pairs = signature.parameters.iter().zip(values).enumerate().skip(usize::from(is_method));
+        for (index, (wanted, value)) in pairs {
+            let at = arguments.get(index - usize::from(is_method)).map_or(position, Expr::start_position);
+            let Some(Type::Text(form)) = wanted else { continue };
+            if let Some(Literal::Character(character)) = value.literal {
+                let message = format!("'{character}' is a single character, and this takes a text");
+                self.error(at, 3, message, format!("a text has double quotes: \"{character}\""));
+            } else if let Some((message, help)) = misshapen(*form, value) {
+                self.error(at, width(value), message, help);
+            }
+        }
+    }
+}
+
+/// The first argument that does not fit, by its index.
+fn misfit(signature: &Signature, values: &[Value]) -> Option<usize> {
+    signature.parameters.iter().zip(values).position(|(wanted, value)| match wanted {
+        Some(wanted) => !fits(wanted, &value.kind),
+        None => value.kind != Type::Any,
+    })
+}
+
+/// What is wrong with a text where `form` is wanted, and the way out.
+fn misshapen(form: Form, value: &Value) -> Option<(String, String)> {
+    if let (Form::Size, Type::Text(Form::Duration)) | (Form::Duration, Type::Text(Form::Size)) =
+        (form, value.kind)
+    {
+        let (is, wanted) = if form == Form::Size { ("duration", "size") } else { ("size", "duration") };
+        return Some((format!("{} is a {is}, and this takes a {wanted}", value.name()), String::new()));
+    }
+    let text = value.literal_text()?;
+    let (fits, example, help) = match form {
+        Form::Any | Form::LowerCase => return None,
+        Form::Size => {
+            let help = "a size is a whole number with B, KiB, MiB, GiB, KB, MB or GB";
+            (units::bytes(text).is_some(), "no size such as 25MiB", help)
+        }
+        Form::Duration => {
+            let help = "a duration is a whole number with s, m, h or d";
+            (units::seconds(text).is_some(), "no duration such as 10m", help)
+        }
+        Form::Network => {
+            let help = "behind the slash stand 0 to 32 bits for IPv4, 0 to 128 for IPv6";
+            (units::network(text).is_some(), "no network such as 192.0.2.0/24", help)
+        }
+        Form::Ip => (
+            text.parse::<std::net::IpAddr>().is_ok(),
+            "no IP address",
+            "write it as 192.0.2.1 or 2001:db8::1",
+        ),
+        Form::Words(words) => {
+            let help = match nearest(text, words.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("it is one of {}", words.join(", ")),
+            };
+            return (!words.contains(&text)).then(|| (format!("`{text}` cannot stand here"), help));
+        }
+    };
+    (!fits).then(|| (format!("`{text}` is {example}"), help.to_owned()))
+}
+
+/// How to make of a value what is wanted.
+fn conversion(value: &Value, wanted: &Type) -> String {
+    match (&value.kind, wanted) {
+        (Type::Object(name), Type::Text(_)) if super::value::is_address(name) => {
+            format!("write `{}.address`", value.spelled)
+        }
+        (Type::Text(_), Type::Integer)
+            if value.literal_text().is_some_and(|text| units::bytes(text).is_some()) =>
+        {
+            format!("write `bytes({})`", value.spelled)
+        }
+        (Type::Text(_), Type::Integer)
+            if value.literal_text().is_some_and(|text| units::seconds(text).is_some()) =>
+        {
+            format!("write `seconds({})`", value.spelled)
+        }
+        (Type::Text(Form::Size), Type::Integer) => format!("write `bytes({})`", value.spelled),
+        (Type::Text(Form::Duration), Type::Integer) => format!("write `seconds({})`", value.spelled),
+        (Type::Integer, Type::Float) if value.literal.is_some() => format!("write `{}.0`", value.spelled),
+        (Type::Integer | Type::Float, Type::Text(_)) if value.literal.is_some() => {
+            format!("write `\"{}\"`", value.spelled)
+        }
+        (Type::Array(_), Type::Text(_)) => "take one entry, or `join(array, \", \")`".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// How a function of a script is called.
+fn called_as(own: &[&Body]) -> String {
+    let first = own.first();
+    first
+        .map(|body| format!("it is called as `{}({})`", body.name, body.parameters.join(", ")))
+        .unwrap_or_default()
+}
+
+fn spelled(call: &FnCallExpr) -> String {
+    let argument = match call.args.first() {
+        None => String::new(),
+        Some(Expr::StringConstant(text, _)) => format!("\"{text}\""),
+        Some(_) => "...".to_owned(),
+    };
+    format!("{}({argument})", call.name)
+}

@@ -1,0 +1,229 @@
+//! What stands behind a dot or between brackets.
+
+use rhai::{ASTFlags, Expr, FnCallExpr, Position};
+
+use super::super::language::{self, Object, Type, object_named};
+use super::super::load::{Role, suggest};
+use super::expressions::{a, absent_help, closure};
+use super::host::{self, Signature};
+use super::value::Value;
+use super::{Walk, hand_over};
+
+impl Walk<'_> {
+    /// `owner.rest`; the rest may be a chain itself.
+    pub(super) fn dot(&mut self, owner: Value, rest: &Expr, flags: ASTFlags) -> Value {
+        if flags.contains(ASTFlags::NEGATED) && matches!(owner.kind, Type::Object(_)) {
+            let message = format!("{} is never absent", owner.name());
+            self.warning(
+                rest.start_position(),
+                1,
+                message,
+                format!("write `.` for `?.`; {}", absent_help(&owner.kind)),
+            );
+        }
+        match rest {
+            Expr::Property(property, position) => self.property(&owner, &property.2, *position),
+            Expr::MethodCall(call, position) => self.method(&owner, call, *position),
+            Expr::Dot(pair, inner, _) => {
+                let owner = self.dot(owner, &pair.lhs, ASTFlags::empty());
+                self.dot(owner, &pair.rhs, *inner)
+            }
+            Expr::Index(pair, inner, _) => {
+                let owner = self.dot(owner, &pair.lhs, ASTFlags::empty());
+                self.index(&owner, &pair.rhs, *inner)
+            }
+            _ => Value::unknown(),
+        }
+    }
+
+    /// `owner[rest]`; where the chain goes on, the index is its beginning.
+    pub(super) fn index(&mut self, owner: &Value, rest: &Expr, flags: ASTFlags) -> Value {
+        let entry = || match owner.kind {
+            Type::Array(entry) => Value::of(*entry).spelled(spelled(owner, "[...]")),
+            _ => Value::unknown(),
+        };
+        if !flags.contains(ASTFlags::BREAK) {
+            match rest {
+                Expr::Dot(pair, inner, _) => {
+                    self.expression(&pair.lhs);
+                    return self.dot(entry(), &pair.rhs, *inner);
+                }
+                Expr::Index(pair, inner, _) => {
+                    self.expression(&pair.lhs);
+                    return self.index(&entry(), &pair.rhs, *inner);
+                }
+                _ => {}
+            }
+        }
+        self.expression(rest);
+        entry()
+    }
+
+    fn property(&mut self, owner: &Value, name: &str, position: Position) -> Value {
+        let found = match owner.kind {
+            Type::Any | Type::Map | Type::OneOf(_) => return Value::unknown(),
+            Type::Object(object) => {
+                object_named(object).and_then(|object| self.object_property(object, name, position))
+            }
+            kind => self.host.own_property(&kind, name).map(Value::of),
+        };
+        let Some(value) = found else {
+            self.no_property(owner, name, position);
+            return Value::unknown();
+        };
+        value.spelled(spelled(owner, &format!(".{name}")))
+    }
+
+    fn object_property(&mut self, object: &'static Object, name: &str, position: Position) -> Option<Value> {
+        let property = object.property(name)?;
+        if property.is_fact && self.unit.role == Role::Library {
+            let message = format!("`{name}` asks the world outside, and a library does not");
+            let help = "read it in the policy, and hand over the value";
+            self.error(position, name.chars().count(), message, help);
+        }
+        let mut value = Value::of(property.kind);
+        value.source = Some((object.name, property.name));
+        Some(value)
+    }
+
+    fn no_property(&mut self, owner: &Value, name: &str, position: Position) {
+        let len = name.chars().count();
+        let message = format!("{} has no property `{name}`", capital(owner));
+        if self.host.signatures(name).iter().any(|signature| takes(signature, owner)) {
+            let help = format!("`{name}` is a function: write `.{name}(...)`");
+            return self.error(position, len, message, help);
+        }
+        let problem = self.unit.file.error(position, len, message);
+        let problem = match owner.kind {
+            Type::Object(object) => match object_named(object) {
+                Some(object) => with_names(problem, name, object),
+                None => problem,
+            },
+            kind => suggest(problem, name, self.host.own_properties(&kind)),
+        };
+        let help = problem.help.clone().unwrap_or_default();
+        self.push(problem, help);
+    }
+
+    /// `owner.name(...)`.
+    fn method(&mut self, owner: &Value, call: &FnCallExpr, position: Position) -> Value {
+        let arguments = self.method_arguments(owner, call);
+        if self.unit.has(&call.name) {
+            return Value::unknown();
+        }
+        self.all_of_nothing(owner, call, position);
+        let this_first: Vec<_> = std::iter::once(owner.clone()).chain(arguments).collect();
+        if let (Type::Object(object), false) = (owner.kind, self.host.has(&call.name))
+            && object_named(object).is_some_and(|object| object.property(&call.name).is_some())
+        {
+            let message = format!("`{}` is a property of {}", call.name, owner.name());
+            let help = "write it without brackets";
+            self.error(position, call.name.chars().count(), message, help);
+            return Value::unknown();
+        }
+        let value = self.host_call(&call.name, &this_first, &call.args, position, true);
+        let brackets = if call.args.is_empty() { "()" } else { "(...)" };
+        value.spelled(spelled(owner, &format!(".{}{brackets}", call.name)))
+    }
+
+    /// The arguments; closures learn what the array has.
+    fn method_arguments(&mut self, owner: &Value, call: &FnCallExpr) -> Vec<Value> {
+        let mut values = Vec::new();
+        for argument in &call.args {
+            if let Some((name, captured)) = closure(argument) {
+                self.hand_to_closure(owner, &call.name, &name, captured);
+                values.push(Value::unknown());
+            } else {
+                values.push(self.expression(argument));
+            }
+        }
+        values
+    }
+
+    fn hand_to_closure(&mut self, owner: &Value, method: &str, name: &str, captured: &[Expr]) {
+        let bodies = self.unit.functions.iter().filter(|body| body.name == name);
+        let Some(all) = bodies.map(|body| body.parameters.len()).max() else { return };
+        let mut values: Vec<_> = captured.iter().map(|captured| self.expression(captured)).collect();
+        let own = all.saturating_sub(values.len());
+        let entry = match owner.kind {
+            Type::Array(entry) => Value::of(*entry),
+            _ => Value::unknown(),
+        };
+        match (method, own) {
+            ("sort", 2) => values.extend([entry.clone(), entry]),
+            ("reduce" | "reduce_rev", 2) => values.extend([Value::unknown(), entry]),
+            (_, own) => {
+                let rest = std::iter::repeat_n(Value::unknown(), own.saturating_sub(1));
+                values.extend(std::iter::once(entry).take(own).chain(rest));
+            }
+        }
+        hand_over(&mut self.next.parameters, (name.to_owned(), all), &values);
+    }
+
+    /// `[].all(...)` is true.
+    fn all_of_nothing(&mut self, owner: &Value, call: &FnCallExpr, position: Position) {
+        let of_header = matches!(owner.source, Some(("Message", _)));
+        if call.name == "all" && of_header && !self.minds_emptiness {
+            let message = format!("`all` is also true when {} is empty", owner.name());
+            let help = format!("check the length first: `{}.len() == 1 && ...`", owner.spelled);
+            self.warning(position, 3, message, help);
+        }
+    }
+}
+
+/// Whether the value can stand in front of the function.
+fn takes(signature: &Signature, owner: &Value) -> bool {
+    let first = signature.parameters.first().copied().flatten();
+    first.is_some_and(|wanted| wanted != Type::Any && super::value::fits(&wanted, &owner.kind))
+}
+
+/// The problem with the nearest property, or with all of them where there are few.
+fn with_names(
+    problem: crate::diagnostic::Diagnostic,
+    name: &str,
+    object: &Object,
+) -> crate::diagnostic::Diagnostic {
+    let problem = suggest(problem, name, host::properties(object));
+    if problem.help.is_some() {
+        return problem;
+    }
+    if let Some(path) = elsewhere(name, object) {
+        return problem.with_help(format!("did you mean `{path}`?"));
+    }
+    let names: Vec<_> = host::properties(object).collect();
+    problem.with_help(format!("it has {}", names.join(", ")))
+}
+
+/// Where a property of this name is, one step further down: `client.ip` for `session.ip`.
+fn elsewhere(name: &str, object: &Object) -> Option<String> {
+    let below = object.properties.iter().filter_map(|property| match property.kind {
+        Type::Object(below) => Some((property.name, object_named(below)?)),
+        _ => None,
+    });
+    let mut found = below.filter(|(_, below)| below.property(name).is_some());
+    found.next().map(|(step, _)| format!("{step}.{name}"))
+}
+
+fn capital(owner: &Value) -> String {
+    if owner.spelled.is_empty() || owner.spelled.len() > 40 {
+        a(&owner.kind)
+    } else {
+        format!("`{}`", owner.spelled)
+    }
+}
+
+/// The spelling of something that hangs on `owner`.
+fn spelled(owner: &Value, behind: &str) -> String {
+    if owner.spelled.is_empty() { String::new() } else { format!("{}{behind}", owner.spelled) }
+}
+
+/// The type of `setting("name")`, out of its default.
+pub(super) fn setting(walk: &Walk<'_>, name: Option<&str>) -> Value {
+    let kind = name.and_then(|name| walk.unit.settings.get(name)).copied();
+    Value::of(kind.unwrap_or(Type::Any))
+}
+
+/// Whether the function reads a setting.
+pub(super) fn is_setting(name: &str) -> bool {
+    language::find(name).is_some_and(|function| function.names == Some(language::Named::Setting))
+}

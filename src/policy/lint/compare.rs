@@ -1,0 +1,245 @@
+//! Comparisons that can never be true, and those that compare other things than they seem to.
+
+use rhai::{Expr, Position};
+
+use super::super::language::{Form, Type, object_named};
+use super::super::units;
+use super::Walk;
+use super::expressions::{a, absent_help, width};
+use super::value::{Literal, Value, comparable, fits, is_lower_case};
+use crate::diagnostic::nearest;
+
+impl Walk<'_> {
+    /// `one == other`, `one != other`.
+    pub(super) fn compared(&mut self, one: &Expr, other: &Expr, is_equality: bool, position: Position) {
+        let (left, right) = (self.expression(one), self.expression(other));
+        let at = if right.literal.is_some() {
+            other.start_position()
+        } else if left.literal.is_some() {
+            one.start_position()
+        } else {
+            position
+        };
+        self.tested.compared(&left, &right, is_equality, at);
+        self.equality(&left, &right, at);
+    }
+
+    /// Two values that are looked at for being equal. `at` is where what is written out stands, else the operator.
+    pub(super) fn equality(&mut self, one: &Value, other: &Value, at: Position) {
+        if !comparable(&one.kind, &other.kind) {
+            return self.never_equal(one, other, at);
+        }
+        for (value, literal) in [(one, other), (other, one)] {
+            if let Some(Literal::Character(character)) = literal.literal
+                && matches!(value.kind, Type::Text(_))
+            {
+                let message = format!("'{character}' is a single character, not a text");
+                self.warning(at, 3, message, format!("a text has double quotes: \"{character}\""));
+            }
+            if let Some(text) = literal.literal_text() {
+                self.possible(value, text, at);
+            }
+        }
+        if let (Type::Text(Form::Words(these)), Type::Text(Form::Words(those))) = (one.kind, other.kind)
+            && !these.iter().any(|word| those.contains(word))
+        {
+            let message = format!("{} and {} have no value in common", one.name(), other.name());
+            self.error(at, 2, message, "");
+        }
+    }
+
+    /// Whether the value can have this text at all.
+    fn possible(&mut self, value: &Value, text: &str, at: Position) {
+        let len = text.chars().count() + 2;
+        match value.kind {
+            Type::Text(Form::Words(words)) if !words.contains(&text) => {
+                let shown: Vec<_> =
+                    words.iter().map(|word| if word.is_empty() { "\"\"" } else { word }).collect();
+                let all = format!("it is one of {}", shown.join(", "));
+                let known = words.iter().copied().filter(|word| !word.is_empty());
+                let help = match nearest(text, known) {
+                    Some(near) => format!("did you mean `{near}`? {all}"),
+                    None => all,
+                };
+                self.error(at, len, format!("{} is never `{text}`", value.name()), help);
+            }
+            Type::Text(Form::Ip) if !text.is_empty() && text.parse::<std::net::IpAddr>().is_err() => {
+                let message = format!("{} is an IP address, and never `{text}`", value.name());
+                let help = match units::network(text) {
+                    Some(_) => format!("write `in_network({}, \"{text}\")`", value.spelled),
+                    None => String::new(),
+                };
+                self.error(at, len, message, help);
+            }
+            kind if is_lower_case(&kind) && text.chars().any(char::is_uppercase) => {
+                let message = format!("{} is in lower case, and never `{text}`", value.name());
+                self.error(at, len, message, format!("write \"{}\"", text.to_lowercase()));
+            }
+            _ => {}
+        }
+    }
+
+    fn never_equal(&mut self, one: &Value, other: &Value, at: Position) {
+        let message = format!(
+            "{} is {}, and {} is {}: they are never equal",
+            one.name(),
+            a(&one.kind),
+            other.name(),
+            a(&other.kind)
+        );
+        let len = [other, one].into_iter().find(|value| value.literal.is_some()).map_or(2, width);
+        self.error(at, len, message, way_out(one, other));
+    }
+
+    /// `one < other` and the like.
+    pub(super) fn ordered(&mut self, one: &Expr, other: &Expr, position: Position) {
+        let (left, right) = (self.expression(one), self.expression(other));
+        let at = if right.literal.is_some() { other.start_position() } else { position };
+        let len = if right.literal.is_some() { width(&right) } else { 1 };
+        let is_plain =
+            |kind: &Type| !matches!(kind, Type::Object(_) | Type::Array(_) | Type::Map | Type::Nothing);
+        if !comparable(&left.kind, &right.kind) || !is_plain(&left.kind) || !is_plain(&right.kind) {
+            let (left_is, right_is) = (a(&left.kind), a(&right.kind));
+            let message = format!(
+                "{} is {left_is}, and {} is {right_is}: neither is smaller",
+                left.name(),
+                right.name()
+            );
+            return self.error(at, len, message, way_out(&left, &right));
+        }
+        let texts = [&left, &right].map(|value| matches!(value.kind, Type::Text(_)));
+        let unit = [&left, &right].into_iter().find_map(unit);
+        if let (true, Some(function)) = (texts.contains(&true), unit) {
+            let message = "texts are compared letter by letter: \"10m\" is smaller than \"9m\"".to_owned();
+            let help = format!("compare numbers: `{function}({})`", shown(&left));
+            self.error(at, len, message, help);
+        }
+    }
+
+    /// `item in all`.
+    pub(super) fn membership(&mut self, item: &Expr, all: &Expr, position: Position) {
+        let (found, container) = (self.expression(item), self.expression(all));
+        if let Expr::FnCall(call, at) = item
+            && call.is_operator_call()
+            && call.name == "!"
+        {
+            let message = "this asks whether `!x` is in it, and not whether x is missing".to_owned();
+            return self.error(*at, 1, message, "write `x !in ...`");
+        }
+        if let Expr::Array(entries, _) = all {
+            return self.member_of(&found, entries);
+        }
+        let at = all.start_position();
+        match container.kind {
+            Type::Text(_) => {
+                let message = format!("{} is a text: this looks for a part of it", container.name());
+                let help = format!(
+                    "ask for equality, put an array there: `in [...]`, or write `{}.contains(...)`",
+                    shown(&container)
+                );
+                self.error(at, width(&container), message, help);
+            }
+            Type::Object("List") => self.in_list(&found, item, position),
+            Type::Array(entry) if !comparable(entry, &found.kind) => {
+                let message =
+                    format!("{} is {}, and the entries are of another type", found.name(), a(&found.kind));
+                self.error(
+                    item.start_position(),
+                    width(&found),
+                    message,
+                    way_out(&found, &Value::of(*entry)),
+                );
+            }
+            Type::Bool | Type::Integer | Type::Float | Type::Nothing | Type::Object(_) => {
+                let message = format!("{} is {}, and nothing is in it", container.name(), a(&container.kind));
+                self.error(at, width(&container), message, "behind `in` stands an array, a map or a list");
+            }
+            _ => {}
+        }
+    }
+
+    /// Each entry is a comparison.
+    fn member_of(&mut self, found: &Value, entries: &[Expr]) {
+        for entry in entries {
+            let value = self.expression(entry);
+            self.tested.compared(found, &value, true, entry.start_position());
+            self.equality(found, &value, entry.start_position());
+        }
+    }
+
+    fn in_list(&mut self, found: &Value, item: &Expr, position: Position) {
+        let signatures = self.host.signatures("contains").iter();
+        let mut of_lists = signatures.filter(|it| it.parameters.first() == Some(&Some(Type::Object("List"))));
+        let takes = |wanted: &Option<Type>| wanted.is_some_and(|wanted| fits(&wanted, &found.kind));
+        if of_lists.all(|signature| !signature.parameters.get(1).is_some_and(takes)) {
+            let message = format!(
+                "{} is {}, and a list has addresses, domains and networks",
+                found.name(),
+                a(&found.kind)
+            );
+            let at = if item.start_position().is_none() { position } else { item.start_position() };
+            self.error(at, width(found), message, way_out(found, &Value::of(super::super::language::TEXT)));
+        }
+    }
+}
+
+/// How two values could be compared that cannot as they are.
+fn way_out(one: &Value, other: &Value) -> String {
+    for (value, against) in [(one, other), (other, one)] {
+        match (&value.kind, &against.kind) {
+            (Type::Nothing, kind) if value.spelled == "()" => return absent_help(kind),
+            (Type::Nothing, _) => return in_place(value),
+            (Type::Integer | Type::Float, Type::Text(_)) => return number_help(against),
+            (Type::Object(name), kind) if !matches!(kind, Type::Object(_)) => {
+                let has_result = object_named(name).is_some_and(|object| object.property("result").is_some());
+                let property = if has_result { "its result: `.result`" } else { "one of its properties" };
+                return format!("compare {property}");
+            }
+            (Type::Array(_), Type::Text(_)) => {
+                return format!("ask `{} in {}`", shown(against), shown(value));
+            }
+            (Type::Bool, Type::Text(_)) => return format!("write `{}` or `!{}`", shown(value), shown(value)),
+            _ => {}
+        }
+    }
+    String::new()
+}
+
+/// Methods such as `trim` change what they are called on and give nothing back.
+fn in_place(value: &Value) -> String {
+    match value.spelled.rsplit_once('.') {
+        Some((_, call)) => {
+            format!("it changes its text in place: `let text = ...; text.{call};`, then compare `text`")
+        }
+        None => "it gives nothing back".to_owned(),
+    }
+}
+
+/// How to make a number of a text.
+pub(super) fn number_help(value: &Value) -> String {
+    if let Some(function) = unit(value) {
+        return format!("write `{function}({})`", shown(value));
+    }
+    match (value.literal_text(), value.kind) {
+        (Some(text), _) if text.parse::<f64>().is_ok() => format!("write {text} without quotes"),
+        (None, Type::Text(_)) => format!("`parse_int({})` makes a number of digits", shown(value)),
+        (Some(_), _) => "a number stands there without quotes".to_owned(),
+        (_, Type::Bool) => format!("write `if {} {{ 1 }} else {{ 0 }}`", shown(value)),
+        _ => String::new(),
+    }
+}
+
+/// The function that makes a number of a size or a duration in a text.
+fn unit(value: &Value) -> Option<&'static str> {
+    match (value.kind, value.literal_text()) {
+        (Type::Text(Form::Size), _) => Some("bytes"),
+        (Type::Text(Form::Duration), _) => Some("seconds"),
+        (_, Some(text)) if units::seconds(text).is_some() => Some("seconds"),
+        (_, Some(text)) if units::bytes(text).is_some() => Some("bytes"),
+        _ => None,
+    }
+}
+
+fn shown(value: &Value) -> &str {
+    if value.spelled.is_empty() { "x" } else { &value.spelled }
+}

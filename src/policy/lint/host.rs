@@ -1,0 +1,135 @@
+//! What can be called: the tables of the language, and what Rhai brings along.
+
+use std::any::TypeId;
+use std::collections::{BTreeMap, BTreeSet};
+
+use rhai::{Array, Dynamic, Engine, FuncMetadata, ImmutableString, Map};
+
+use super::super::language::{self, Object, TEXT, Type};
+
+/// One way to call a function.
+#[derive(Clone, Debug)]
+pub(super) struct Signature {
+    /// `None` for a type that no value in a script is known to have, such as a closure's or a range's.
+    pub(super) parameters: Vec<Option<Type>>,
+    /// The parameters by name, for messages; empty for Rhai's own.
+    pub(super) names: Vec<&'static str>,
+    pub(super) gives: Type,
+}
+
+/// Everything of the host's that a script can call or read.
+#[derive(Debug, Default)]
+pub(in super::super) struct Host {
+    functions: BTreeMap<String, Vec<Signature>>,
+    /// Rhai's own properties, such as `len`: name, of what, what.
+    properties: Vec<(String, Type, Type)>,
+    names: BTreeSet<String>,
+}
+
+impl Host {
+    /// Reads the tables, and out of `plain` what Rhai brings along.
+    pub(in super::super) fn of(plain: &Engine) -> Self {
+        let mut host = Self::default();
+        for function in language::functions() {
+            let this = function.receiver.map(Type::Object);
+            for signature in function.signatures {
+                let parameters = signature.iter().map(|parameter| parameter.kind);
+                host.add(
+                    function.name,
+                    Signature {
+                        parameters: this.into_iter().chain(parameters).map(Some).collect(),
+                        names: signature.iter().map(|parameter| parameter.name).collect(),
+                        gives: function.gives,
+                    },
+                );
+            }
+        }
+        let own = plain.collect_fn_metadata(None, |info| Some(info.metadata.clone()), true);
+        own.iter().for_each(|function| host.add_own(function));
+        host
+    }
+
+    fn add(&mut self, name: &str, signature: Signature) {
+        self.names.insert(name.to_owned());
+        self.functions.entry(name.to_owned()).or_default().push(signature);
+    }
+
+    fn add_own(&mut self, function: &FuncMetadata) {
+        let gives = given(&function.return_type);
+        let parameters: Vec<_> = function.param_types.iter().map(|id| of_id(*id)).collect();
+        match function.name.strip_prefix("get$") {
+            Some(property) => {
+                if let Some(Some(of)) = parameters.first() {
+                    self.properties.push((property.to_owned(), *of, gives));
+                }
+            }
+            None if function.name.starts_with(|c: char| c.is_ascii_lowercase())
+                && !function.name.contains('$') =>
+            {
+                self.add(&function.name, Signature { parameters, names: Vec::new(), gives });
+            }
+            None => {}
+        }
+    }
+
+    /// The names of all functions.
+    pub(in super::super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// Whether there is a function of this name.
+    pub(in super::super) fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    /// The ways to call a function; empty when there is none.
+    pub(super) fn signatures(&self, name: &str) -> &[Signature] {
+        self.functions.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The type of a property of a value of Rhai's own; `None` when it has no such property.
+    pub(super) fn own_property(&self, of: &Type, name: &str) -> Option<Type> {
+        let mut found = self.properties.iter().filter(|(property, ..)| property == name);
+        found.find(|(_, owner, _)| super::value::fits(owner, of)).map(|(.., gives)| *gives)
+    }
+
+    /// The names of the properties that a value of Rhai's own has.
+    pub(super) fn own_properties<'h>(&'h self, of: &'h Type) -> impl Iterator<Item = &'h str> {
+        let of_it = self.properties.iter().filter(|(_, owner, _)| super::value::fits(owner, of));
+        of_it.map(|(name, ..)| name.as_str())
+    }
+}
+
+/// The names of an object's properties.
+pub(super) fn properties(object: &Object) -> impl Iterator<Item = &'static str> + use<> {
+    object.properties.iter().map(|property| property.name)
+}
+
+fn of_id(id: TypeId) -> Option<Type> {
+    let known = [
+        (TypeId::of::<Dynamic>(), Type::Any),
+        (TypeId::of::<()>(), Type::Nothing),
+        (TypeId::of::<bool>(), Type::Bool),
+        (TypeId::of::<i64>(), Type::Integer),
+        (TypeId::of::<f64>(), Type::Float),
+        (TypeId::of::<ImmutableString>(), TEXT),
+        (TypeId::of::<Array>(), Type::Array(&Type::Any)),
+        (TypeId::of::<Map>(), Type::Map),
+    ];
+    known.iter().find(|(known, _)| *known == id).map(|(_, kind)| *kind)
+}
+
+/// What Rhai says that its own function gives.
+fn given(told: &str) -> Type {
+    let told = told.trim().trim_start_matches("RhaiResultOf<").trim_end_matches('>').trim();
+    match told {
+        "()" => Type::Nothing,
+        "bool" => Type::Bool,
+        "INT" | "i64" | "int" => Type::Integer,
+        "FLOAT" | "f64" | "float" => Type::Float,
+        "ImmutableString" | "SmartString" | "String" | "string" | "&str" => TEXT,
+        "Array" | "array" => Type::Array(&Type::Any),
+        "Map" | "map" => Type::Map,
+        _ => Type::Any,
+    }
+}

@@ -1,0 +1,351 @@
+//! What plain Rhai finds when the line runs, or never: names that do not exist, values of the wrong type, comparisons that can
+//! never be true. Found before the first mail comes.
+//!
+//! The functions of a script are walked with the types of their parameters: a stage's function has those of its stage, every
+//! other one what its callers hand over. That is done in rounds until nothing new is learnt; the problems of the last round are
+//! reported. What is not known has the type [`Type::Any`] and is never a problem: better to miss a mistake than to invent one.
+
+use std::collections::HashMap;
+
+use rhai::{AST, ASTNode, Position, Stmt};
+
+use super::language::{self, Type};
+use super::load::{Role, ScriptFile};
+use super::sources::Setting;
+use super::units;
+use super::words;
+use crate::diagnostic::Diagnostic;
+
+mod calls;
+mod chain;
+mod compare;
+mod expressions;
+mod facts;
+mod flow;
+mod host;
+mod operators;
+mod source;
+mod statements;
+mod value;
+
+use facts::Tested;
+use flow::Changed;
+pub(super) use host::Host;
+use value::Value;
+
+/// Rounds after which what is still in motion counts as unknown.
+const MAX_ROUNDS: usize = 6;
+
+/// A function by its name and the number of its parameters.
+type Name = (String, usize);
+
+/// One script, as it is walked.
+#[derive(Debug)]
+pub(super) struct Unit {
+    file: ScriptFile,
+    role: Role,
+    functions: Vec<Body>,
+    settings: HashMap<String, Type>,
+    /// Of a library, whose functions can see them.
+    constants: Vec<String>,
+}
+
+/// One function with its statements.
+#[derive(Debug)]
+struct Body {
+    name: String,
+    parameters: Vec<String>,
+    statements: Vec<Stmt>,
+}
+
+/// What was learnt about the functions of one script.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Learnt {
+    /// What callers hand over.
+    parameters: HashMap<Name, Vec<Value>>,
+    /// What the functions give back.
+    gives: HashMap<Name, Value>,
+}
+
+/// The libraries by name, and what is known about each.
+#[derive(Debug, Default)]
+pub(super) struct Libraries {
+    units: Vec<(String, Unit, Learnt)>,
+}
+
+impl Unit {
+    /// The functions of a compiled script, with the settings that it declares.
+    pub(super) fn of<'s>(
+        ast: &AST,
+        file: &ScriptFile,
+        role: Role,
+        settings: impl Iterator<Item = (&'s str, &'s Setting)>,
+    ) -> Self {
+        let functions = ast.iter_fn_def().map(|definition| {
+            // The type of a body is not public; a tree with this one function can be walked all the same.
+            let mut alone = ast.clone_functions_only();
+            alone.retain_functions(|_, _, name, parameters| {
+                *name == *definition.name && parameters == definition.params.len()
+            });
+            let mut statements = Vec::new();
+            alone.walk(&mut |path| {
+                if let [ASTNode::Stmt(statement)] = path {
+                    statements.push((*statement).clone());
+                }
+                true
+            });
+            Body {
+                name: definition.name.to_string(),
+                parameters: definition.params.iter().map(ToString::to_string).collect(),
+                statements,
+            }
+        });
+        let settings = settings.map(|(name, value)| (name.to_owned(), setting_type(value)));
+        let constants = ast.statements().iter().filter_map(|statement| match statement {
+            Stmt::Var(variable, ..) => Some(variable.0.name.to_string()),
+            _ => None,
+        });
+        Self {
+            file: file.clone(),
+            role,
+            functions: functions.collect(),
+            settings: settings.collect(),
+            constants: constants.collect(),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.functions.iter().any(|function| function.name == name)
+    }
+}
+
+/// What a setting is, out of its default.
+fn setting_type(default: &Setting) -> Type {
+    match default {
+        Setting::Text(text) if units::bytes(text).is_some() => Type::Text(language::Form::Size),
+        Setting::Text(text) if units::seconds(text).is_some() => Type::Text(language::Form::Duration),
+        Setting::Text(_) => language::TEXT,
+        Setting::Integer(_) => Type::Integer,
+        Setting::Float(_) => Type::Float,
+        Setting::Bool(_) => Type::Bool,
+        Setting::Array(values) => {
+            values.first().map_or(Type::Array(&Type::Any), |first| value::array_of(&setting_type(first)))
+        }
+    }
+}
+
+/// Lints every script with all libraries. What scripts hand to libraries is known when these are walked.
+pub(super) fn lint(
+    host: &Host,
+    libraries: Vec<(String, Unit)>,
+    scripts: &[Unit],
+    problems: &mut Vec<Diagnostic>,
+) {
+    let mut known = Libraries::default();
+    for (name, unit) in libraries {
+        known.units.push((name, unit, Learnt::default()));
+    }
+    // What libraries give, as far as their own text says it.
+    let guesses: Vec<_> = known
+        .units
+        .iter()
+        .map(|(_, unit, _)| settle(host, &known, unit, &Learnt::default()).learnt)
+        .collect();
+    for (slot, guess) in known.units.iter_mut().zip(guesses) {
+        slot.2.gives = guess.gives;
+    }
+    let mut handed: HashMap<String, Learnt> = HashMap::new();
+    for unit in scripts {
+        let settled = settle(host, &known, unit, &Learnt::default());
+        problems.extend(settled.problems);
+        for (library, learnt) in settled.outside {
+            let all = handed.entry(library).or_default();
+            for (name, values) in learnt.parameters {
+                hand_over(&mut all.parameters, name, &values);
+            }
+        }
+    }
+    for (name, unit, _) in &known.units {
+        let from_outside = handed.remove(name).unwrap_or_default();
+        problems.extend(settle(host, &known, unit, &from_outside).problems);
+    }
+}
+
+/// What the rounds over one script came to.
+struct Settled {
+    learnt: Learnt,
+    /// What was handed to the functions of libraries.
+    outside: HashMap<String, Learnt>,
+    problems: Vec<Diagnostic>,
+}
+
+/// Walks all functions of a script until nothing new is learnt about them. `outside` is what others hand over.
+fn settle(host: &Host, libraries: &Libraries, unit: &Unit, outside: &Learnt) -> Settled {
+    let mut known = outside.clone();
+    for round in 0.. {
+        let mut walk = Walk::new(host, libraries, unit, &known, outside);
+        for body in &unit.functions {
+            walk.function(body);
+        }
+        walk.finish();
+        let Walk { next, handed, problems, .. } = walk;
+        if next == known || round >= MAX_ROUNDS {
+            return Settled { learnt: next, outside: handed, problems };
+        }
+        known = if round + 1 == MAX_ROUNDS { unknown(next) } else { next };
+    }
+    Settled { learnt: known, outside: HashMap::new(), problems: Vec::new() }
+}
+
+/// The same functions, about which nothing is known.
+fn unknown(mut learnt: Learnt) -> Learnt {
+    learnt.parameters.values_mut().flatten().for_each(|value| *value = Value::unknown());
+    learnt.gives.values_mut().for_each(|value| *value = Value::unknown());
+    learnt
+}
+
+/// Joins what one more caller hands over.
+fn hand_over(parameters: &mut HashMap<Name, Vec<Value>>, name: Name, values: &[Value]) {
+    match parameters.get_mut(&name) {
+        Some(known) => {
+            for (known, value) in known.iter_mut().zip(values) {
+                *known = known.join(value);
+            }
+        }
+        None => {
+            let plain = values.iter().cloned().map(|value| value.spelled(""));
+            _ = parameters.insert(name, plain.collect());
+        }
+    }
+}
+
+/// One round over one script.
+struct Walk<'a> {
+    host: &'a Host,
+    libraries: &'a Libraries,
+    unit: &'a Unit,
+    known: &'a Learnt,
+    next: Learnt,
+    handed: HashMap<String, Learnt>,
+    problems: Vec<Diagnostic>,
+    tested: Tested,
+    // Of the function that is walked.
+    scope: Vec<(String, Value)>,
+    returned: Option<Value>,
+    changed: Changed,
+    in_closure: bool,
+    /// Whether the function looks at a length, or at DMARC, which knows of exactly one author.
+    minds_emptiness: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn new(
+        host: &'a Host,
+        libraries: &'a Libraries,
+        unit: &'a Unit,
+        known: &'a Learnt,
+        outside: &Learnt,
+    ) -> Self {
+        Self {
+            host,
+            libraries,
+            unit,
+            known,
+            next: Learnt { parameters: outside.parameters.clone(), gives: HashMap::new() },
+            handed: HashMap::new(),
+            problems: Vec::new(),
+            tested: Tested::default(),
+            scope: Vec::new(),
+            returned: None,
+            changed: Changed::default(),
+            in_closure: false,
+            minds_emptiness: false,
+        }
+    }
+
+    fn function(&mut self, body: &Body) {
+        self.changed = flow::changed(&body.statements);
+        self.minds_emptiness = flow::minds_emptiness(&body.statements);
+        self.in_closure = body.name.contains('$');
+        self.returned = None;
+        self.scope = self.parameters(body);
+        let last = self.block(&body.statements);
+        let given = match self.returned.take() {
+            Some(returned) => returned.join(&last),
+            None => last,
+        };
+        _ = self.next.gives.insert((body.name.clone(), body.parameters.len()), given.spelled(""));
+    }
+
+    /// The parameters with what is known of them: by the stage, by the callers, or else by their names.
+    fn parameters(&self, body: &Body) -> Vec<(String, Value)> {
+        let names = body.parameters.iter().cloned();
+        if let Some(stage) = words::stage_named(&body.name).filter(|_| self.unit.role == Role::Policy) {
+            let kinds = language::parameters(stage).iter().map(|parameter| parameter.kind);
+            let kinds = kinds.chain(std::iter::repeat(Type::Any));
+            return names
+                .zip(kinds)
+                .map(|(name, kind)| (name.clone(), Value::of(kind).spelled(name)))
+                .collect();
+        }
+        let known = self.known.parameters.get(&(body.name.clone(), body.parameters.len()));
+        let of_callers =
+            known.cloned().unwrap_or_default().into_iter().map(Some).chain(std::iter::repeat(None));
+        names
+            .zip(of_callers)
+            .map(|(name, value)| {
+                let value = value.filter(|value| value.kind != Type::Any).unwrap_or_else(|| named(&name));
+                (name.clone(), value.spelled(name))
+            })
+            .collect()
+    }
+
+    /// Runs after all functions of the script.
+    fn finish(&mut self) {
+        self.problems.extend(self.tested.problems(&self.unit.file));
+    }
+
+    fn variable(&self, name: &str) -> Value {
+        let found = self.scope.iter().rev().find(|(known, _)| known == name);
+        found.map_or_else(Value::unknown, |(_, value)| value.clone())
+    }
+
+    fn declare(&mut self, name: &str, value: Value) {
+        let is_in = |names: &[String]| names.iter().any(|changed| changed == name);
+        let is_object = matches!(value.kind, Type::Object(_));
+        let is_lost = is_in(&self.changed.assigned) || (is_in(&self.changed.touched) && !is_object);
+        let value = if is_lost { Value::unknown() } else { value };
+        self.scope.push((name.to_owned(), value));
+    }
+
+    fn error(&mut self, at: Position, len: usize, message: String, help: impl Into<String>) {
+        let problem = self.unit.file.error(at, len, message);
+        self.push(problem, help.into());
+    }
+
+    fn warning(&mut self, at: Position, len: usize, message: String, help: impl Into<String>) {
+        let problem = self.unit.file.warning(at, len, message);
+        self.push(problem, help.into());
+    }
+
+    fn push(&mut self, problem: Diagnostic, help: String) {
+        let problem = if help.is_empty() { problem } else { problem.with_help(help) };
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+}
+
+/// What a parameter usually is that has the name of one of the stages' own.
+fn named(name: &str) -> Value {
+    Value::of(match name {
+        "session" => Type::Object("Session"),
+        "mail" => Type::Object("Mail"),
+        "rcpt" => Type::Object("Rcpt"),
+        "message" => Type::Object("Message"),
+        _ => Type::Any,
+    })
+}
+
+#[cfg(test)]
+mod tests;

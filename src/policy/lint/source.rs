@@ -1,0 +1,176 @@
+//! What the syntax tree does not keep: the arms of a `switch`, read in the text itself.
+
+use rhai::Position;
+
+/// The literal texts in front of `=>` of the `switch` at `position`, with their places.
+pub(super) fn arms(text: &str, position: Position) -> Vec<(String, Position)> {
+    let Some(from) = offset(text, position) else { return Vec::new() };
+    let Some(rest) = text.get(from..) else { return Vec::new() };
+    let mut reader =
+        Reader { rest, line: position.line().unwrap_or(1), column: position.position().unwrap_or(1) };
+    let mut arms = Vec::new();
+    let mut depth = 0_usize;
+    let mut in_pattern = false;
+    while let Some(token) = reader.next() {
+        match token.kind {
+            Kind::Open => {
+                depth += 1;
+                in_pattern = depth == 1 && token.text == "{";
+            }
+            Kind::Close => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 && token.text == "}" {
+                    break;
+                }
+                // The block of an arm may end it without a comma.
+                in_pattern = depth == 1 && token.text == "}";
+            }
+            Kind::Comma if depth == 1 => in_pattern = true,
+            Kind::Arrow | Kind::If if depth == 1 => in_pattern = false,
+            Kind::Text if depth == 1 && in_pattern => {
+                if let Some(at) = token.position() {
+                    arms.push((token.text.trim_matches('"').to_owned(), at));
+                }
+            }
+            _ => {}
+        }
+    }
+    arms
+}
+
+/// Whether a name stands at `position`, where the tree has something else: a variable that does not exist is written over with
+/// a number, so that the rest can be looked at.
+pub(super) fn is_written_over(text: &str, position: Position) -> bool {
+    let rest = offset(text, position).and_then(|offset| text.get(offset..));
+    rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_alphabetic() || c == '_'))
+}
+
+/// Where `position` is in the text, in octets.
+fn offset(text: &str, position: Position) -> Option<usize> {
+    let (line, column) = (position.line()?.checked_sub(1)?, position.position()?.checked_sub(1)?);
+    let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let within: usize = text.get(before..)?.chars().take(column).map(char::len_utf8).sum();
+    Some(before + within)
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Open,
+    Close,
+    Comma,
+    Arrow,
+    If,
+    Text,
+    Other,
+}
+
+struct Token<'t> {
+    kind: Kind,
+    text: &'t str,
+    line: usize,
+    column: usize,
+}
+
+impl Token<'_> {
+    fn position(&self) -> Option<Position> {
+        Some(Position::new(self.line.try_into().ok()?, self.column.try_into().ok()?))
+    }
+}
+
+/// Cuts a script into what matters here. Comments and characters in quotes are stepped over.
+struct Reader<'t> {
+    rest: &'t str,
+    line: usize,
+    column: usize,
+}
+
+impl<'t> Reader<'t> {
+    fn next(&mut self) -> Option<Token<'t>> {
+        loop {
+            let blank = self.rest.len() - self.rest.trim_start().len();
+            self.take(blank);
+            let comment = if self.rest.starts_with("//") {
+                self.rest.find('\n').unwrap_or(self.rest.len())
+            } else if self.rest.starts_with("/*") {
+                self.rest.find("*/").map_or(self.rest.len(), |end| end + 2)
+            } else {
+                break;
+            };
+            self.take(comment);
+        }
+        let (line, column) = (self.line, self.column);
+        let (kind, len) = kind(self.rest)?;
+        Some(Token { kind, text: self.take(len), line, column })
+    }
+
+    fn take(&mut self, len: usize) -> &'t str {
+        let (taken, rest) = self.rest.split_at_checked(len).unwrap_or((self.rest, ""));
+        for c in taken.chars() {
+            if c == '\n' {
+                self.line += 1;
+                self.column = 1;
+            } else {
+                self.column += 1;
+            }
+        }
+        self.rest = rest;
+        taken
+    }
+}
+
+/// What stands at the beginning, and how many octets it has.
+fn kind(text: &str) -> Option<(Kind, usize)> {
+    let first = text.chars().next()?;
+    Some(match first {
+        '"' | '`' | '\'' => (if first == '"' { Kind::Text } else { Kind::Other }, quoted(text, first)),
+        '{' | '(' | '[' => (Kind::Open, 1),
+        '}' | ')' | ']' => (Kind::Close, 1),
+        ',' => (Kind::Comma, 1),
+        '=' if text.starts_with("=>") => (Kind::Arrow, 2),
+        '#' if text.starts_with("#{") => (Kind::Open, 2),
+        c if c.is_alphanumeric() || c == '_' => {
+            let word = |c: char| c.is_alphanumeric() || c == '_';
+            let len = text.find(|c| !word(c)).unwrap_or(text.len());
+            (if text.get(..len) == Some("if") { Kind::If } else { Kind::Other }, len)
+        }
+        c => (Kind::Other, c.len_utf8()),
+    })
+}
+
+/// The octets of a quoted text with its quotes.
+fn quoted(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (index, c) in text.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quote != '`' => escaped = true,
+            c if c == quote => return index + quote.len_utf8(),
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arms_are_found_with_their_places() {
+        let text = "fn f(x) {\n  switch x {\n    \"a\" | \"b\" => g(\"no\", #{ c: \"no\" }),\n    \"c\" if x == \"no\" => { \"no\" }\n    // \"no\"\n    \"d\" => `no ${x}`,\n    _ => ()\n  }\n  \"no\"\n}";
+        let found = arms(text, Position::new(2, 3));
+        let found: Vec<_> = found
+            .iter()
+            .map(|(arm, at)| (arm.as_str(), at.line().unwrap(), at.position().unwrap()))
+            .collect();
+        assert_eq!(found, [("a", 3, 5), ("b", 3, 11), ("c", 4, 5), ("d", 6, 5)]);
+    }
+
+    #[test]
+    fn no_text_makes_it_fail() {
+        for text in ["", "switch", "switch {", "switch x { '\u{e4}\\", "/*", "x}}}"] {
+            assert!(arms(text, Position::new(1, 1)).is_empty(), "{text}");
+            assert!(arms(text, Position::new(9, 9)).is_empty(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Statements, one after the other.
+
+use rhai::{ASTFlags, BinaryExpr, Expr, Stmt};
+
+use super::super::language::Type;
+use super::value::Value;
+use super::{Walk, source};
+
+impl Walk<'_> {
+    /// The statements of a block in a scope of their own, and the value of the last one.
+    pub(super) fn block<'s>(&mut self, statements: impl IntoIterator<Item = &'s Stmt>) -> Value {
+        let outer = self.scope.len();
+        let mut last = Value::of(Type::Nothing);
+        for statement in statements {
+            last = self.statement(statement);
+        }
+        self.scope.truncate(outer);
+        last
+    }
+
+    fn statement(&mut self, statement: &Stmt) -> Value {
+        match statement {
+            Stmt::Expr(expression) => return self.expression(expression),
+            Stmt::FnCall(call, position) => return self.call(call, *position),
+            Stmt::Block(block) => return self.block(block.iter()),
+            Stmt::If(flow, _) => {
+                self.condition(&flow.expr);
+                let then = self.block(flow.body.iter());
+                return then.join(&self.block(flow.branch.iter()));
+            }
+            Stmt::Switch(switch, position) => {
+                let subject = self.expression(&switch.0);
+                self.arms(&subject, *position);
+                return self.cases(switch.1.expressions.iter());
+            }
+            Stmt::While(flow, _) | Stmt::Do(flow, ..) => {
+                if !matches!(flow.expr, Expr::Unit(_)) {
+                    self.condition(&flow.expr);
+                }
+                self.block(flow.body.iter());
+            }
+            Stmt::For(parts, _) => {
+                let (name, counter, flow) = &**parts;
+                let all = self.expression(&flow.expr);
+                let entry = self.entry_of(&all, &flow.expr);
+                let outer = self.scope.len();
+                self.declare(&name.name, entry.spelled(name.name.as_str()));
+                if let Some(counter) = counter {
+                    self.declare(&counter.name, Value::of(Type::Integer).spelled(counter.name.as_str()));
+                }
+                self.block(flow.body.iter());
+                self.scope.truncate(outer);
+            }
+            other => self.plain_statement(other),
+        }
+        Value::of(Type::Nothing)
+    }
+
+    fn plain_statement(&mut self, statement: &Stmt) {
+        match statement {
+            Stmt::Var(variable, ..) => {
+                let (name, value, _) = &**variable;
+                let value = self.expression(value);
+                self.declare(&name.name, value.spelled(name.name.as_str()));
+            }
+            Stmt::Assignment(assignment) => self.assignment(&assignment.1),
+            Stmt::TryCatch(flow, position) => {
+                self.block(flow.body.iter());
+                // The variable of `catch` is in the expression's place.
+                let outer = self.scope.len();
+                if let Expr::Variable(variable, ..) = &flow.expr {
+                    self.declare(&variable.1, Value::unknown());
+                }
+                self.block(flow.branch.iter());
+                self.scope.truncate(outer);
+                if flow.branch.is_empty() {
+                    let message = "an empty `catch` hides every error of this script".to_owned();
+                    self.warning(
+                        *position,
+                        3,
+                        message,
+                        "leave the error to `policies.on_error`, or say what follows from it",
+                    );
+                }
+            }
+            Stmt::Return(value, flags, position) => {
+                let value =
+                    value.as_ref().map_or_else(|| Value::of(Type::Nothing), |value| self.expression(value));
+                if !flags.contains(ASTFlags::BREAK) {
+                    self.returns(value, *position);
+                }
+            }
+            Stmt::BreakLoop(Some(value), ..) => _ = self.expression(value),
+            _ => {}
+        }
+    }
+
+    fn returns(&mut self, value: Value, position: rhai::Position) {
+        if self.in_closure {
+            let message = "this `return` leaves the closure only, and not the function".to_owned();
+            self.warning(position, 6, message, "walk the array with `for`, where `return` ends the function");
+        }
+        self.returned = Some(match self.returned.take() {
+            Some(other) => other.join(&value),
+            None => value,
+        });
+    }
+
+    /// What hangs on an object of the host's cannot be given another value.
+    fn assignment(&mut self, assignment: &BinaryExpr) {
+        self.expression(&assignment.rhs);
+        let Expr::Dot(dot, ..) = &assignment.lhs else {
+            self.expression(&assignment.lhs);
+            return;
+        };
+        let owner = self.expression(&dot.lhs);
+        if let (Type::Object(_), Expr::Property(property, position)) = (owner.kind, &dot.rhs) {
+            let message = format!("`{}` of {} cannot be changed", property.2, owner.name());
+            let help = "keep the new value in a variable of your own: `let size = ...`";
+            return self.error(*position, property.2.chars().count(), message, help);
+        }
+        self.expression(&assignment.lhs);
+    }
+
+    fn cases<'s>(&mut self, cases: impl Iterator<Item = &'s BinaryExpr>) -> Value {
+        let mut all: Option<Value> = None;
+        for case in cases {
+            if !matches!(case.lhs, Expr::BoolConstant(..)) {
+                self.condition(&case.lhs);
+            }
+            let value = self.expression(&case.rhs);
+            all = Some(all.map_or_else(|| value.clone(), |all| all.join(&value)));
+        }
+        all.unwrap_or_else(Value::unknown)
+    }
+
+    /// The arms of a `switch` are comparisons too. The tree keeps no more than hashes of them.
+    fn arms(&mut self, subject: &Value, position: rhai::Position) {
+        for (arm, at) in source::arms(&self.unit.file.text, position) {
+            let literal = Value::text(&arm);
+            self.tested.compared(subject, &literal, true, at);
+            self.equality(subject, &literal, at);
+        }
+    }
+}

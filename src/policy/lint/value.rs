@@ -1,0 +1,162 @@
+//! What is known of a value before the script runs.
+
+use super::super::language::{Form, TEXT, Type, functions, object_named, objects};
+
+/// A value, as far as it is known.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Value {
+    pub(super) kind: Type,
+    /// What is written out.
+    pub(super) literal: Option<Literal>,
+    /// The object and the property that it was read from.
+    pub(super) source: Option<(&'static str, &'static str)>,
+    /// As it stands in the script; empty where that would be long.
+    pub(super) spelled: String,
+}
+
+/// What is written out.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Literal {
+    Text(String),
+    Character(char),
+    Integer(i64),
+}
+
+impl Value {
+    pub(super) fn of(kind: Type) -> Self {
+        Self { kind, literal: None, source: None, spelled: String::new() }
+    }
+
+    pub(super) fn unknown() -> Self {
+        Self::of(Type::Any)
+    }
+
+    pub(super) fn text(text: &str) -> Self {
+        let spelled = format!("\"{text}\"");
+        Self { kind: TEXT, literal: Some(Literal::Text(text.to_owned())), source: None, spelled }
+    }
+
+    pub(super) fn character(character: char) -> Self {
+        let spelled = format!("'{character}'");
+        Self { kind: Type::Any, literal: Some(Literal::Character(character)), source: None, spelled }
+    }
+
+    pub(super) fn integer(number: i64) -> Self {
+        let spelled = number.to_string();
+        Self { kind: Type::Integer, literal: Some(Literal::Integer(number)), source: None, spelled }
+    }
+
+    pub(super) fn spelled(mut self, spelled: impl Into<String>) -> Self {
+        self.spelled = spelled.into();
+        self
+    }
+
+    /// The text, where one is written out.
+    pub(super) fn literal_text(&self) -> Option<&str> {
+        match &self.literal {
+            Some(Literal::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value as a message names it: as it is written, else by its type.
+    pub(super) fn name(&self) -> String {
+        if self.spelled.is_empty() { "this".to_owned() } else { format!("`{}`", self.spelled) }
+    }
+
+    /// What the value is when the same place may hold this one or another one.
+    pub(super) fn join(&self, other: &Self) -> Self {
+        let mut joined = Self::of(join(&self.kind, &other.kind));
+        if self.literal == other.literal {
+            joined.literal.clone_from(&self.literal);
+        }
+        if self.source == other.source {
+            joined.source = self.source;
+        }
+        joined
+    }
+}
+
+/// The type of a place that may hold a value of either type.
+pub(super) fn join(one: &Type, other: &Type) -> Type {
+    match (one, other) {
+        (one, other) if one == other => *one,
+        (Type::Text(_), Type::Text(_)) => TEXT,
+        (Type::Array(_), Type::Array(_)) => Type::Array(&Type::Any),
+        _ => Type::Any,
+    }
+}
+
+/// The array of such entries.
+pub(super) fn array_of(entry: &Type) -> Type {
+    match entry {
+        Type::Text(_) => Type::Array(&TEXT),
+        Type::Integer => Type::Array(&Type::Integer),
+        Type::Float => Type::Array(&Type::Float),
+        Type::Bool => Type::Array(&Type::Bool),
+        Type::Object(_) => known_array_of(entry).unwrap_or(Type::Array(&Type::Any)),
+        _ => Type::Array(&Type::Any),
+    }
+}
+
+/// The array type of these objects, if something of the language gives one.
+fn known_array_of(entry: &Type) -> Option<Type> {
+    let properties = objects().flat_map(|object| object.properties).map(|property| property.kind);
+    let mut all = properties.chain(functions().map(|function| function.gives));
+    all.find(|kind| matches!(kind, Type::Array(of) if *of == entry))
+}
+
+/// Whether values of the types can be equal at all.
+pub(super) fn comparable(one: &Type, other: &Type) -> bool {
+    one.alternatives().iter().any(|one| other.alternatives().iter().any(|other| alike(one, other)))
+}
+
+fn alike(one: &Type, other: &Type) -> bool {
+    match (one, other) {
+        (Type::Any, _)
+        | (_, Type::Any)
+        | (Type::Text(_), Type::Text(_))
+        | (Type::Integer | Type::Float, Type::Integer | Type::Float)
+        | (Type::Array(_), Type::Array(_)) => true,
+        (Type::Object(one), Type::Object(other)) => one == other || (is_address(one) && is_address(other)),
+        (Type::Object(name), Type::Text(_)) | (Type::Text(_), Type::Object(name)) => is_address(name),
+        (one, other) => one == other,
+    }
+}
+
+/// Whether the object equals the text of its address.
+pub(super) fn is_address(object: &str) -> bool {
+    matches!(object, "Address" | "Rcpt")
+}
+
+/// Whether a value of this type can be handed over where `wanted` is expected.
+pub(super) fn fits(wanted: &Type, given: &Type) -> bool {
+    let fits_one = |wanted: &Type, given: &Type| match (wanted, given) {
+        (Type::Any, _)
+        | (_, Type::Any)
+        | (Type::Text(_), Type::Text(_))
+        | (Type::Array(_), Type::Array(_)) => true,
+        (Type::Object(wanted), Type::Object(given)) => engine_name(wanted) == engine_name(given),
+        (wanted, given) => wanted == given,
+    };
+    wanted
+        .alternatives()
+        .iter()
+        .any(|wanted| given.alternatives().iter().any(|given| fits_one(wanted, given)))
+}
+
+fn engine_name(object: &'static str) -> &'static str {
+    object_named(object).map_or(object, |object| object.engine)
+}
+
+/// Whether texts of this kind never have capitals.
+pub(super) fn is_lower_case(kind: &Type) -> bool {
+    match kind {
+        Type::Text(form) => match form {
+            Form::LowerCase | Form::Ip | Form::Network => true,
+            Form::Any | Form::Words(_) | Form::Size | Form::Duration => false,
+        },
+        Type::Object(name) => is_address(name),
+        _ => false,
+    }
+}
