@@ -61,7 +61,7 @@
 //! | 4 | [`policy`] | Rhai: engine, script API, verdicts, lists, loading, snapshot | sockets, where facts come from |
 //! | 5 | [`facts`] | answers what policy asks | the dialogue |
 //! | 6 | [`proxy`] | the loop where all of them meet; PROXY headers, routes; the books, that is metrics and journal | listeners, YAML, concrete sockets |
-//! | 7 | [`server`], [`admin`] | sockets, also systemd's; limits, rates, drain, reload; HTTP for metrics and health | Rhai |
+//! | 7 | [`server`], [`admin`] | sockets, also systemd's; limits, rates, drain, reload; HTTP for metrics, health, and what the operator asks and orders | Rhai |
 //! | 7 | [`transcript`] | runs dialogues from files through the same loop, in a simulated world | sockets towards client and upstream |
 //! | 8 | [`config`], [`cli`] | YAML to ready values; commands | |
 //!

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gatepost::admin::Place;
 use gatepost::config::ready::ListenerTls;
 use gatepost::config::{Settings, load, load_text};
 use gatepost::diagnostic::Diagnostic;
@@ -228,7 +229,8 @@ fn every_other_key_arrives() {
     );
     assert_eq!((settings.dns.timeout, settings.dns.cache_bytes), (Duration::from_secs(1), 8 << 20));
     assert_eq!(settings.state.as_deref(), Some(Path::new("tests/config/good/../var/state")));
-    assert_eq!(settings.admin, "127.0.0.1:9925".parse().ok());
+    let places = settings.admin.map(|admin| admin.places);
+    assert_eq!(places, Some(vec![Place::Tcp("127.0.0.1:9925".parse().unwrap())]));
     assert_eq!(settings.log.format, log::Format::Json);
     assert_eq!(Ok(settings.log.level), log::Level::parse("info,gatepost::dns=debug"));
 }
@@ -289,10 +291,14 @@ fn walk(path: &str, wrap: &dyn Fn(&str) -> String, out: &mut Vec<String>) -> boo
 fn the_reference_has_every_key_and_no_other() {
     let mut known = Vec::new();
     assert!(walk("", &str::to_owned, &mut known));
-    // A list may be a file: the reference has that in one row.
-    let mut known: Vec<String> =
-        known.iter().map(|key| key.strip_suffix(".file").unwrap_or(key).to_owned()).collect();
+    // A list may be a file, and a secret be kept in one of three places: the reference has that in one row.
+    let row = |key: &String| {
+        let places = [".file", ".env", ".credential"];
+        places.iter().find_map(|place| key.strip_suffix(place)).unwrap_or(key).to_owned()
+    };
+    let mut known: Vec<String> = known.iter().map(row).collect();
     known.sort();
+    known.dedup();
     let reference = fs::read_to_string("config/README.md").unwrap();
     let table = reference.split("## Keys").nth(1).unwrap();
     let first_cell = |line: &str| line.strip_prefix("| `")?.split('`').next().map(str::to_owned);
@@ -356,8 +362,12 @@ fn what_is_shipped_loads_without_a_warning() {
 fn the_shipped_file_keeps_to_this_machine() {
     let (_root, file) = installed("config/gatepost.yaml", "config/gatepost.yaml", "policies");
     let settings = load(&file).unwrap().settings;
-    let admin = settings.admin.map(Address::Bind);
-    let listening = settings.listeners.iter().flat_map(|listener| &listener.addresses).chain(&admin);
+    let doors = settings.admin.iter().flat_map(|admin| &admin.places).filter_map(|place| match place {
+        Place::Tcp(address) => Some(Address::Bind(*address)),
+        Place::Unix(_) => None,
+    });
+    let doors: Vec<Address> = doors.collect();
+    let listening = settings.listeners.iter().flat_map(|listener| &listener.addresses).chain(&doors);
     for address in listening {
         let Address::Bind(address) = address else { panic!("{address:?}") };
         assert!(address.ip().is_loopback() && address.port() >= 1024, "{address}");

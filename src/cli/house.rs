@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::runtime::Handle;
 
 use crate::checks::{Checker, Clock};
@@ -18,11 +18,13 @@ use crate::facts::World;
 use crate::message::spool::{self, Spooler};
 use crate::metrics::{DnsMetrics, Metrics};
 use crate::policy::Policies;
-use crate::proxy::{Border, Facts, Journal, Listener, Routes, Tracing};
+use crate::proxy::{Border, Facts, Journal, Listener, Presence, Routes, Tracing};
 use crate::server::{
     self, Address, Admission, Ceiling, Door, HANDSHAKES, Handshakes, Service, Upgrade, Watched,
 };
 use crate::upstream::{Kind, Target, TcpDial, Upstream};
+
+use super::desk::Directory;
 
 /// What stays as long as the process lives, whatever its configuration becomes.
 #[derive(Debug)]
@@ -30,6 +32,9 @@ pub(super) struct Ground {
     pub(super) metrics: Arc<Metrics>,
     /// The policies in force.
     pub(super) policies: Arc<ArcSwap<Policies>>,
+    pub(super) presence: Arc<Presence>,
+    /// Who is where in the house that is lived in; empty before the first.
+    pub(super) directory: Arc<ArcSwapOption<Directory>>,
     journal: Arc<dyn Journal>,
     handshakes: Arc<Handshakes>,
     ceiling: Arc<Ceiling>,
@@ -40,11 +45,11 @@ pub(super) struct Ground {
 pub(super) struct House {
     pub(super) settings: Settings,
     pub(super) upstreams: HashMap<String, Arc<Upstream>>,
-    resolver: Resolver,
+    pub(super) resolver: Resolver,
     facts: Arc<dyn Facts>,
     spooler: Arc<Spooler>,
     border: Border,
-    admissions: HashMap<String, Arc<Admission>>,
+    pub(super) admissions: HashMap<String, Arc<Admission>>,
 }
 
 impl Ground {
@@ -53,6 +58,8 @@ impl Ground {
         Self {
             metrics: Metrics::new(),
             policies: Arc::new(ArcSwap::from_pointee(policies)),
+            presence: Arc::default(),
+            directory: Arc::default(),
             journal: Arc::new(Tracing),
             handshakes: Handshakes::new(handshakes, HANDSHAKES),
             ceiling: Ceiling::of_descriptors(server::raise_limit()),
@@ -124,6 +131,7 @@ impl House {
                 admission.rebind(&listener.bounds);
             }
         }
+        ground.directory.store(Some(Arc::new(Directory::of(self))));
         warn_of_ceiling(&self.settings.listeners, &ground.ceiling);
     }
 
@@ -146,6 +154,7 @@ impl House {
             routes: self.routes(&wanted.upstream)?,
             facts: Arc::clone(&self.facts),
             spooler: Arc::clone(&self.spooler),
+            presence: Arc::clone(&ground.presence),
             journal: Arc::clone(&ground.journal),
             metrics,
             policy_metrics: ground.metrics.policy(),

@@ -1,15 +1,20 @@
 //! The commands of the program: what is asked for, what is shown, and the exit status.
 //!
-//! Exit status 0 means yes, 1 no, 2 that the command line was not understood.
+//! Exit status 0 means yes, 1 no, 2 that the command line was not understood, 3 that nobody serves. `status` has those of
+//! monitoring plugins: 0 all is well, 1 a warning, 2 mail does not flow, 3 nobody serves.
 
 mod check;
 mod definitions;
+mod desk;
+mod endpoint;
+mod estate;
 mod house;
 mod probes;
 mod reload;
 mod run;
 mod screen;
 mod seal_key;
+mod status;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +26,8 @@ use clap::{Parser, Subcommand};
 use crate::config::{self, Loaded};
 use crate::diagnostic::Diagnostic;
 
-use screen::{Screen, tally};
+use endpoint::Endpoint;
+use screen::{Format, Screen, tally};
 
 /// A transparent SMTP policy proxy: checks SPF, DKIM and DMARC, lets Rhai scripts decide, forwards in the same session.
 #[derive(Debug, Parser)]
@@ -54,6 +60,21 @@ enum Command {
         #[arg(value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Ask the process that serves how it does
+    Status {
+        /// How the answer looks
+        #[arg(long, value_name = "FORMAT", default_value = "text")]
+        format: Format,
+    },
+    /// Have the process that serves read configuration, policies and certificates again
+    Reload {
+        /// Wait for it, and say what changed
+        #[arg(long)]
+        wait: bool,
+        /// How the answer looks
+        #[arg(long, value_name = "FORMAT", default_value = "text")]
+        format: Format,
+    },
     /// Write Rhai definition files of everything that policies may say, for editors
     Definitions {
         /// The folder that takes them
@@ -72,6 +93,10 @@ enum Failure {
     Shown,
     /// The operator is still to be told.
     Untold(anyhow::Error),
+    /// Nobody serves who could be asked.
+    NoDaemon(anyhow::Error),
+    /// The answer is this exit status.
+    Answered(u8),
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
@@ -94,6 +119,11 @@ pub fn main() -> ExitCode {
     match dispatch(&arguments, screen) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Shown) => ExitCode::FAILURE,
+        Err(Failure::Answered(status)) => ExitCode::from(status),
+        Err(Failure::NoDaemon(error)) => {
+            screen.error(&error);
+            ExitCode::from(3)
+        }
         Err(Failure::Untold(error)) => {
             screen.error(&error);
             ExitCode::FAILURE
@@ -122,6 +152,10 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
     match command {
         Command::Run => run::run(loaded, |found| show(screen, found)),
         Command::Test { paths } => test::test(&loaded, paths, screen),
+        Command::Status { format } => status::status(&Endpoint::of(&loaded.settings)?, *format, screen),
+        Command::Reload { wait, format } => {
+            reload::reload(&Endpoint::of(&loaded.settings)?, *wait, *format, screen)
+        }
         // Answered above: neither needs what was loaded.
         Command::Check { .. } | Command::Definitions { .. } => Ok(()),
     }

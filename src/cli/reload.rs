@@ -1,269 +1,31 @@
-//! Another configuration without a restart: watch the file, read it, build the house anew, move in, or keep the old one and say
-//! so. Sessions go on in the house in which they began.
+//! `gatepost reload`: the process reads everything again, and says what came of it.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use serde_json::Value;
 
-use arc_swap::ArcSwap;
-use aws_lc_rs::digest::{Context, SHA256};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::sync::CancellationToken;
-use zeroize::Zeroizing;
+use super::Failure;
+use super::endpoint::Endpoint;
+use super::screen::{Format, Screen};
 
-use crate::admin::{Health, Reload, Reloaded};
-use crate::config::{self, Loaded, Outline, Settings};
-use crate::diagnostic::Diagnostic;
-use crate::metrics::PolicyMetrics;
-use crate::policy::{Policies, Sources};
-use crate::server::{self, Bell, Entrances, Moved, Watched};
-
-use super::house::{Ground, House, addresses};
-use super::probes::Probes;
-use super::seal_key;
-
-/// How often the file is looked at. What it holds is compared, not its time, so that a symlink that is swapped is seen too.
-const LOOK: Duration = Duration::from_secs(1);
-/// The name of this kind of reload in metrics and on the health page.
-pub(super) const KIND: &str = "config";
-
-/// Orders everything to be reloaded at once; the answer says what came of each kind.
-pub(super) type Order = oneshot::Sender<Vec<Reload>>;
-
-/// Everything that follows the configuration.
-#[derive(Debug)]
-pub(super) struct Estate {
-    pub(super) ground: Arc<Ground>,
-    pub(super) house: House,
-    pub(super) entrances: Entrances,
-    pub(super) probes: Probes,
-    /// Where policies are read from, as their own reloader sees it.
-    pub(super) sources: Arc<ArcSwap<Sources>>,
-    /// The certificates in use, as their own reloader sees them.
-    pub(super) watched: Arc<Mutex<Vec<Watched>>>,
-    /// How long sessions have at the end.
-    pub(super) drain: watch::Sender<Duration>,
-    /// Ends with the house that it belongs to.
-    pub(super) seal_key: CancellationToken,
-    pub(super) health: Arc<Health>,
-    pub(super) metrics: PolicyMetrics,
-    /// Ends with the process.
-    pub(super) stop: CancellationToken,
+/// Orders a reload. With `wait`, shows what changed; the exit status is then 1 when something was refused.
+pub(super) fn reload(endpoint: &Endpoint, wait: bool, format: Format, screen: Screen) -> Result<(), Failure> {
+    if !wait {
+        endpoint.order("/reload?wait=no")?;
+        return Ok(());
+    }
+    let answer = endpoint.order("/reload")?;
+    let reloads: Value = serde_json::from_str(&answer)?;
+    match format {
+        Format::Json => screen.say(&format!("{reloads:#}")),
+        Format::Text => reloads.as_array().into_iter().flatten().for_each(|reload| show(reload, screen)),
+    }
+    let refused = reloads.as_array().into_iter().flatten().any(|reload| reload["outcome"] == "refused");
+    if refused { Err(Failure::Shown) } else { Ok(()) }
 }
 
-/// The bells of those who reload by themselves.
-#[derive(Debug)]
-pub(super) struct Bells {
-    pub(super) policies: Bell,
-    pub(super) certificates: Bell,
-}
-
-/// What the file was like when it was last looked at.
-#[derive(Debug)]
-struct Seen {
-    file: PathBuf,
-    outline: Outline,
-    digest: Digest,
-    /// What it held when it was found broken for the first time: half of it, perhaps, whose other half is about to be written. It is
-    /// refused if it is still there at the next look.
-    doubtful: Option<Digest>,
-}
-
-type Digest = [u8; 32];
-
-/// Watches the configuration until `estate.stop`.
-pub(super) async fn run(
-    mut estate: Estate,
-    outline: Outline,
-    bells: Bells,
-    mut orders: mpsc::Receiver<Order>,
-) {
-    let file = estate.house.settings.file.clone();
-    let digest = digest(&file, &outline);
-    let mut seen = Seen { file, outline, digest, doubtful: None };
-    estate.metrics.loaded(KIND, SystemTime::now());
-    loop {
-        let order = tokio::select! {
-            () = estate.stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => None,
-            Some(order) = orders.recv() => Some(order),
-        };
-        let Some(order) = order else {
-            seen.look(&mut estate, false).await;
-            continue;
-        };
-        server::supervisor::reloading();
-        let mut came = vec![seen.look(&mut estate, true).await];
-        for bell in [&bells.policies, &bells.certificates] {
-            came.extend(bell.ring().await);
-        }
-        server::supervisor::ready();
-        // Who ordered may have gone.
-        let _ = order.send(came);
+fn show(reload: &Value, screen: Screen) {
+    let word = |key: &str| reload[key].as_str().unwrap_or_default();
+    screen.say(&format!("{}: {}", word("kind"), word("outcome")));
+    for line in reload["lines"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        screen.say(&format!("    {line}"));
     }
-}
-
-impl Seen {
-    async fn look(&mut self, estate: &mut Estate, ordered: bool) -> Reload {
-        let (file, outline) = (self.file.clone(), self.outline.clone());
-        let Ok(now) = tokio::task::spawn_blocking(move || digest(&file, &outline)).await else {
-            return Reload::new(KIND, Reloaded::Unchanged, Vec::new());
-        };
-        if now == self.digest {
-            self.doubtful = None;
-            return Reload::new(KIND, Reloaded::Unchanged, Vec::new());
-        }
-        let reload = match self.read().await {
-            Ok(new) => self.take(estate, new, now).await,
-            Err(_) if !ordered && self.doubtful != Some(now) => {
-                self.doubtful = Some(now);
-                return Reload::new(KIND, Reloaded::Unchanged, Vec::new());
-            }
-            Err(found) => {
-                self.digest = now;
-                refuse(found.iter().map(Diagnostic::one_line).collect())
-            }
-        };
-        estate.tell(&reload);
-        reload
-    }
-
-    /// The configuration and its policies, read and compiled where blocking harms nobody.
-    async fn read(&self) -> Result<New, Vec<Diagnostic>> {
-        let file = self.file.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let loaded = config::load(&file)?;
-            let fingerprint = loaded.settings.policies.fingerprint();
-            let policies = Policies::load(&loaded.settings.policies)?;
-            Ok(New { loaded, policies, fingerprint })
-        });
-        let interrupted = |error| vec![Diagnostic::error(&self.file, format!("cannot be read: {error}"))];
-        read.await.unwrap_or_else(|error| Err(interrupted(error)))
-    }
-
-    async fn take(&mut self, estate: &mut Estate, new: New, digest: Digest) -> Reload {
-        self.digest = digest;
-        self.doubtful = None;
-        let outline = new.loaded.outline.clone();
-        match estate.renew(new).await {
-            Ok(mut lines) => {
-                lines.splice(0..0, self.outline.changes(&outline));
-                self.outline = outline;
-                Reload::new(KIND, Reloaded::Taken, lines)
-            }
-            Err(error) => refuse(vec![format!("{error:#}")]),
-        }
-    }
-}
-
-/// What is to be in force.
-#[derive(Debug)]
-struct New {
-    loaded: Loaded,
-    policies: Policies,
-    fingerprint: crate::policy::Fingerprint,
-}
-
-fn refuse(lines: Vec<String>) -> Reload {
-    Reload::new(KIND, Reloaded::Refused, lines)
-}
-
-impl Estate {
-    /// Builds a house by the new settings and moves in; gives what changed. All or nothing.
-    async fn renew(&mut self, new: New) -> anyhow::Result<Vec<String>> {
-        let Loaded { settings, warnings, .. } = new.loaded;
-        let mut lines = self.what_needs_a_restart(&settings);
-        let house = House::build(&self.ground, settings, Some(&self.house))?;
-        let prepared = house.services(&self.ground).and_then(|wanted| Ok(self.entrances.prepare(wanted)?));
-        let prepared = prepared.inspect_err(|_| self.forget_all_but(&house, &self.house))?;
-        self.probes.meet(&house.upstreams, &self.stop).await;
-        for warning in warnings.iter().chain(new.policies.warnings()) {
-            tracing::warn!(event = "reload_warning", "{}", warning.one_line());
-        }
-        let sources = &house.settings.policies;
-        server::announce(&new.policies, new.fingerprint, sources, &self.metrics);
-        self.sources.store(Arc::new(sources.clone()));
-        let before = self.ground.policies.swap(Arc::new(new.policies));
-        lines.extend(server::changes(&before, &self.ground.policies.load()));
-        let before = std::mem::replace(&mut self.house, house);
-        self.house.move_in(&self.ground);
-        lines.extend(in_words(&self.entrances.settle(prepared)));
-        self.settle(&before);
-        Ok(lines)
-    }
-
-    /// Lets go of what only the house `before` had.
-    fn settle(&mut self, before: &House) {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.iter().for_each(Watched::leave);
-        *watched = self.house.watched(&self.ground);
-        drop(watched);
-        self.forget_all_but(before, &self.house);
-        self.probes.retain(&self.house.upstreams);
-        // Nobody waits for the end yet who could miss it.
-        let _ = self.drain.send(self.house.settings.drain);
-        self.seal_key.cancel();
-        self.seal_key = self.stop.child_token();
-        seal_key::watch_of(&self.house.settings, &self.seal_key);
-    }
-
-    /// Upstreams that `gone` has and `stays` has not are no longer up or down.
-    fn forget_all_but(&self, gone: &House, stays: &House) {
-        for target in &gone.settings.upstreams {
-            if !stays.settings.upstreams.iter().any(|other| other.name == target.name) {
-                self.ground.metrics.upstream(&target.name).forget(addresses(target));
-            }
-        }
-    }
-
-    /// What the new settings say and will not be done before the next start.
-    fn what_needs_a_restart(&self, new: &Settings) -> Vec<String> {
-        let old = &self.house.settings;
-        let parts = [
-            ("admin", old.admin != new.admin),
-            ("log", old.log != new.log),
-            ("state", old.state != new.state),
-        ];
-        let changed = parts.into_iter().filter(|(_, changed)| *changed);
-        changed.map(|(section, _)| format!("{section} takes effect at the next start")).collect()
-    }
-
-    fn tell(&self, reload: &Reload) {
-        match reload.outcome {
-            Reloaded::Unchanged => {}
-            Reloaded::Taken => {
-                self.metrics.reloaded(KIND, SystemTime::now());
-                let changes = reload.lines.join("; ");
-                tracing::info!(event = "reloaded", %changes, "configuration reloaded");
-            }
-            Reloaded::Refused => {
-                self.metrics.reload_failed(KIND);
-                for line in &reload.lines {
-                    tracing::error!(event = "reload_refused", "{line}");
-                }
-            }
-        }
-        self.health.reloaded(reload.clone());
-    }
-}
-
-fn in_words(moved: &Moved) -> Vec<String> {
-    let opened = moved.opened.iter().map(|(name, address)| format!("{name} listens on {address}"));
-    let closed = moved.closed.iter().map(|(name, address)| format!("{name} no longer listens on {address}"));
-    opened.chain(closed).collect()
-}
-
-/// What the file and those that belong to it hold. One that cannot be read counts by its error.
-fn digest(file: &Path, outline: &Outline) -> Digest {
-    let mut digest = Context::new(&SHA256);
-    for path in std::iter::once(file).chain(outline.files().iter().map(PathBuf::as_path)) {
-        // It may hold a secret.
-        let content =
-            Zeroizing::new(std::fs::read(path).unwrap_or_else(|error| error.to_string().into_bytes()));
-        digest.update(&content.len().to_be_bytes());
-        digest.update(&content);
-    }
-    let mut value = [0; 32];
-    value.iter_mut().zip(digest.finish().as_ref()).for_each(|(to, from)| *to = *from);
-    value
 }

@@ -2,27 +2,28 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use anyhow::{Context, anyhow};
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{self, Health};
-use crate::config::{Loaded, Settings};
+use crate::admin::{self, Access, Health};
+use crate::config::{Loaded, ready};
 use crate::log;
 use crate::policy::{Fingerprint, Policies};
 use crate::proxy::End;
 use crate::server::{Bell, CertificateReloader, Entrances, Handed, Handshakes, Reloader, supervisor};
 
 use super::Failure;
+use super::desk::Desk;
+use super::estate::{self, Bells, Estate};
 use super::house::{Ground, House};
 use super::probes::Probes;
-use super::reload::{self, Bells, Estate};
 use super::screen::tally;
 use super::seal_key;
 
@@ -59,7 +60,15 @@ async fn serve(
     let house = House::build(&ground, settings, None)?;
     let (end, health) = (End::default(), Arc::new(Health::default()));
     let admin_stop = CancellationToken::new();
-    let admin = open_admin(&house.settings, &ground, &health, &admin_stop).await?;
+    let (order, orders) = mpsc::channel(1);
+    let desk = Desk {
+        ground: Arc::clone(&ground),
+        health: Arc::clone(&health),
+        orders: order.clone(),
+        end: end.clone(),
+        started: SystemTime::now(),
+    };
+    let admin = open_admin(house.settings.admin.as_ref(), desk, &admin_stop)?;
     let (drain, limit) = watch::channel(house.settings.drain);
     let mut estate = Estate {
         sources: Arc::new(ArcSwap::from_pointee(house.settings.policies.clone())),
@@ -77,10 +86,9 @@ async fn serve(
     let bells = estate.keep_up_to_date(fingerprint);
     estate.open().await?;
     let crowd = estate.entrances.crowd().clone();
-    let (order, orders) = mpsc::channel(1);
     tokio::spawn(signals.heed(end, order, Arc::clone(&health)));
     tokio::spawn(supervisor::watch(admin_stop.clone()));
-    tokio::spawn(reload::run(estate, outline, bells, orders));
+    tokio::spawn(estate::run(estate, outline, bells, orders));
     health.serving();
     supervisor::ready();
     crowd.see_out(limit).await;
@@ -135,19 +143,27 @@ impl Estate {
     }
 }
 
-async fn open_admin(
-    settings: &Settings,
-    ground: &Ground,
-    health: &Arc<Health>,
+/// Opens the operator's side door, where there is one.
+fn open_admin(
+    wanted: Option<&ready::Admin>,
+    desk: Desk,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<JoinHandle<()>>> {
-    let Some(address) = settings.admin else { return Ok(None) };
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("the admin endpoint cannot listen on {address}"))?;
-    tracing::info!(event = "listening", listener = "admin", address = %listener.local_addr()?, "listening");
-    let served = admin::serve(listener, Arc::clone(&ground.metrics), Arc::clone(health), stop.clone());
-    Ok(Some(tokio::spawn(served)))
+    let Some(wanted) = wanted else { return Ok(None) };
+    let mut entries = Vec::new();
+    for place in &wanted.places {
+        entries.push(
+            admin::open(place).with_context(|| format!("the admin endpoint cannot listen on {place}"))?,
+        );
+        tracing::info!(event = "listening", listener = "admin", address = %place, "listening");
+    }
+    let served = admin::Served {
+        metrics: Arc::clone(&desk.ground.metrics),
+        health: Arc::clone(&desk.health),
+        access: Access { token: wanted.token.clone().map(Into::into), hosts: wanted.hosts.clone() },
+        office: Some(Arc::new(desk)),
+    };
+    Ok(Some(tokio::spawn(admin::serve(entries, served, stop.clone()))))
 }
 
 /// SIGTERM and SIGINT end, the second of them at once; SIGHUP reloads. Listened for before anything is served: a SIGHUP that nobody listens for kills.
@@ -166,7 +182,7 @@ impl Signals {
         })
     }
 
-    async fn heed(mut self, end: End, reload: mpsc::Sender<reload::Order>, health: Arc<Health>) {
+    async fn heed(mut self, end: End, reload: mpsc::Sender<estate::Order>, health: Arc<Health>) {
         self.order_to_end(&reload).await;
         health.draining();
         end.drain.cancel();
@@ -174,7 +190,7 @@ impl Signals {
         end.now.cancel();
     }
 
-    async fn order_to_end(&mut self, reload: &mpsc::Sender<reload::Order>) {
+    async fn order_to_end(&mut self, reload: &mpsc::Sender<estate::Order>) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,

@@ -11,6 +11,16 @@ pub(super) struct Screen {
     color: bool,
 }
 
+/// How an answer with data looks.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
 impl Screen {
     /// Coloured on a terminal, unless `NO_COLOR` is set (no-color.org) or the terminal is dumb.
     pub(super) fn of_the_process() -> Self {

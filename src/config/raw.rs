@@ -3,7 +3,6 @@
 //! A field is `None` where its key is absent, empty or broken; the latter is in the report. Which values are taken
 //! where a key is absent stands in [`ready`](super::ready).
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,9 +31,11 @@ macro_rules! section {
 }
 
 // They stand behind the macro that they use.
+mod admin;
 mod listener;
 mod upstream;
 
+pub(super) use self::admin::Admin;
 pub(super) use self::listener::{
     Asking, Auth, BareNewlines, Certificate, Inquiries, Limits, LineLength, Listener, ListenerTls,
     MinVersion, Selection, Timeouts, TlsMode,
@@ -230,13 +231,15 @@ pub(super) struct Dns {
 
 section!(Dns { servers: optional, timeout: optional, cache: optional });
 
-/// `admin`.
+/// A secret, which stands elsewhere: in the environment, in a file, or among what systemd hands over.
 #[derive(Debug)]
-pub(super) struct Admin {
-    pub listen: Option<Placed<SocketAddr>>,
+pub(super) struct Secret {
+    pub env: Option<Placed<String>>,
+    pub file: Option<Placed<PathBuf>>,
+    pub credential: Option<Placed<String>>,
 }
 
-section!(Admin { listen: required });
+section!(Secret { env: optional, file: optional, credential: optional });
 
 /// `shutdown`.
 #[derive(Debug, Default)]

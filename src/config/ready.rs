@@ -2,13 +2,15 @@
 //!
 //! What one room needs comes as that room's own settings, whose defaults are the room's as well.
 
-use std::net::SocketAddr;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use zeroize::Zeroizing;
 
+use crate::admin::Place;
 use crate::message::spool;
 use crate::policy::Sources;
 use crate::proxy::Manners;
@@ -53,12 +55,33 @@ pub struct Settings {
     pub dns: dns::Settings,
     /// The folder of the embedded store; `None` when none is configured. Nothing is kept in it yet.
     pub state: Option<PathBuf>,
-    /// Where metrics and health are served; `None` for nowhere.
-    pub admin: Option<SocketAddr>,
+    /// The operator's side door; `None` for none.
+    pub admin: Option<Admin>,
     /// What is logged, and how.
     pub log: Log,
     /// How long sessions under way may take to come to an end when the process is to stop.
     pub drain: Duration,
+}
+
+/// The operator's side door.
+#[derive(Clone, PartialEq)]
+pub struct Admin {
+    /// Where it is; at least one.
+    pub places: Vec<Place>,
+    /// What opens the guarded paths over TCP.
+    pub token: Option<Zeroizing<String>>,
+    /// Names under which it may be asked, beside addresses.
+    pub hosts: Vec<String>,
+}
+
+/// Without the token.
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin")
+            .field("places", &self.places)
+            .field("hosts", &self.hosts)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One listener. The policies that it takes are in [`Settings::policies`].

@@ -43,6 +43,10 @@ impl Counter {
 pub(super) struct Gauge(Option<IntGauge>);
 
 impl Gauge {
+    pub(super) fn get(&self) -> i64 {
+        self.0.as_ref().map(prometheus::core::GenericGauge::get).unwrap_or_default()
+    }
+
     pub(super) fn set(&self, level: i64) {
         if let Some(gauge) = &self.0 {
             gauge.set(level);

@@ -111,6 +111,11 @@ impl UpstreamMetrics {
         }
     }
 
+    /// Whether the last probe or connection succeeded, as it was told.
+    pub fn is_up(&self) -> bool {
+        self.0.up.get() != 0
+    }
+
     /// There is no such upstream any more: whether it is up is no longer a question. What was counted stays.
     pub fn forget(&self, addresses: &[String]) {
         self.0.families.upstream_up.forget([&self.0.upstream]);

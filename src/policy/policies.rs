@@ -31,6 +31,8 @@ pub struct Policies {
     pub(super) on_error: OnError,
     pub(super) rules: Vec<RuleInfo>,
     pub(super) warnings: Vec<Diagnostic>,
+    /// The fingerprint of the files.
+    pub(super) generation: Arc<str>,
 }
 
 /// The policies to ask at each stage, in the order of [`Stage::ALL`].
@@ -116,6 +118,11 @@ impl Policies {
     /// Every rule, in the order in which policies are asked.
     pub fn rules(&self) -> &[RuleInfo] {
         &self.rules
+    }
+
+    /// The fingerprint of the files that they were loaded from, as far as it is shown.
+    pub const fn generation(&self) -> &Arc<str> {
+        &self.generation
     }
 
     /// Every policy, in the order in which they are asked.

@@ -17,6 +17,7 @@ use super::books::{Books, Counted};
 use super::intake::{Intake, Received};
 use super::judge::Judge;
 use super::outgoing::Additions;
+use super::presence::{self, Guest};
 use super::scene::{self, Connection};
 use super::trouble;
 use super::wire::{self, Client, Wire};
@@ -74,6 +75,8 @@ struct Driver<C> {
     session: Session,
     /// `None` when the handshake failed and took the connection with it.
     wire: Option<Wire<C>>,
+    /// Its place in the book of who is here.
+    guest: presence::Entry,
     judge: Judge,
     books: Books,
     upstream: Option<upstream::Session>,
@@ -117,7 +120,9 @@ impl<C: Client> Driver<C> {
         );
         session.receive_as(listener.arrival_of(peer));
         session.take_line_ends(listener.line_ends(peer.ip));
+        let guest = listener.presence.enter(Guest::new(&connection.id, &listener.name, peer.ip));
         Self {
+            guest,
             judge: Judge::new(Arc::clone(&listener), &connection),
             connection,
             session,
@@ -278,6 +283,9 @@ impl<C: Client> Driver<C> {
     /// What policy says about the session's open question.
     async fn decide(&mut self, stage: Stage) -> Verdict {
         self.prepare(stage).await;
+        let sender = self.session.transaction().map(|transaction| &transaction.mail.path);
+        let helo = self.judge.subject().helo.as_deref().unwrap_or_default();
+        self.guest.at(stage, self.connection.peer.ip, helo, sender);
         if stage == Stage::Message
             && let Err(refusal) = self.complete_message().await
         {

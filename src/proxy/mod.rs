@@ -14,6 +14,7 @@ mod intake;
 mod journal;
 mod judge;
 mod outgoing;
+mod presence;
 mod proxy_header;
 mod reverse;
 mod routes;
@@ -35,6 +36,7 @@ pub use self::border::Border;
 pub use self::drive::{End, drive};
 pub use self::id::Id;
 pub use self::journal::{Entry, Journal, Refused, Shadow, Tracing};
+pub use self::presence::{Guest, Presence};
 pub use self::routes::Routes;
 pub use self::wire::Client;
 use crate::checks::MessageCheck;
@@ -82,6 +84,8 @@ pub struct Listener {
     pub facts: Arc<dyn Facts>,
     /// Where messages wait for their end.
     pub spooler: Arc<Spooler>,
+    /// The book of who is here.
+    pub presence: Arc<Presence>,
     /// Where decisions go.
     pub journal: Arc<dyn Journal>,
     /// This listener's metrics.

@@ -1,6 +1,7 @@
 //! What a server says it can do (RFC 5321 4.1.1.1, 4.2.2).
 
 mod intersect;
+mod keywords;
 
 use std::fmt;
 

@@ -114,6 +114,7 @@ impl World {
             metrics: metrics.listener(NAME),
             policy_metrics: metrics.policy(),
             check_metrics: metrics.checks(),
+            presence: Arc::default(),
         };
         Ok(Self {
             listener: Arc::new(listener),

@@ -15,8 +15,7 @@ fn shipped() -> Gatepost {
     let file = folder.path().join("config/gatepost.yaml");
     let text = fs::read_to_string(&file).unwrap();
     let moved = text.replace("127.0.0.1:2525", &format!("127.0.0.1:{smtp}"));
-    let moved = moved
-        .replace("admin: { listen: 127.0.0.1:9925 }", &format!("admin: {{ listen: 127.0.0.1:{admin} }}"));
+    let moved = moved.replace("listen: [127.0.0.1:9925,", &format!("listen: [127.0.0.1:{admin},"));
     assert!(
         moved.contains(&format!("127.0.0.1:{smtp}")) && moved.contains(&format!("127.0.0.1:{admin}")),
         "{moved}"

@@ -4,6 +4,8 @@
 //! The Debian packages that this takes are installed by `tests/run`; without one of them the tests fail and say so.
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod arrival;
 #[cfg(test)]
 mod auth;

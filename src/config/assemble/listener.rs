@@ -1,11 +1,11 @@
 //! Listeners.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::admin::Place;
 use crate::diagnostic::Position;
 use crate::proxy::DEFAULT_HEADER_LIMIT;
 use crate::server::{self, Address, Bounds, NETWORK_SHARE};
@@ -13,7 +13,7 @@ use crate::session::{Inquiries, Inquiry, Limits, Terms, Timeouts};
 use crate::smtp::text_line::TEXT_LINE;
 
 use super::super::raw::{self, LineLength, TlsMode};
-use super::super::read::{Named, Placed, Rate, suggestion, within};
+use super::super::read::{Named, OneOrMore, Placed, Rate, suggestion, within};
 use super::super::ready::{Listener, ListenerTls};
 use super::super::report::Report;
 use super::super::tree::Key;
@@ -52,7 +52,7 @@ pub(super) fn label(key: &Key, report: &mut Report) {
 /// No two may listen on the same address.
 pub(super) fn check_addresses(
     listeners: Option<&Named<raw::Listener>>,
-    admin: Option<&Placed<SocketAddr>>,
+    admin: Option<&OneOrMore<Placed<Place>>>,
     report: &mut Report,
 ) {
     let mut taken: HashMap<Address, Position> = HashMap::new();
@@ -62,7 +62,10 @@ pub(super) fn check_addresses(
         .filter_map(|(_, listener)| listener.as_ref()?.listen.as_ref())
         .flat_map(|addresses| &addresses.0)
         .cloned();
-    let admin = admin.map(|admin| Placed { value: Address::Bind(admin.value), place: admin.place });
+    let admin = admin.into_iter().flat_map(|admin| &admin.0).filter_map(|admin| match admin.value {
+        Place::Tcp(address) => Some(Placed { value: Address::Bind(address), place: admin.place }),
+        Place::Unix(_) => None,
+    });
     for address in of_listeners.chain(admin) {
         let name = match &address.value {
             // Port 0 is a free one each time.

@@ -1,5 +1,6 @@
 //! From what the file says to what the program needs: names are matched, files are read, defaults are filled in.
 
+mod admin;
 mod arrival;
 mod auth;
 mod listener;
@@ -8,6 +9,7 @@ mod name;
 mod policy;
 mod routes;
 mod seal;
+mod secret;
 mod tls;
 mod upstream;
 
@@ -43,8 +45,9 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let (listeners, upstreams) =
         sides(file.listeners.as_ref(), file.upstreams.as_ref(), routes, called, report);
     let routes = routes::all(routes, domains.as_deref(), file.upstreams.as_ref(), report);
-    let admin = file.admin.and_then(|admin| admin.listen);
-    listener::check_addresses(file.listeners.as_ref(), admin.as_ref(), report);
+    let doors = file.admin.as_ref().and_then(|admin| admin.listen.as_ref());
+    listener::check_addresses(file.listeners.as_ref(), doors, report);
+    let admin = file.admin.as_ref().and_then(|admin| admin::admin(admin, report));
     let policies = policy::sources(file.policies.unwrap_or_default(), file.listeners.as_ref(), report);
     let trusted_networks = trusted(file.trusted_networks.unwrap_or_default(), report);
     let spool = spool(file.spool.unwrap_or_default(), report);
@@ -71,7 +74,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
         received_spf: authentication.received_spf.unwrap_or(false),
         dns,
         state,
-        admin: admin.map(|address| address.value),
+        admin,
         log: Log { format: log.format.unwrap_or_default(), level: log.level.unwrap_or_default() },
         drain,
         hostname: hostname?,

@@ -39,6 +39,7 @@ impl Policies {
     /// Every problem that was found, warnings among them, in the order of the files.
     pub fn load(sources: &Sources) -> Result<Self, Vec<Diagnostic>> {
         let mut problems = Vec::new();
+        let generation = sources.fingerprint().to_string().into();
         let mut engine = engine::build(&sources.budget);
         let host = Host::of(&engine::plain());
         let (libraries, patterns) = load_libraries(&mut engine, sources, &host, &mut problems);
@@ -61,6 +62,7 @@ impl Policies {
             on_error: sources.on_error,
             rules: parts.rules,
             warnings: problems,
+            generation,
         })
     }
 }

@@ -150,6 +150,16 @@ impl Admission {
         }
     }
 
+    /// The sessions that it holds now.
+    pub fn sessions(&self) -> usize {
+        self.held().total
+    }
+
+    /// How many it may hold.
+    pub fn most(&self) -> usize {
+        self.bounds.load().sessions.min(self.ceiling.most())
+    }
+
     /// A place for `client`, if there is one.
     pub(super) fn admit(self: &Arc<Self>, client: IpAddr) -> Result<Place, Full> {
         let mut place = self.admit_hop()?;

@@ -121,3 +121,9 @@ fn arguments_are_bounded() {
     assert_eq!(extensions.auth.len(), 64);
     assert_eq!(extensions.auth.first().map(String::as_str), Some("M0"));
 }
+
+#[test]
+fn what_is_offered_is_told_in_keywords() {
+    let reply = ehlo("mx.example.org\nSIZE 1000\n8BITMIME\nAUTH PLAIN login\nDSN\nX-UNKNOWN");
+    assert_eq!(Extensions::from_ehlo(&reply).keywords(), ["SIZE", "8BITMIME", "DSN", "AUTH PLAIN LOGIN"]);
+}

@@ -22,6 +22,7 @@ pub(crate) struct Plan {
     more_policies: Vec<(String, String)>,
     files: Vec<(String, String)>,
     log_level: &'static str,
+    admin: Option<String>,
 }
 
 impl Plan {
@@ -54,6 +55,7 @@ impl Plan {
             more_policies: Vec::new(),
             files: Vec::new(),
             log_level: "info",
+            admin: None,
         }
     }
 
@@ -118,6 +120,12 @@ impl Plan {
         self
     }
 
+    /// A UNIX socket for the operator beside the address of metrics, and further keys of `admin`.
+    pub(crate) fn admin(mut self, keys: &str) -> Self {
+        self.admin = Some(keys.to_owned());
+        self
+    }
+
     /// How much it logs.
     pub(crate) const fn log_level(mut self, level: &'static str) -> Self {
         self.log_level = level;
@@ -161,14 +169,14 @@ listeners:
 domains: {}
 spool: {{ dir: \"{}\" }}
 dns: {{ servers: [\"{}\"], timeout: 2s }}
-admin: {{ listen: \"127.0.0.1:{}\" }}
+admin: {{ {} }}
 ",
             self.upstream,
             self.other_upstreams.iter().map(|(name, text)| format!(", {name}: {text}")).collect::<String>(),
             self.our_domains(),
             folder.display(),
             dns.address(),
-            ports.admin
+            self.side_door(ports.admin)
         )
         .unwrap();
         if !self.top.iter().any(|section| section.starts_with("log:")) {
@@ -181,6 +189,13 @@ admin: {{ listen: \"127.0.0.1:{}\" }}
             writeln!(text, "{}", section.replace("@POLICIES@", &policies.display().to_string())).unwrap();
         }
         text
+    }
+
+    fn side_door(&self, port: u16) -> String {
+        match &self.admin {
+            None => format!("listen: \"127.0.0.1:{port}\""),
+            Some(keys) => format!("listen: [\"127.0.0.1:{port}\", \"unix:admin.sock\"], {keys}"),
+        }
     }
 
     fn our_domains(&self) -> String {

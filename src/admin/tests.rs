@@ -1,0 +1,234 @@
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use super::access::Way;
+use super::door::{HEADER_TIME, LOCAL_TIME, serve_connection};
+use super::routes::Door;
+use super::*;
+use crate::metrics::Metrics;
+
+struct Running {
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    async fn start() -> Self {
+        Self::with(None, &[Place::Tcp(([127, 0, 0, 1], 0).into())])
+    }
+
+    fn with(token: Option<&str>, places: &[Place]) -> Self {
+        let entries: Vec<Entry> = places.iter().map(|place| open(place).unwrap()).collect();
+        let (metrics, health) = (Metrics::new(), Arc::<Health>::default());
+        let Entry::Tcp(first) = &entries[0] else { panic!("TCP comes first") };
+        let (address, stop) = (first.local_addr().unwrap(), CancellationToken::new());
+        let token = token.map(|token| Zeroizing::new(token.to_owned()).into());
+        let served = Served {
+            metrics: Arc::clone(&metrics),
+            health: Arc::clone(&health),
+            access: Access { token, hosts: Vec::new() },
+            office: Some(Arc::new(Nobody)),
+        };
+        let task = tokio::spawn(serve(entries, served, stop.clone()));
+        Self { address, metrics, health, stop, task }
+    }
+
+    async fn ask(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = request.replacen('|', " HTTP/1.1\r\n", 1);
+        let request = if request.contains("HTTP/1.1") { request } else { format!("{request} HTTP/1.1") };
+        stream.write_all(format!("{request}\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+}
+
+#[tokio::test]
+async fn each_path_has_its_answer() {
+    let admin = Running::start().await;
+    admin.metrics.listener("mx").reply(250);
+    for (request, status, body) in [
+        ("GET /healthz", "200", "alive"),
+        ("GET /healthz?verbose", "200", "alive"),
+        ("GET /readyz", "503", "starting"),
+        ("GET /metrics", "200", "gatepost_replies_total{class=\"2\",listener=\"mx\"} 1\n"),
+        ("GET /metrics", "200", "text/plain; version=0.0.4"),
+        ("GET /", "200", "<title>Gatepost</title>"),
+        ("GET /status", "403", "UNIX socket"),
+        ("POST /reload", "403", "UNIX socket"),
+        ("GET /reload", "405", "allow: POST"),
+        ("GET /metrics/", "404", "/metrics"),
+        ("POST /metrics", "405", "allow: GET, HEAD"),
+        ("DELETE /nothing", "404", "/metrics"),
+    ] {
+        let answer = admin.ask(request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {answer}");
+        assert!(answer.contains(body), "{request}: {answer}");
+    }
+    assert!(admin.ask("HEAD /healthz").await.ends_with("\r\n\r\n"), "no body");
+}
+
+#[tokio::test]
+async fn readiness_follows_the_life_of_the_process() {
+    let admin = Running::start().await;
+    let expect = async |status: &str, word: &str| {
+        let answer = admin.ask("GET /readyz").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(word), "{answer}");
+    };
+    expect("503", "starting").await;
+    admin.health.serving();
+    expect("200", "ready").await;
+    let reload = |kind, outcome| admin.health.reloaded(Reload::new(kind, outcome, Vec::new()));
+    reload("certificates", Reloaded::Refused);
+    expect("200", "reload of certificates was refused").await;
+    reload("policies", Reloaded::Taken);
+    expect("200", "refused").await;
+    reload("certificates", Reloaded::Taken);
+    assert!(!admin.ask("GET /readyz").await.contains("refused"));
+    admin.health.draining();
+    expect("503", "draining").await;
+}
+
+#[tokio::test]
+async fn clients_that_dawdle_do_not_keep_others_out() {
+    let admin = Running::start().await;
+    let mut dawdlers = Vec::new();
+    for _ in 0..CONNECTIONS + 10 {
+        let mut dawdler = TcpStream::connect(admin.address).await.unwrap();
+        dawdler.write_all(b"GET /metrics HTTP/1.1\r\nX: ").await.unwrap();
+        dawdlers.push(dawdler);
+    }
+    assert!(admin.ask("GET /healthz").await.contains("alive"));
+    let first = dawdlers.first_mut().unwrap();
+    let mut byte = [0];
+    let end = tokio::time::timeout(HEADER_TIME / 2, first.read(&mut byte)).await;
+    assert_eq!(end.expect("the oldest had to go at once").unwrap_or(0), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_ends_in_time() {
+    let (mut client, server) = tokio::io::duplex(64);
+    let door = door();
+    let began = tokio::time::Instant::now();
+    let connection = tokio::spawn(serve_connection(server, door, Way::Socket));
+    client.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    connection.await.unwrap();
+    assert_eq!(began.elapsed().as_secs(), LOCAL_TIME.as_secs(), "the answer was never read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_header_has_its_time() {
+    let (mut client, server) = tokio::io::duplex(64);
+    let door = door();
+    let began = tokio::time::Instant::now();
+    let connection = tokio::spawn(serve_connection(server, door, Way::Socket));
+    client.write_all(b"GET /metrics HTTP/1.1\r\nX: ").await.unwrap();
+    connection.await.unwrap();
+    assert_eq!(began.elapsed().as_secs(), HEADER_TIME.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_stops_when_told() {
+    let admin = Running::start().await;
+    let _idle = TcpStream::connect(admin.address).await.unwrap();
+    admin.stop.cancel();
+    admin.task.await.unwrap();
+    assert!(TcpStream::connect(admin.address).await.is_err());
+}
+
+fn door() -> Arc<Door> {
+    let (metrics, health, access) = (Metrics::new(), Arc::default(), Access::default());
+    Arc::new(Door { metrics, health, access, office: None })
+}
+
+/// An office in which nothing goes on.
+#[derive(Debug)]
+struct Nobody;
+
+impl Office for Nobody {
+    fn status(&self) -> Status {
+        Status {
+            version: "0",
+            pid: 1,
+            started: 2,
+            config: "gatepost.yaml".to_owned(),
+            hostname: "mx.example.org".to_owned(),
+            generation: "abc".to_owned(),
+            rules: 3,
+            listeners: Vec::new(),
+            upstreams: Vec::new(),
+        }
+    }
+
+    fn rules(&self) -> Vec<Rule> {
+        Vec::new()
+    }
+
+    fn sessions(&self) -> Vec<Session> {
+        Vec::new()
+    }
+
+    fn reload(&self) -> Later<'_, Result<Vec<Reload>, String>> {
+        Box::pin(async { Ok(vec![Reload::new("config", Reloaded::Taken, vec!["x is new".to_owned()])]) })
+    }
+
+    fn drain(&self) {}
+
+    fn clear_dns_cache(&self) -> usize {
+        7
+    }
+}
+
+#[tokio::test]
+async fn the_token_opens_what_is_guarded() {
+    let admin = Running::with(Some("s3cret"), &[Place::Tcp(([127, 0, 0, 1], 0).into())]);
+    for (request, status, body) in [
+        ("GET /status", "401", "Bearer"),
+        ("GET /status|Authorization: Bearer wrong", "401", "Bearer"),
+        ("GET /status|Authorization: Bearer s3cret", "200", "\"generation\":\"abc\""),
+        ("POST /reload|Authorization: Bearer s3cret", "200", "x is new"),
+        ("POST /reload?wait=no|Authorization: Bearer s3cret", "202", "reloading"),
+        ("POST /cache/clear|Authorization: Bearer s3cret", "200", "7 answers forgotten"),
+        ("GET /rules|Authorization: Bearer s3cret", "200", "[]"),
+    ] {
+        let answer = admin.ask(request).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(body),
+            "{request}: {answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_unix_socket_is_for_its_owner_and_needs_no_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run/admin.sock");
+    let places = [Place::Tcp(([127, 0, 0, 1], 0).into()), Place::Unix(path.clone())];
+    let first = Running::with(None, &places);
+    let admin = Running::with(None, &places);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let mut stream = UnixStream::connect(&path).await.unwrap();
+    stream.write_all(b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    first.stop.cancel();
+    first.task.await.unwrap();
+    assert!(path.exists(), "it belongs to the second one now");
+    admin.stop.cancel();
+    admin.task.await.unwrap();
+    assert!(!path.exists());
+    std::fs::write(&path, "no socket").unwrap();
+    assert!(open(&Place::Unix(path)).is_err());
+}
