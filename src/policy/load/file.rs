@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -125,12 +126,14 @@ pub(super) fn script_paths(dir: &Path) -> std::io::Result<Vec<(String, PathBuf)>
 /// The text of a regular file of at most `limit` octets, or what is wrong with it.
 pub(super) fn read(path: &Path, limit: u64) -> Result<String, String> {
     let problem = |error: std::io::Error| format!("the file cannot be read: {error}");
-    // Asked before it is opened: a FIFO would wait for a writer.
-    if !fs::metadata(path).map_err(problem)?.is_file() {
+    // Opened without waiting, as a FIFO would for a writer, and asked what it is when it is open: what is read is what was
+    // asked about, whatever is put in its place meanwhile.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits();
+    let file = File::options().read(true).custom_flags(flags.cast_signed()).open(path).map_err(problem)?;
+    if !file.metadata().map_err(problem)?.is_file() {
         return Err("this is not a regular file".to_owned());
     }
     let mut octets = Vec::new();
-    let file = File::open(path).map_err(problem)?;
     file.take(limit + 1).read_to_end(&mut octets).map_err(problem)?;
     if octets.len() as u64 > limit {
         return Err(format!("the file has more than {} KiB", limit / 1024));

@@ -198,6 +198,7 @@ fn every_unsafe_script_is_refused_with_its_place() {
         ("fn helo(session) { print(1); }", "1:20: reserved keyword 'print' is disabled"),
         ("fn helo(session) { debug(1); }", "1:20: reserved keyword 'debug' is disabled"),
         ("import \"x\" as y;", "1:1: "),
+        ("fn helo(session) { import \"/etc/passwd\" as p; p::f() }", "1:20: "),
         ("fn helo(session) { sleep(1); }", "1:20: "),
         ("fn helo(session) { timestamp(); }", "1:20: "),
         (
@@ -537,6 +538,40 @@ fn files_have_bounds() {
             "30-z.rhai: the file is not UTF-8 at byte 3"
         ]
     );
+}
+
+/// What stands in the place of a script may be anything: it is opened once, never waited for, and never read without an end.
+#[test]
+fn only_regular_files_are_read() {
+    let (dir, sources) = folder(&[("10-x.rhai", &"x".repeat(10 * 1024 * 1024))]);
+    let link = |name: &str, target: &str| std::os::unix::fs::symlink(target, dir.path().join(name)).unwrap();
+    link("20-endless.rhai", "/dev/zero");
+    link("30-circle.rhai", "30-circle.rhai");
+    link("40-nowhere.rhai", "nowhere");
+    link("50-folder.rhai", "/");
+    let fifo = dir.path().join("60-fifo.rhai");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let errors = errors(&sources, dir.path());
+    assert_eq!(errors.len(), 6, "{errors:#?}");
+    for (error, expected) in errors.iter().zip([
+        "10-x.rhai: the file has more than 256 KiB",
+        "20-endless.rhai: this is not a regular file",
+        "30-circle.rhai: the file cannot be read: ",
+        "40-nowhere.rhai: the file cannot be read: ",
+        "50-folder.rhai: this is not a regular file",
+        "60-fifo.rhai: this is not a regular file",
+    ]) {
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+/// As Kubernetes mounts files: links to files behind a folder that is swapped.
+#[test]
+fn links_to_regular_files_are_read() {
+    let (dir, sources) = folder(&[("data/10-x.rhai", "fn helo(session) { if session.inside { return; } }")]);
+    std::os::unix::fs::symlink("data", dir.path().join("..data")).unwrap();
+    std::os::unix::fs::symlink("..data/10-x.rhai", dir.path().join("10-x.rhai")).unwrap();
+    assert!(Policies::load(&sources).unwrap().policies().any(|policy| *policy.name == *"x"));
 }
 
 #[test]
