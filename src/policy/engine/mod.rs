@@ -15,6 +15,7 @@ mod addresses;
 mod effects;
 mod facts;
 mod functions;
+mod guards;
 mod mail;
 mod message;
 mod reads;
@@ -54,6 +55,7 @@ pub(super) fn build(budget: &Budget) -> Engine {
     reads::register(&mut engine);
     verdicts::register(&mut engine);
     effects::register(&mut engine);
+    guards::register(&mut engine);
     engine
 }
 
