@@ -280,5 +280,8 @@ impl dns::Observe for Lookups {
     fn looked_up(&self, lookup: &dns::Lookup) {
         let cache = if lookup.cached { "hit" } else { "miss" };
         self.0.lookup(lookup.kind.name(), cache, lookup.outcome.name(), lookup.elapsed);
+        if !lookup.cached {
+            self.0.servers_fail(lookup.servers_fail);
+        }
     }
 }

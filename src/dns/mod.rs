@@ -6,6 +6,7 @@
 //! arbitrary records and faults.
 
 mod answer;
+mod health;
 mod observe;
 mod resolver;
 pub mod responder;

@@ -27,6 +27,9 @@ pub struct Lookup {
     pub cached: bool,
     /// How long it took; zero when it came from the cache.
     pub elapsed: Duration,
+    /// Nothing has been answered for a while, whoever's names were asked for: the servers fail, or the way to them. Not known of
+    /// what came from the cache.
+    pub servers_fail: bool,
 }
 
 /// How a look-up went: a closed set, fit for a label.

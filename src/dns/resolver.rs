@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::answer::{Answers, Exchange, Failure, Kind, MailHosts, Records, Trouble};
+use super::health::Health;
 use super::observe::{Lookup, Observe, Outcome};
 
 /// No record is trusted longer than a day, whatever its time to live says.
@@ -81,6 +82,7 @@ struct Inner {
     wire: TokioResolver,
     cache: Cache<Key, Entry, ByBytes>,
     observe: Arc<dyn Observe>,
+    health: Health,
     timeout: Duration,
     negative_ttl: Duration,
     failure_ttl: Duration,
@@ -108,6 +110,7 @@ impl Resolver {
             wire,
             cache: cache(settings.cache_bytes),
             observe,
+            health: Health::default(),
             timeout: settings.timeout,
             negative_ttl: settings.negative_ttl,
             failure_ttl: settings.failure_ttl,
@@ -128,12 +131,10 @@ impl Resolver {
         }
         let started = Instant::now();
         let (found, keep) = self.ask(kind, &name).await;
-        self.inner.observe.looked_up(&Lookup {
-            kind,
-            outcome: Outcome::of(&found),
-            cached: false,
-            elapsed: started.elapsed(),
-        });
+        let answered = !matches!(found, Err(Failure::Temporary(_)));
+        let servers_fail = self.inner.health.heard(&name, answered, Instant::now());
+        let (outcome, elapsed) = (Outcome::of(&found), started.elapsed());
+        self.inner.observe.looked_up(&Lookup { kind, outcome, cached: false, elapsed, servers_fail });
         if !keep.is_zero() {
             let entry = Entry { found: found.clone(), valid_until: Instant::now() + keep };
             self.inner.cache.insert(Key { kind, name: name.into_boxed_str() }, entry);
@@ -185,9 +186,8 @@ impl Resolver {
         if entry.valid_until <= Instant::now() {
             return None;
         }
-        let lookup =
-            Lookup { kind, outcome: Outcome::of(&entry.found), cached: true, elapsed: Duration::ZERO };
-        self.inner.observe.looked_up(&lookup);
+        let (outcome, elapsed) = (Outcome::of(&entry.found), Duration::ZERO);
+        self.inner.observe.looked_up(&Lookup { kind, outcome, cached: true, elapsed, servers_fail: false });
         Some(entry.found)
     }
 

@@ -1,7 +1,5 @@
 //! What the resolver does.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::families::Families;
@@ -16,9 +14,6 @@ const CACHES: [&str; 2] = ["hit", "miss"];
 /// What the answer was.
 const OUTCOMES: [&str; 5] = ["ok", "nodata", "nxdomain", "timeout", "error"];
 
-/// Look-ups in a row that brought no answer before the resolver counts as failing: one dead zone is not that.
-const FAILING: u32 = 5;
-
 /// Handles for the resolver.
 #[derive(Clone, Debug)]
 pub struct DnsMetrics {
@@ -27,7 +22,6 @@ pub struct DnsMetrics {
     durations: Resolved<&'static str, Histogram>,
     cache_entries: Gauge,
     failing: Gauge,
-    unanswered: Arc<AtomicU32>,
 }
 
 impl DnsMetrics {
@@ -47,7 +41,6 @@ impl DnsMetrics {
             durations: Resolved::new(TYPES, |kind| families.dns_lookup_duration_seconds.with([kind])),
             cache_entries: families.dns_cache_entries.with([]),
             failing: families.dns_failing.with([]),
-            unanswered: Arc::default(),
             families: families.clone(),
         }
     }
@@ -59,24 +52,18 @@ impl DnsMetrics {
             Some(counter) => counter.inc(),
             None => self.families.dns_lookups_total.with([kind, cache, outcome]).inc(),
         }
-        if cache != "hit" {
-            self.asked(kind, outcome, elapsed);
+        if cache == "hit" {
+            return;
         }
-    }
-
-    fn asked(&self, kind: &'static str, outcome: &'static str, elapsed: Duration) {
-        let unanswered = match outcome {
-            "timeout" | "error" => self.unanswered.fetch_add(1, Ordering::Relaxed).saturating_add(1),
-            _ => {
-                self.unanswered.store(0, Ordering::Relaxed);
-                0
-            }
-        };
-        self.failing.set((unanswered >= FAILING).into());
         match self.durations.find(kind) {
             Some(duration) => duration.observe(elapsed),
             None => self.families.dns_lookup_duration_seconds.with([kind]).observe(elapsed),
         }
+    }
+
+    /// Whether nothing is answered any more, whoever's names are asked for.
+    pub fn servers_fail(&self, fail: bool) {
+        self.failing.set(fail.into());
     }
 
     /// How many answers the caches hold.

@@ -71,7 +71,7 @@ families! {
         dns_cache_entries: Gauge [],
             "Answers in the DNS caches.";
         dns_failing: Gauge [],
-            "1 if the latest look-ups that left the cache all went without an answer.";
+            "1 if nothing was answered for ten seconds, though names of five different domains were asked for.";
         upstream_up: Gauge [upstream],
             "1 if the last connection or probe succeeded.";
         upstream_address_up: Gauge [upstream, address],
