@@ -11,9 +11,10 @@ use super::Checker;
 use super::authres::AuthenticationResults;
 use super::body::Canonicalization;
 use super::book::Book;
-use super::message::Hashes;
+use super::message::{Budget, Hashes};
 use super::names::is_domain;
 use super::results::{ArcChain, CheckResult};
+use super::signature::MAX_NAMES;
 use super::tags::{has_duplicates, tag};
 
 /// RFC 8617 4.2.1 allows 50 sets; each costs a query and two signatures, and no mail comes through so many hands.
@@ -113,6 +114,9 @@ fn newest_flaw(message: &AuthenticatedMessage<'_>, now: u64) -> Option<&'static 
     if signs("arc-seal") {
         return Some("syntax");
     }
+    if newest.header.h.len() > MAX_NAMES {
+        return Some("too_long");
+    }
     let expired = newest.header.x != 0 && (newest.header.x <= newest.header.t || newest.header.x < now);
     expired.then_some("expired")
 }
@@ -124,6 +128,7 @@ impl Checker {
         message: &'m AuthenticatedMessage<'m>,
         hashes: &Hashes,
         keys: &'m Book<'m>,
+        budget: &Budget,
     ) -> ArcChain {
         if !self.settings.arc {
             return ArcChain::default();
@@ -134,11 +139,16 @@ impl Checker {
             Chain::Whole if !is_of_this_body(message, hashes) => {
                 ArcChain { result: CheckResult::Fail, reason: "body_changed", ..ArcChain::default() }
             }
-            Chain::Whole => self.verify_arc(message, keys).await,
+            Chain::Whole => self.verify_arc(message, keys, budget).await,
         }
     }
 
-    async fn verify_arc<'m>(&self, message: &'m AuthenticatedMessage<'m>, keys: &'m Book<'m>) -> ArcChain {
+    async fn verify_arc<'m>(
+        &self,
+        message: &'m AuthenticatedMessage<'m>,
+        keys: &'m Book<'m>,
+        budget: &Budget,
+    ) -> ArcChain {
         let verification = async {
             loop {
                 let output = self.mail_auth.verify_arc(keys.parameters(message)).await;
@@ -147,7 +157,7 @@ impl Checker {
                 }
             }
         };
-        let output = timeout(self.settings.dkim_budget, verification).await;
+        let output = timeout(budget.of(self.settings.dkim_budget), verification).await;
         let (result, reason) =
             output.map_or((CheckResult::TempError, "key_lookup"), |output| outcome(&output));
         let sealers: Vec<String> =
@@ -155,7 +165,7 @@ impl Checker {
         let passed = result == CheckResult::Pass;
         let trusted = passed && sealers.iter().all(|sealer| self.trusts(sealer));
         let original_dmarc = if passed { first_dmarc(message) } else { String::new() };
-        ArcChain { result, reason, sealers, trusted, original_dmarc }
+        ArcChain { result, reason, sealers, trusted, original_dmarc, lookups: keys.asked() }
     }
 
     /// `example.org` is itself, `.example.org` everything below it.

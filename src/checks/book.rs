@@ -3,18 +3,34 @@
 mod caches;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mail_auth::Parameters;
 use tokio::time::Instant;
 
 use super::records::{Reading, Strength, strength};
+use super::results::Asked;
 use super::trace::Trace;
-use crate::dns::{Found, Kind, Resolver};
+use crate::dns::{Answers, Found, Kind, Resolver};
 
 /// The most names that one check may look up; nobody who means well comes near.
 const MAX_NAMES: usize = 40;
+/// The most names that all checks of a message may look up together: a signature's and a sealer's key each for as many as count,
+/// and the way up from the author's domain and a few more.
+const MAX_NAMES_OF_MESSAGE: usize = 64;
+
+/// How many names the checks of one message have looked up. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spent(Arc<AtomicUsize>);
+
+impl Spent {
+    /// Takes one more name; `false` if there have been enough.
+    fn take(&self) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed) < MAX_NAMES_OF_MESSAGE
+    }
+}
 
 /// What one check knows of DNS. mail-auth takes it for its caches.
 ///
@@ -25,6 +41,7 @@ pub(super) struct Book<'a> {
     dns: &'a Resolver,
     reading: Reading,
     pages: Mutex<Pages>,
+    spent: Spent,
     trace: Trace,
 }
 
@@ -56,8 +73,14 @@ pub(super) enum Objection {
 
 impl<'a> Book<'a> {
     /// A book for one check of a message.
-    pub(super) fn new(dns: &'a Resolver, reading: Reading, trace: Trace) -> Self {
-        Self { dns, reading, pages: Mutex::default(), trace }
+    pub(super) fn new(dns: &'a Resolver, reading: Reading, spent: &Spent) -> Self {
+        let (spent, trace) = (spent.clone(), Trace::default());
+        Self { dns, reading, pages: Mutex::default(), spent, trace }
+    }
+
+    /// What was asked so far.
+    pub(super) fn asked(&self) -> Vec<Asked> {
+        self.trace.asked()
     }
 
     /// mail-auth's parameters with this book in place of its caches.
@@ -101,11 +124,16 @@ impl<'a> Book<'a> {
         }
     }
 
-    /// The strength of the key at this name, as far as it was looked up.
-    pub(super) fn strength(&self, name: String) -> Strength {
-        let pages = self.pages();
-        let found = pages.known.get(&(Kind::Txt, name)).and_then(|found| found.as_ref().ok());
-        found.map(|answers| strength(answers.records.texts())).unwrap_or_default()
+    /// The strength of the key at this name, as far as it was looked up, and how it was.
+    pub(super) fn key(&self, name: &str) -> (Strength, Vec<Asked>) {
+        let texts = self.texts(name);
+        let asked = self.asked().into_iter().filter(|asked| asked.name == name).collect();
+        (texts.map(|found| strength(found.records.texts())).unwrap_or_default(), asked)
+    }
+
+    /// The texts at this name, as far as they were looked up.
+    pub(super) fn texts(&self, name: &str) -> Option<Arc<Answers>> {
+        self.pages().known.get(&(Kind::Txt, name.to_owned()))?.clone().ok()
     }
 
     /// What is known of a name, which is in lower case and may have its trailing dot. `None`: the run misses it.
@@ -115,7 +143,7 @@ impl<'a> Book<'a> {
         if let Some(found) = pages.known.get(&ask) {
             return Some(found.clone());
         }
-        if pages.known.len() + pages.run.missing.len() >= MAX_NAMES {
+        if pages.known.len() + pages.run.missing.len() >= MAX_NAMES || !self.spent.take() {
             pages.run.too_many = true;
             return None;
         }

@@ -1,27 +1,29 @@
 //! DKIM (RFC 6376): which signatures are worth verifying, and what became of them.
 
-use mail_auth::common::crypto::{Algorithm, CryptoError, HashAlgorithm};
+use mail_auth::common::crypto::{CryptoError, HashAlgorithm};
 use mail_auth::common::headers::Header;
 use mail_auth::common::verify::VerifySignature;
 use mail_auth::dkim::{Canonicalization as Canon, DkimError, Signature};
 use mail_auth::{AuthenticatedMessage, DkimOutput, DkimResult, DnsError, Error};
 use tokio::time::timeout;
 
-use super::Checker;
 use super::body::Canonicalization;
 use super::book::Book;
-use super::message::Hashes;
-use super::names::ascii_domain;
+use super::message::{Budget, Hashes};
 use super::records::Strength;
-use super::results::{CheckResult, Dkim};
-use super::tags::{has_duplicates, has_item, tag, text};
+use super::results::{Asked, CheckResult, Dkim};
+use super::signature::{Flaw, judge};
+use super::tags::{tag, text};
+use super::{Checker, MAX_SIGNATURES};
 
-/// Fields beyond that are ignored: nobody who means well signs so often.
-const MAX_FIELDS: usize = 20;
 /// No name that DNS could carry is longer.
 const MAX_DOMAIN: usize = 253;
 /// More of a selector is not reported.
 const MAX_SELECTOR: usize = 128;
+/// Nor of an identity: an address has no more octets (RFC 5321 4.5.3.1).
+const MAX_IDENTITY: usize = 320;
+/// Nor of `h=`.
+const MAX_FIELD_NAMES: usize = 4096;
 /// RFC 6008 4: so much of `b=` tells signatures apart.
 const SIGNATURE_START: usize = 8;
 
@@ -34,14 +36,6 @@ pub(super) struct Candidate<'h> {
     pub(super) signature: Result<Signature, Flaw>,
 }
 
-/// Why a signature does not count, whatever its key says.
-#[derive(Debug)]
-pub(super) struct Flaw {
-    result: CheckResult,
-    /// One of [`Dkim::REASONS`].
-    reason: &'static str,
-}
-
 /// The signatures of the header, from the top.
 pub(super) fn candidates<'h>(
     message: &AuthenticatedMessage<'h>,
@@ -49,10 +43,11 @@ pub(super) fn candidates<'h>(
     partial: CheckResult,
 ) -> Vec<Candidate<'h>> {
     let is = |name: &[u8], wanted: &str| name.trim_ascii_end().eq_ignore_ascii_case(wanted.as_bytes());
-    let has_from = message.headers.iter().any(|(name, _)| is(name, "from"));
-    let fields = message.headers.iter().filter(|(name, _)| is(name, "dkim-signature")).take(MAX_FIELDS);
+    let from = message.headers.iter().filter(|(name, _)| is(name, "from")).count();
+    let fields =
+        message.headers.iter().filter(|(name, _)| is(name, "dkim-signature")).take(MAX_SIGNATURES as usize);
     fields
-        .map(|&(name, value)| Candidate { name, value, signature: judge(value, has_from, now, partial) })
+        .map(|&(name, value)| Candidate { name, value, signature: judge(value, from, now, partial) })
         .collect()
 }
 
@@ -118,6 +113,7 @@ impl Checker {
         &self,
         message: &'m AuthenticatedMessage<'m>,
         keys: &'m Book<'m>,
+        budget: &Budget,
     ) -> Vec<DkimOutput<'m>> {
         let verification = async {
             loop {
@@ -127,7 +123,7 @@ impl Checker {
                 }
             }
         };
-        match timeout(self.settings.dkim_budget, verification).await {
+        match timeout(budget.of(self.settings.dkim_budget), verification).await {
             Ok(outputs) => outputs,
             Err(_) => message.dkim_headers.iter().map(|header| out_of_time(&header.header)).collect(),
         }
@@ -139,11 +135,12 @@ fn out_of_time(signature: &Signature) -> DkimOutput<'_> {
         .with_signature(signature)
 }
 
-/// One result for each candidate. `outputs` are those of the candidates without a flaw.
+/// One result for each candidate. `outputs` are those of the candidates without a flaw; `key` tells the strength of the key at a
+/// name, and how it was looked up.
 pub(super) fn results(
     candidates: &[Candidate<'_>],
     outputs: &[DkimOutput<'_>],
-    strength: impl Fn(String) -> Strength,
+    key: impl Fn(&str) -> (Strength, Vec<Asked>),
 ) -> Vec<Dkim> {
     let mut outputs = outputs.iter();
     candidates
@@ -152,10 +149,10 @@ pub(super) fn results(
             Err(flaw) => candidate.describe(flaw.result, flaw.reason),
             Ok(signature) => {
                 let (result, reason) = outputs.next().map_or((CheckResult::TempError, "key_lookup"), outcome);
-                let Strength { bits, refused } = strength(key_name(signature));
+                let (Strength { bits, refused }, lookups) = key(&key_name(signature));
                 let (result, reason) =
                     if refused { (CheckResult::Policy, "key_size") } else { (result, reason) };
-                Dkim { bits, ..candidate.describe(result, reason) }
+                Dkim { bits, lookups, ..candidate.describe(result, reason) }
             }
         })
         .collect()
@@ -164,10 +161,20 @@ pub(super) fn results(
 impl Candidate<'_> {
     fn describe(&self, result: CheckResult, reason: &'static str) -> Dkim {
         let field = |name, max| cut(tag(self.value, name).map(text).unwrap_or_default(), max);
+        let time = |name| field(name, MAX_SELECTOR).parse().unwrap_or_default();
         let domain = self.signature.as_ref().map(|signature| signature.d.clone());
+        let domain = domain.unwrap_or_else(|_| field("d", MAX_DOMAIN).to_lowercase());
+        let identity = Some(field("i", MAX_IDENTITY)).filter(|identity| !identity.is_empty());
+        let fields = field("h", MAX_FIELD_NAMES).to_ascii_lowercase();
         Dkim {
             result,
-            domain: domain.unwrap_or_else(|_| field("d", MAX_DOMAIN).to_lowercase()),
+            identity: identity.unwrap_or_else(|| format!("@{domain}")),
+            domain,
+            canonicalization: canonicalization(&field("c", MAX_SELECTOR)),
+            fields: fields.split(':').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            signed_at: time("t"),
+            expires_at: time("x"),
+            lookups: Vec::new(),
             selector: field("s", MAX_SELECTOR),
             algorithm: algorithm(&field("a", MAX_SELECTOR)),
             bits: 0,
@@ -175,55 +182,6 @@ impl Candidate<'_> {
             reason,
         }
     }
-}
-
-/// Decides what can be decided without body and key, and where mail-auth would be too generous.
-fn judge(value: &[u8], has_from: bool, now: u64, partial: CheckResult) -> Result<Signature, Flaw> {
-    let broken = |reason| Err(Flaw { result: CheckResult::PermError, reason });
-    if has_duplicates(value) {
-        return broken("duplicate_tag");
-    }
-    let mut signature = match Signature::parse(value) {
-        Ok(signature) => signature,
-        Err(error) => return broken(reason(&error)),
-    };
-    if signature.v != 1 || use_a_labels(&mut signature).is_none() {
-        return broken("syntax");
-    }
-    if signature.a == Algorithm::RsaSha1 {
-        // RFC 8301 3.1
-        return broken("algorithm");
-    }
-    if tag(value, "q").is_some_and(|methods| !has_item(methods, "dns/txt")) {
-        return broken("query_method");
-    }
-    if !has_from || !signature.h.iter().any(|name| name.eq_ignore_ascii_case("from")) {
-        // RFC 6376 5.4
-        return broken("from_not_signed");
-    }
-    if tag(value, "l").is_some() {
-        // RFC 6376 8.2: anyone can append to such a message.
-        return Err(Flaw { result: partial, reason: "partial_body" });
-    }
-    if signature.x != 0 && (signature.x <= signature.t || signature.x < now) {
-        return Err(Flaw { result: CheckResult::Fail, reason: "expired" });
-    }
-    // Judged by our clock already; and no look-ups for reports (RFC 6651) or third parties (RFC 6541).
-    signature.x = 0;
-    signature.r = false;
-    signature.atps = None;
-    Ok(signature)
-}
-
-/// Writes domain and selector as DNS asks for them (RFC 8616 5). `None` if one of them is none that DNS could carry: then nothing is
-/// ever asked for.
-fn use_a_labels(signature: &mut Signature) -> Option<()> {
-    signature.d = ascii_domain(&signature.d)?;
-    signature.s = ascii_domain(&signature.s)?;
-    if let Some((local, domain)) = signature.i.rsplit_once('@') {
-        signature.i = format!("{local}@{}", ascii_domain(domain)?);
-    }
-    Some(())
 }
 
 fn outcome(output: &DkimOutput<'_>) -> (CheckResult, &'static str) {
@@ -238,7 +196,7 @@ fn outcome(output: &DkimOutput<'_>) -> (CheckResult, &'static str) {
 }
 
 /// What mail-auth found wrong, in the words of [`Dkim::REASONS`].
-const fn reason(error: &Error) -> &'static str {
+pub(super) const fn reason(error: &Error) -> &'static str {
     match error {
         Error::Dkim(DkimError::FailedBodyHashMatch) => "body_changed",
         Error::Dkim(DkimError::FailedAuidMatch) => "identity",
@@ -251,6 +209,16 @@ const fn reason(error: &Error) -> &'static str {
         Error::Dns(DnsError::RecordNotFound(_)) => "no_key",
         Error::Dns(DnsError::Resolver(_)) => "key_lookup",
         _ => "syntax",
+    }
+}
+
+/// `c=` with both its halves, which may be left out (RFC 6376 3.5).
+fn canonicalization(value: &str) -> String {
+    let value = value.to_ascii_lowercase();
+    match value.split_once('/') {
+        Some(_) => value,
+        None if value.is_empty() => "simple/simple".to_owned(),
+        None => value + "/simple",
     }
 }
 
@@ -268,73 +236,26 @@ fn cut(mut text: String, max: usize) -> String {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "v=1; a=rsa-sha256; d=example.org; s=sel; h=from:to; bh=AAAA; b=BBBBCCCCDDDD; t=100";
-
-    fn result(value: &str) -> CheckResult {
-        judge(value.as_bytes(), true, 1000, CheckResult::Neutral)
-            .map_or_else(|flaw| flaw.result, |_| CheckResult::Pass)
-    }
-
-    #[test]
-    fn signatures_worth_verifying() {
-        use CheckResult::{Fail, Neutral, Pass, PermError};
-        for (value, expected) in [
-            (GOOD.to_owned(), Pass),
-            (format!("{GOOD}; x=2000"), Pass),
-            (format!("{GOOD}; x=999"), Fail),
-            (format!("{GOOD}; x=100"), Fail),
-            (format!("{GOOD}; l=0"), Neutral),
-            (format!("{GOOD}; l=5"), Neutral),
-            (format!("{GOOD}; q=dns/txt"), Pass),
-            (format!("{GOOD}; q=http"), PermError),
-            (format!("{GOOD}; d=other.org"), PermError),
-            (GOOD.replace("s=sel", "s=a.b-c._d"), Pass),
-            (GOOD.replace("s=sel", "s=a..b"), PermError),
-            (GOOD.replace("s=sel", "s="), PermError),
-            (GOOD.replace("s=sel", "s=a/b"), PermError),
-            (GOOD.replace("s=sel", "s=a\0b"), PermError),
-            (GOOD.replace("s=sel", "s=sel._domainkey.bank.example."), PermError),
-            (GOOD.replace("s=sel", &format!("s={}", "a".repeat(64))), PermError),
-            (GOOD.replace("d=example.org", "d=example.org'"), PermError),
-            (GOOD.replace("d=example.org", "d=(example.org"), PermError),
-            (GOOD.replace("d=example.org", "d=example.org."), PermError),
-            (GOOD.replace("d=example.org", "d=b\u{fc}cher.example"), Pass),
-            (format!("{GOOD}; i=@example.org"), Pass),
-            (format!("{GOOD}; i=a@(example.org"), PermError),
-            (GOOD.replace("from:to", "to:subject"), PermError),
-            (GOOD.replace("from:to", "to : From"), Pass),
-            (GOOD.replace("v=1; ", ""), PermError),
-            (GOOD.replace("v=1", "v=2"), PermError),
-            (GOOD.replace("rsa-sha256", "rsa-sha1"), PermError),
-            (GOOD.replace("rsa-sha256", "dsa"), PermError),
-            (GOOD.replace("bh=AAAA; ", ""), PermError),
-            (String::new(), PermError),
-        ] {
-            assert_eq!(result(&value), expected, "{value}");
-        }
-    }
-
-    #[test]
-    fn reasons_are_a_closed_set() {
-        for value in
-            ["", "d=a; d=b", &format!("{GOOD}; l=1"), &format!("{GOOD}; q=x"), &GOOD.replace("256", "1")]
-        {
-            let flaw = judge(value.as_bytes(), true, 0, CheckResult::Policy).unwrap_err();
-            assert!(Dkim::REASONS.contains(&flaw.reason), "{value}: {}", flaw.reason);
-        }
-    }
-
     #[test]
     fn flawed_signatures_are_described_too() {
+        const GOOD: &str = "v=1; a=rsa-sha256; c=relaxed; d=example.org; s=sel; h=From: to; bh=AAAA; b=BBBBCCCCDDDD; t=100; x=200";
         let value = format!("{GOOD}; l=5");
         let candidate = Candidate {
             name: b"",
             value: value.as_bytes(),
-            signature: judge(value.as_bytes(), true, 0, CheckResult::Policy),
+            signature: judge(value.as_bytes(), 1, 0, CheckResult::Policy),
         };
-        let dkim = &results(&[candidate], &[], |_| Strength::default())[0];
+        let dkim = &results(&[candidate], &[], |_| (Strength::default(), Vec::new()))[0];
         assert_eq!((dkim.domain.as_str(), dkim.selector.as_str()), ("example.org", "sel"));
         assert_eq!((dkim.algorithm, dkim.signature.as_str()), ("rsa-sha256", "BBBBCCCC"));
         assert_eq!((dkim.result, dkim.bits), (CheckResult::Policy, 0));
+        assert_eq!(
+            (dkim.identity.as_str(), dkim.canonicalization.as_str()),
+            ("@example.org", "relaxed/simple")
+        );
+        assert_eq!(
+            (dkim.fields.join(" "), dkim.signed_at, dkim.expires_at),
+            ("from to".to_owned(), 100, 200)
+        );
     }
 }

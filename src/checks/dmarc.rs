@@ -7,15 +7,26 @@ use tokio::time::timeout;
 
 use super::Checker;
 use super::book::Book;
+use super::message::Budget;
 use super::names::is_domain;
-use super::records::Reading;
+use super::records::the_policy;
 use super::results::{CheckResult, Dmarc, DmarcPolicy, Spf};
-use super::trace::Trace;
+use super::tags::{tag, text};
 use crate::message::from::NoAuthor;
 use crate::message::header::Header;
 
 /// RFC 9989 4.10: a longer name is cut to so many labels after the first query.
 const WALK_LABELS: usize = 7;
+
+/// What a message has to say for its author.
+#[derive(Debug)]
+pub(super) struct Claims<'c> {
+    pub(super) message: &'c AuthenticatedMessage<'c>,
+    pub(super) dkim: &'c [DkimOutput<'c>],
+    pub(super) spf: &'c Spf,
+    /// The author's.
+    pub(super) domain: String,
+}
 
 /// Whose name the message bears.
 #[derive(Debug, Eq, PartialEq)]
@@ -58,23 +69,22 @@ pub(super) fn policy_names(domain: &str) -> impl Iterator<Item = String> {
 }
 
 impl Checker {
-    /// DMARC of a prepared message, whose author is of `domain`.
-    pub(super) async fn dmarc(
-        &self,
-        message: &AuthenticatedMessage<'_>,
-        dkim: &[DkimOutput<'_>],
-        spf: &Spf,
-        domain: String,
-        trace: &Trace,
-    ) -> Dmarc {
+    /// DMARC of a prepared message. `policies` is a book that reads policies.
+    pub(super) async fn dmarc(&self, claims: Claims<'_>, policies: &Book<'_>, budget: &Budget) -> Dmarc {
         if !self.settings.dmarc {
             return Dmarc::default();
         }
-        let evaluation = self.evaluate_dmarc(message, dkim, spf, trace);
-        match timeout(self.settings.dmarc_budget, evaluation).await {
-            Ok(output) => describe(&output, domain),
-            Err(_) => Dmarc { result: CheckResult::TempError, domain, reason: "lookup", ..Dmarc::default() },
-        }
+        let evaluation = self.evaluate_dmarc(&claims, policies);
+        let found = match timeout(budget.of(self.settings.dmarc_budget), evaluation).await {
+            Ok(output) => describe(&output, claims.domain, policies),
+            Err(_) => Dmarc {
+                result: CheckResult::TempError,
+                domain: claims.domain,
+                reason: "lookup",
+                ..Dmarc::default()
+            },
+        };
+        Dmarc { lookups: policies.asked(), ..found }
     }
 
     /// DMARC of a message without an author's domain.
@@ -86,26 +96,20 @@ impl Checker {
         }
     }
 
-    async fn evaluate_dmarc(
-        &self,
-        message: &AuthenticatedMessage<'_>,
-        dkim: &[DkimOutput<'_>],
-        spf: &Spf,
-        trace: &Trace,
-    ) -> DmarcOutput {
-        let book = Book::new(&self.dns, Reading::Dmarc, trace.clone());
+    async fn evaluate_dmarc(&self, claims: &Claims<'_>, policies: &Book<'_>) -> DmarcOutput {
+        let Claims { message, dkim, spf, .. } = claims;
         let spf_output = SpfOutput::new(spf.domain.clone()).with_result(spf.result.to_spf());
         loop {
             let parameters = DmarcParameters::new(message, dkim, &spf.domain, &spf_output);
-            let output = self.mail_auth.verify_dmarc(book.parameters(parameters)).await;
-            if !book.learn().await {
+            let output = self.mail_auth.verify_dmarc(policies.parameters(parameters)).await;
+            if !policies.learn().await {
                 return output;
             }
         }
     }
 }
 
-fn describe(output: &DmarcOutput, domain: String) -> Dmarc {
+fn describe(output: &DmarcOutput, domain: String, policies: &Book<'_>) -> Dmarc {
     let result = match output.result() {
         DmarcResult::Pass => CheckResult::Pass,
         DmarcResult::Fail(_) => CheckResult::Fail,
@@ -119,7 +123,36 @@ fn describe(output: &DmarcOutput, domain: String) -> Dmarc {
         Policy::None | Policy::Unspecified => DmarcPolicy::None,
     };
     let testing = output.dmarc_record().is_some_and(|record| record.t);
-    Dmarc { result, policy, domain, testing, reason: reason(output, result) }
+    let record = output.dmarc_record().and_then(|_| applied(&domain, policies)).unwrap_or_default();
+    let reason = reason(output, result);
+    Dmarc { result, policy, domain, testing, reason, record, ..Dmarc::default() }
+}
+
+/// The record that counts for `domain`, as published (RFC 9989 4.10.1 and 4.10.2): its own, else that of its organisation, else that
+/// of the public suffix above.
+fn applied(domain: &str, policies: &Book<'_>) -> Option<String> {
+    let mut records = Vec::new();
+    for name in policy_names(domain) {
+        let answers = policies.texts(&name);
+        let Some(record) = answers.as_ref().and_then(|found| the_policy(found.records.texts())) else {
+            continue;
+        };
+        let psd = tag(record, "psd").map(|psd| text(psd).to_ascii_lowercase()).unwrap_or_default();
+        records.push((name, String::from_utf8_lossy(record).into_owned()));
+        if psd == "n" {
+            break;
+        }
+        if psd == "y" {
+            // Of the organisation below it, if that has one.
+            let labels = records.last().map_or(0, |(name, _)| name.matches('.').count());
+            let below = records.iter().position(|(name, _)| name.matches('.').count() == labels + 1);
+            below.into_iter().for_each(|below| records.truncate(below + 1));
+            break;
+        }
+    }
+    let own = records.iter().position(|(name, _)| name.strip_prefix("_dmarc.") == Some(domain));
+    let counts = own.or_else(|| records.len().checked_sub(1))?;
+    records.into_iter().nth(counts).map(|(_, record)| record)
 }
 
 /// In the words of [`Dmarc::REASONS`].

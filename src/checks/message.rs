@@ -1,19 +1,21 @@
 //! What is taken from a message while it arrives, and what is said of it in the end.
 
+use std::time::Duration;
+
 use aws_lc_rs::digest::Digest;
 use bytes::Bytes;
 use mail_auth::AuthenticatedMessage;
 use mail_auth::dkim::Signature;
+use tokio::time::Instant;
 
 use super::Checker;
 use super::arc::{self, Chain};
 use super::body::{BodyHasher, Canonicalization};
-use super::book::Book;
+use super::book::{Book, Spent};
 use super::dkim::{self, Candidate};
-use super::dmarc::{Author, policy_names};
+use super::dmarc::{Author, Claims, policy_names};
 use super::records::Reading;
 use super::results::{ArcChain, CheckResult, MessageResults, Sealable, Spf};
-use super::trace::Trace;
 use crate::dns::Kind;
 use crate::message::header::Header;
 
@@ -81,18 +83,26 @@ impl Checker {
         dkim::select(&mut candidates, &hashes, self.settings.max_signatures);
         dkim::prepare(&mut message, &candidates, &hashes);
         author.prepare(&mut message);
-        let trace = Trace::default();
-        let keys = Book::new(&self.dns, Reading::Key, trace.clone());
-        let sealers_keys = Book::new(&self.dns, Reading::Key, trace.clone());
-        let outputs = self.verify_dkim(&message, &keys).await;
+        let (budget, spent) = (self.budget(), Spent::default());
+        let keys = Book::new(&self.dns, Reading::Key, &spent);
+        let policies = Book::new(&self.dns, Reading::Dmarc, &spent);
+        let sealers_keys = Book::new(&self.dns, Reading::Key, &spent);
+        let outputs = self.verify_dkim(&message, &keys, &budget).await;
         let dmarc = match author {
-            Author::Domain(domain) => self.dmarc(&message, &outputs, spf, domain, &trace).await,
+            Author::Domain(domain) => {
+                let claims = Claims { message: &message, dkim: &outputs, spf, domain };
+                self.dmarc(claims, &policies, &budget).await
+            }
             Author::Unusable(reason) => self.dmarc_without_author(reason),
         };
-        let arc = self.arc(&message, &hashes, &sealers_keys).await;
-        let dkim = dkim::results(&candidates, &outputs, |name| keys.strength(name));
+        let arc = self.arc(&message, &hashes, &sealers_keys, &budget).await;
+        let dkim = dkim::results(&candidates, &outputs, |name| keys.key(name));
         let sealable = self.sealable(&arc, &hashes);
-        MessageResults { dkim, dmarc, arc, lookups: trace.asked(), sealable }
+        MessageResults { dkim, dmarc, arc, sealable }
+    }
+
+    fn budget(&self) -> Budget {
+        Budget { end: Instant::now() + self.settings.message_budget }
     }
 
     /// Without a chain, or with one that passed. With ARC switched off nobody knows.
@@ -140,6 +150,19 @@ fn author(header: &Bytes) -> Author {
 
 fn parse(header: &Bytes) -> Option<AuthenticatedMessage<'_>> {
     AuthenticatedMessage::parse_with_opts(header, None, false)
+}
+
+/// The time that is left for a message: what one check takes, the next ones have no more.
+#[derive(Debug)]
+pub(super) struct Budget {
+    end: Instant,
+}
+
+impl Budget {
+    /// The time for a check that may take so long by itself.
+    pub(super) fn of(&self, own: Duration) -> Duration {
+        own.min(self.end.saturating_duration_since(Instant::now()))
+    }
 }
 
 /// The body in the forms that some signature wants.

@@ -21,6 +21,7 @@ mod names;
 mod records;
 pub mod results;
 pub mod seal;
+mod signature;
 mod spf;
 mod tags;
 mod trace;
@@ -35,6 +36,9 @@ pub use message::MessageCheck;
 
 use self::results::CheckResult;
 use crate::dns::Resolver;
+
+/// Signatures beyond that are not looked at: nobody who means well signs so often.
+pub const MAX_SIGNATURES: u32 = 20;
 
 /// What is checked, and how much may be spent on it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,17 +57,19 @@ pub struct Settings {
     pub trusted_sealers: Vec<String>,
     /// Who seals what is forwarded, if anybody does.
     pub seal: Option<Arc<seal::Sealer>>,
-    /// How many DKIM signatures are verified, from the top: each may cost a query. Those that are broken or of another body
-    /// cost none and do not count.
+    /// How many DKIM signatures are verified, from the top, at most [`MAX_SIGNATURES`]: each may cost a query. Those that are broken
+    /// or of another body cost none and do not count.
     pub max_signatures: usize,
     /// What a signature is that leaves out a part of the body (`l=`): `neutral` or `policy`. It never counts.
     pub partial_body: CheckResult,
     /// The time for one SPF check, DNS included.
     pub spf_budget: Duration,
-    /// The time for all DKIM signatures of a message.
+    /// The time for all DKIM signatures of a message, and for its ARC chain.
     pub dkim_budget: Duration,
     /// The time for DMARC.
     pub dmarc_budget: Duration,
+    /// The time for DKIM, DMARC and ARC of a message together.
+    pub message_budget: Duration,
 }
 
 impl Default for Settings {
@@ -81,6 +87,7 @@ impl Default for Settings {
             spf_budget: Duration::from_secs(20),
             dkim_budget: Duration::from_secs(20),
             dmarc_budget: Duration::from_secs(20),
+            message_budget: Duration::from_secs(30),
         }
     }
 }

@@ -79,12 +79,14 @@ fn is_for_mail(record: &[u8]) -> bool {
 }
 
 fn dmarc(texts: &[Vec<u8>]) -> Result<Dmarc, Error> {
+    let record = the_policy(texts).ok_or(Error::Dns(DnsError::InvalidRecordType))?;
+    Dmarc::parse(&sound(record))
+}
+
+/// The one DMARC record among `texts`. RFC 9989 4.10: several are as good as none.
+pub(super) fn the_policy(texts: &[Vec<u8>]) -> Option<&[u8]> {
     let mut records = texts.iter().filter(|text| is_dmarc(text));
-    match (records.next(), records.next()) {
-        (Some(record), None) => Dmarc::parse(&sound(record)),
-        // RFC 9989 4.10: several are as good as none.
-        _ => Err(Error::Dns(DnsError::InvalidRecordType)),
-    }
+    records.next().filter(|_| records.next().is_none()).map(Vec::as_slice)
 }
 
 /// RFC 9989 4.8: the version comes first and is spelled exactly so.

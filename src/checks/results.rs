@@ -121,6 +121,16 @@ pub struct Dkim {
     pub domain: String,
     /// `s=`.
     pub selector: String,
+    /// For whom it was signed: `i=`, or `@` and the domain where that is not said (RFC 6376 3.5).
+    pub identity: String,
+    /// `c=` of header and body, such as `relaxed/simple`.
+    pub canonicalization: String,
+    /// The fields that it covers, in lower case: `h=`, at most 4096 octets of it.
+    pub fields: Vec<String>,
+    /// When it was signed, in seconds since 1970: `t=`; 0 where that is not said.
+    pub signed_at: u64,
+    /// When it expires, likewise: `x=`.
+    pub expires_at: u64,
     /// `a=`, such as `rsa-sha256`; empty when it is none that we know.
     pub algorithm: &'static str,
     /// How many bits the key has: the modulus of RSA, 256 of Ed25519; 0 where no key was looked at.
@@ -129,17 +139,20 @@ pub struct Dkim {
     pub signature: String,
     /// Why it did not pass: one of [`REASONS`](Self::REASONS); empty when it did.
     pub reason: &'static str,
+    /// What was asked of DNS: its key, if that was worth asking for.
+    pub lookups: Vec<Asked>,
 }
 
 impl Dkim {
     /// Every reason why a signature does not pass. A closed set, so that scripts can compare and metrics can count.
-    pub const REASONS: [&'static str; 16] = [
+    pub const REASONS: [&'static str; 17] = [
         // The field.
         "syntax",
         "duplicate_tag",
         "algorithm",
         "query_method",
         "from_not_signed",
+        "several_from",
         "partial_body",
         "expired",
         "too_many",
@@ -201,6 +214,10 @@ pub struct Dmarc {
     pub testing: bool,
     /// What the result stands on: one of [`REASONS`](Self::REASONS); empty when nothing was checked.
     pub reason: &'static str,
+    /// The record that counts, as published; empty when there is none.
+    pub record: String,
+    /// What was asked of DNS: for that record, and for who belongs together.
+    pub lookups: Vec<Asked>,
 }
 
 impl Dmarc {
@@ -236,6 +253,8 @@ pub struct ArcChain {
     pub trusted: bool,
     /// What the first sealer says that DMARC said to it, in lower case; empty unless the chain passed and it says so.
     pub original_dmarc: String,
+    /// What was asked of DNS: the sealers' keys.
+    pub lookups: Vec<Asked>,
 }
 
 impl ArcChain {
@@ -267,8 +286,6 @@ pub struct MessageResults {
     pub dmarc: Dmarc,
     /// ARC.
     pub arc: ArcChain,
-    /// What was asked of DNS.
-    pub lookups: Vec<Asked>,
     /// What it takes to seal the message; `None` if that is not wanted, or no use because its chain is broken.
     pub sealable: Option<Sealable>,
 }

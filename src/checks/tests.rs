@@ -144,7 +144,7 @@ fn unsound_signature(selector: &str, body: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_second_author_spoils_dmarc_but_no_signature() {
+async fn a_second_author_spoils_every_signature() {
     // 002 does not sign the absence of further From fields.
     let (mut zone, message) = signed("dkim/002.txt");
     zone.txt("_dmarc.example.com", "v=DMARC1; p=reject");
@@ -155,7 +155,11 @@ async fn a_second_author_spoils_dmarc_but_no_signature() {
         ["From: a@bank.example\r\n", "From : a@bank.example\r\n", "from: joe@football.example.com\r\n"]
     {
         let results = world.check(&[forged.as_bytes(), &message].concat(), &Spf::default()).await;
-        assert_eq!(results.dkim[0].result, CheckResult::Pass, "{forged}");
+        assert_eq!(
+            (results.dkim[0].result, results.dkim[0].reason),
+            (CheckResult::PermError, "several_from"),
+            "{forged}"
+        );
         assert_eq!(
             (results.dmarc.result, results.dmarc.domain.as_str()),
             (CheckResult::PermError, ""),

@@ -174,10 +174,12 @@ fn log_lookups(entry: &TransactionEntry<'_>) {
     if !tracing::enabled!(tracing::Level::DEBUG) {
         return;
     }
-    let of_message = entry.results.map(|results| results.lookups.as_slice()).unwrap_or_default();
-    for (check, lookups) in
-        [("helo_spf", entry.spf.0.lookups.as_slice()), ("spf", &entry.spf.1.lookups), ("message", of_message)]
-    {
+    let of_sender = [("helo_spf", &entry.spf.0.lookups), ("spf", &entry.spf.1.lookups)];
+    let of_message = entry.results.into_iter().flat_map(|results| {
+        let keys = results.dkim.iter().map(|dkim| ("dkim", &dkim.lookups));
+        keys.chain([("dmarc", &results.dmarc.lookups), ("arc", &results.arc.lookups)])
+    });
+    for (check, lookups) in of_sender.into_iter().chain(of_message) {
         for asked in lookups {
             tracing::debug!(
                 event = "lookup",

@@ -212,7 +212,7 @@ mod tests {
             algorithm: "rsa-sha256",
             bits: 2048,
             signature: "abc+/def".into(),
-            reason: "",
+            ..Dkim::default()
         };
         let bad = Dkim {
             result: CheckResult::Fail,
@@ -227,6 +227,7 @@ mod tests {
             domain: "example.org".into(),
             testing: false,
             reason: "dkim",
+            ..Dmarc::default()
         };
         let arc =
             ArcChain { result: CheckResult::Pass, sealers: vec!["x.example".into()], ..ArcChain::default() };
@@ -374,6 +375,7 @@ mod tests {
             bits: 0,
             signature: "\"(\"".into(),
             reason: "syntax",
+            ..Dkim::default()
         };
         let results = MessageResults { dkim: vec![dkim; 20], ..MessageResults::default() };
         let findings = Findings { results: Some(&results), ..findings(&ReversePath::Null, "x") };

@@ -23,6 +23,8 @@ const MAX_VOIDS: usize = 2;
 const MAX_HOSTS: usize = 10;
 /// Names that are looked up in all: ten terms of ten hosts each would be a hundred, and nobody who means well comes near.
 const MAX_NAMES: usize = 40;
+/// What all texts at a name may have, in octets. RFC 7208 3.4 hopes for 450; nobody who means well comes near.
+const MAX_TEXTS: usize = 32 << 10;
 /// What of an explanation is kept, in octets: it is meant for one line of a reply.
 const MAX_EXPLANATION: usize = 256;
 
@@ -185,7 +187,11 @@ impl<'a> Evaluation<'a> {
                 return Ok(None);
             }
         };
-        let mut found = policies(answers.records.texts());
+        let texts = answers.records.texts();
+        if texts.iter().map(Vec::len).sum::<usize>() > MAX_TEXTS {
+            return Err(Stop::Permanent);
+        }
+        let mut found = policies(texts);
         match (found.next(), found.next()) {
             (None, _) => Ok(None),
             (Some(policy), None) => {

@@ -66,12 +66,16 @@ async fn giant_answers() {
         zone.txt("giant.test", &format!("{i} {}", "x".repeat(990)));
     }
     zone.txt("giant-policy.test", &format!("v=spf1{} +all", " ip4:198.51.100.1".repeat(2500)));
+    for i in 0..100 {
+        zone.txt("many-texts.test", &format!("some-site-verification={i:080}"));
+    }
+    zone.txt("many-texts.test", "v=spf1 ip4:192.0.2.1 -all");
     zone.txt("giant-spf.test", &format!("v=spf1 -all {}", "x".repeat(60_000)));
     for (domain, results) in [
-        ("giant.test", [CheckResult::None, CheckResult::TempError]),
+        ("giant.test", [CheckResult::PermError, CheckResult::TempError]),
         ("giant-spf.test", [CheckResult::PermError, CheckResult::TempError]),
-        // As published, however long: it says that all may send.
-        ("giant-policy.test", [CheckResult::Pass, CheckResult::TempError]),
+        ("giant-policy.test", [CheckResult::PermError, CheckResult::TempError]),
+        ("many-texts.test", [CheckResult::Pass, CheckResult::Pass]),
     ] {
         let (spf, queries) = spf_of(zone.clone(), domain).await;
         assert!(results.contains(&spf.result), "{domain}: {:?}", spf.result);
@@ -215,6 +219,7 @@ async fn what_was_asked_can_be_seen() {
     // Of both records; hosts that were not found count all the same.
     assert_eq!((spf.result, spf.breadth), (CheckResult::TempError, 258));
     let results = world.check(b"From: a@seen.test\r\n\r\n", &spf).await;
-    let asked = seen(&results.lookups);
+    assert_eq!(results.dmarc.record, "v=DMARC1; p=none");
+    let asked = seen(&results.dmarc.lookups);
     assert!(asked.contains(&"txt _dmarc.seen.test ok v=DMARC1; p=none".to_owned()), "{asked:?}");
 }

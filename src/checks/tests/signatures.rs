@@ -87,7 +87,7 @@ async fn keys_and_identities() {
             ("d=example.org; s=sel; i=@evilexample.org", "", Fail, "identity"),
             ("d=example.org; s=sel; i=@bank.example", "", Fail, "identity"),
             ("d=example.org; s=sel; i=@org", "", Fail, "identity"),
-            ("d=example.org; s=sel; i=nobody", "", Fail, "identity"),
+            ("d=example.org; s=sel; i=nobody", "", PermError, "syntax"),
             ("d=example.org; s=sel; l=7", "", Neutral, "partial_body"),
             ("d=example.org; s=sel; l=0", "", Neutral, "partial_body"),
             ("d=example.org; s=sel", "h=sha1; ", PermError, "key_unusable"),
@@ -191,5 +191,79 @@ async fn a_thousand_signatures_cost_no_more_than_a_few() {
         assert_eq!(results.dkim.len(), 20, "{what}");
         assert!(world.responder.total_queries() - queries <= 10, "{what}");
         assert!(begin.elapsed() < Duration::from_secs(2), "{what}: {:?}", begin.elapsed());
+    }
+}
+
+/// Each name in `h=` is looked for among all fields, before anybody knows whether the signature is good.
+#[tokio::test]
+async fn long_lists_of_signed_fields_cost_no_more_than_a_few() {
+    let signer = Signer::ed25519();
+    let mut zone = Zone::new();
+    zone.txt("sel._domainkey.example.org", &format!("v=DKIM1; {}", signer.key()));
+    let world = world(zone).await;
+    let good = signer.field("d=example.org; s=sel", BODY);
+    let fields: String = (0..9000).map(|i| format!("x{i}: y\r\n")).collect();
+    for (names, reason) in [(254, "signature_mismatch"), (20_000, "too_many")] {
+        let list: String = (0..names).map(|i| format!(":n{i}")).collect();
+        let long = good.replace("h=from", &format!("h=from{list}"));
+        let message = format!("{}{fields}{LETTER}", long.repeat(8));
+        let begin = cpu_time();
+        let results = world.check(message.as_bytes(), &Spf::default()).await;
+        let took = cpu_time() - begin;
+        assert!(
+            results.dkim.iter().all(|dkim| dkim.reason == reason),
+            "{names}: {:?}",
+            results.dkim[0].reason
+        );
+        assert!(took < Duration::from_secs(5), "{names}: {took:?}");
+    }
+}
+
+/// What this thread has worked, whatever else the machine does.
+fn cpu_time() -> Duration {
+    rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).try_into().unwrap()
+}
+
+/// What DMARC has to find out about each signature's domain is bounded too, for the check and for the message.
+#[tokio::test]
+async fn many_good_signatures_of_deep_domains_cost_no_more_than_a_few() {
+    let signer = Signer::ed25519();
+    let mut zone = Zone::new();
+    zone.txt("_dmarc.example.org", "v=DMARC1; p=reject");
+    let mut message = LETTER.to_owned();
+    for i in 0..8 {
+        let domain = format!("a{i}.b{i}.c{i}.d{i}.e{i}.f{i}.example.org");
+        zone.txt(&format!("sel._domainkey.{domain}"), &format!("v=DKIM1; {}", signer.key()));
+        zone.txt(&format!("_dmarc.f{i}.example.org"), "v=DMARC1; p=none; psd=n");
+        message = signer.field(&format!("d={domain}; s=sel"), BODY) + message.as_str();
+    }
+    let world = world(zone).await;
+    let results = world.check(message.as_bytes(), &Spf::default()).await;
+    assert!(results.dkim.iter().all(|dkim| dkim.result == CheckResult::Pass), "{:?}", results.dkim);
+    assert_eq!(results.dmarc.result, CheckResult::TempError, "{:?}", results.dmarc);
+    assert!(world.responder.total_queries() <= 64, "{}", world.responder.total_queries());
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_checks_of_a_message_end_with_its_budget() {
+    let signer = Signer::ed25519();
+    let mut zone = Zone::new();
+    zone.txt("sel._domainkey.example.org", &format!("v=DKIM1; {}", signer.key()));
+    zone.txt("_dmarc.example.org", "v=DMARC1; p=reject");
+    for name in ["sel._domainkey.example.org", "_dmarc.example.org"] {
+        zone.fault(name, Fault::Delay(Duration::from_millis(300)));
+    }
+    let message = format!("{}{LETTER}", signer.field("d=example.org; s=sel", BODY));
+    for (budget, dkim, dmarc) in [
+        (1000, CheckResult::Pass, CheckResult::Pass),
+        (400, CheckResult::Pass, CheckResult::TempError),
+        (200, CheckResult::TempError, CheckResult::TempError),
+    ] {
+        let mut world = world(zone.clone()).await;
+        world.checker.settings.message_budget = Duration::from_millis(budget);
+        let begin = tokio::time::Instant::now();
+        let results = world.check(message.as_bytes(), &Spf::default()).await;
+        assert_eq!((results.dkim[0].result, results.dmarc.result), (dkim, dmarc), "{budget}");
+        assert!(begin.elapsed().as_millis() <= u128::from(budget) + 5, "{:?}", begin.elapsed());
     }
 }

@@ -109,6 +109,12 @@ fn checks(raw: &raw::Authentication, hostname: &str, report: &mut Report) -> che
         arc: raw.arc.unwrap_or(default.arc),
         trusted_sealers: sealers.unwrap_or_default(),
         seal: raw.seal.as_ref().and_then(|seal| seal::sealer(seal, raw, report)),
+        max_signatures: count(
+            raw.max_signatures.clone(),
+            default.max_signatures,
+            checks::MAX_SIGNATURES,
+            report,
+        ),
         partial_body: match raw.partial_body {
             None | Some(raw::PartialBody::Neutral) => CheckResult::Neutral,
             Some(raw::PartialBody::Policy) => CheckResult::Policy,

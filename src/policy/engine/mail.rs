@@ -71,7 +71,7 @@ fn recipients(all: &[Arc<RcptScene>]) -> Array {
 }
 
 /// What a check asked of DNS, each as a map.
-fn lookups(asked: &[results::Asked]) -> Array {
+pub(super) fn lookups(asked: &[results::Asked]) -> Array {
     let entry = |asked: &results::Asked| {
         let took = i64::try_from(asked.took.as_millis()).unwrap_or(i64::MAX);
         let fields: [(&str, Dynamic); 5] = [

@@ -8,7 +8,7 @@ use super::super::question::{Answer, Question};
 use super::super::scene::{self, MessageScene};
 use super::super::turn::Turn;
 use super::addresses::Address;
-use super::mail::spf;
+use super::mail::{lookups, spf};
 use super::session::{count, text};
 use crate::checks::results;
 use crate::message::from::{Addresses, MAX_ADDRESSES, NoAuthor};
@@ -117,6 +117,13 @@ fn register_results(engine: &mut Engine) {
         .register_get("selector", |d: &mut Dkim| d.part(|dkim| &dkim.selector))
         .register_get("algorithm", |d: &mut Dkim| d.part(|dkim| dkim.algorithm))
         .register_get("bits", |d: &mut Dkim| d.bits())
+        .register_get("identity", |d: &mut Dkim| d.part(|dkim| &dkim.identity))
+        .register_get("canonicalization", |d: &mut Dkim| d.part(|dkim| &dkim.canonicalization))
+        .register_get("fields", |d: &mut Dkim| d.fields())
+        .register_get("signature", |d: &mut Dkim| d.part(|dkim| &dkim.signature))
+        .register_get("signed_at", |d: &mut Dkim| d.time(|dkim| dkim.signed_at))
+        .register_get("expires_at", |d: &mut Dkim| d.time(|dkim| dkim.expires_at))
+        .register_get("lookups", |d: &mut Dkim| d.lookups())
         .register_get("reason", |d: &mut Dkim| d.part(|dkim| dkim.reason));
     engine
         .register_type_with_name::<Dmarc>("Dmarc")
@@ -124,6 +131,8 @@ fn register_results(engine: &mut Engine) {
         .register_get("policy", |d: &mut Dmarc| text(d.0.policy.name()))
         .register_get("domain", |d: &mut Dmarc| text(&d.0.domain))
         .register_get("testing", |d: &mut Dmarc| d.0.testing)
+        .register_get("record", |d: &mut Dmarc| text(&d.0.record))
+        .register_get("lookups", |d: &mut Dmarc| lookups(&d.0.lookups))
         .register_get("reason", |d: &mut Dmarc| text(d.0.reason));
     engine
         .register_type_with_name::<Chain>("Arc")
@@ -133,12 +142,26 @@ fn register_results(engine: &mut Engine) {
             c.0.sealers.iter().map(|sealer| Dynamic::from(text(sealer))).collect()
         })
         .register_get("trusted", |c: &mut Chain| c.0.trusted)
+        .register_get("lookups", |c: &mut Chain| lookups(&c.0.lookups))
         .register_get("original_dmarc", |c: &mut Chain| text(&c.0.original_dmarc));
 }
 
 impl Dkim {
     fn bits(&self) -> i64 {
         self.0.get(self.1).map_or(0, |dkim| i64::from(dkim.bits))
+    }
+
+    fn time(&self, of: impl Fn(&results::Dkim) -> u64) -> i64 {
+        self.0.get(self.1).map_or(0, |dkim| count(of(dkim)))
+    }
+
+    fn fields(&self) -> Array {
+        let names = self.0.get(self.1).map(|dkim| dkim.fields.as_slice()).unwrap_or_default();
+        names.iter().map(|name| Dynamic::from(text(name))).collect()
+    }
+
+    fn lookups(&self) -> Array {
+        self.0.get(self.1).map(|dkim| lookups(&dkim.lookups)).unwrap_or_default()
     }
 
     fn part(&self, of: impl Fn(&results::Dkim) -> &str) -> ImmutableString {

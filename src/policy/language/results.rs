@@ -6,6 +6,12 @@ use crate::checks::results::{ArcChain, Dkim, Dmarc};
 const VALUES: Property =
     property("values", TEXTS, "Addresses, names or texts; empty unless the result brought some.");
 
+const LOOKUPS: Property = property(
+    "lookups",
+    Type::Array(&Type::Map),
+    "What was asked of DNS: maps of `type`, `name`, `result`, `answer`, `ms`.",
+);
+
 pub(super) const OBJECTS: &[Object] = &[
     Object { name: "Spf", engine: "Spf", doc: "SPF of one identity (RFC 7208).", properties: SPF },
     Object { name: "Dkim", engine: "Dkim", doc: "One DKIM signature (RFC 6376).", properties: DKIM },
@@ -68,11 +74,7 @@ const SPF: &[Property] = &[
     property("record", TEXT, "The record, as published."),
     property("mechanism", TEXT, "The one that decided, as published: `-all`."),
     property("breadth", Type::Integer, "About how many addresses its records let send, at most 2^32."),
-    property(
-        "lookups",
-        Type::Array(&Type::Map),
-        "What was asked of DNS: maps of `type`, `name`, `result`, `answer`, `ms`.",
-    ),
+    LOOKUPS,
     property("explanation", TEXT, "The domain's own words about a fail: a stranger's text."),
 ];
 
@@ -86,6 +88,13 @@ const DKIM: &[Property] = &[
     property("selector", TEXT, "`s=`."),
     property("algorithm", TEXT, "`a=`, such as `rsa-sha256`; empty when it is none that we know."),
     property("bits", Type::Integer, "The size of the key; 0 where no key was looked at."),
+    property("identity", TEXT, "`i=`: for whom; `@` and the domain where that is not said."),
+    property("canonicalization", TEXT, "`c=` of header and body, such as `relaxed/simple`."),
+    property("fields", TEXTS, "`h=`: the fields that it covers, in lower case."),
+    property("signature", TEXT, "The beginning of `b=`, which tells signatures apart."),
+    property("signed_at", Type::Integer, "`t=`: seconds as of `now()`; 0 where that is not said."),
+    property("expires_at", Type::Integer, "`x=`, likewise."),
+    LOOKUPS,
     property("reason", words(&REASONS_OF_DKIM), "Why it did not pass; empty when it did."),
 ];
 
@@ -102,6 +111,8 @@ const DMARC: &[Property] = &[
     ),
     property("domain", LOWER, "The author's domain; empty when From has none or several."),
     property("testing", Type::Bool, "The record says `t=y`."),
+    property("record", TEXT, "The record that counts, as published; empty when there is none."),
+    LOOKUPS,
     property(
         "reason",
         words(&REASONS_OF_DMARC),
@@ -118,6 +129,7 @@ const ARC: &[Property] = &[
         Type::Bool,
         "It passed, and every sealer is one of `authentication.trusted_sealers`.",
     ),
+    LOOKUPS,
     property("original_dmarc", LOWER, "What DMARC said to the first sealer; empty unless the chain passed."),
 ];
 
