@@ -1,0 +1,202 @@
+//! What the checks of a message cost, beside what they cannot do without: `cargo bench --bench checks`.
+//!
+//! All times are of the same run, and the goals are ratios, so that the machine makes no difference:
+//!
+//! - all checks of a message of 10 KB with one signature by an RSA key of 2048 bits, DNS cached, cost at most five times the bare
+//!   verification of that signature;
+//! - the body hash runs at half the speed of SHA-256 alone, or better.
+//!
+//! A measurement: it prints, and ends with 1 if a goal is missed.
+
+// It runs on what it made itself; a panic says which of it is wrong.
+#![allow(clippy::unwrap_used)]
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
+};
+use bytes::Bytes;
+use data_encoding::BASE64;
+use gatepost::checks::body::{BodyHasher, Canonicalization};
+use gatepost::checks::results::{CheckResult, MessageResults};
+use gatepost::checks::{Checker, Clock, MessageCheck, Settings};
+use gatepost::dns::responder::{Data, Responder, Zone};
+use gatepost::dns::{Resolver, reverse_name};
+use gatepost::smtp::command::Command;
+use gatepost::smtp::path::ReversePath;
+use tokio::runtime::Runtime;
+
+/// The best of so many rounds counts: whatever else the machine does only adds.
+const ROUNDS: u32 = 40;
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const HELO: &str = "mail.sender.test";
+/// 2026-11-20.
+const NOW: u64 = 1_795_132_800;
+/// Pieces in which a body arrives.
+const PIECE: usize = 16 << 10;
+
+fn main() -> ExitCode {
+    let goals = [checks(), hashes()];
+    if goals.iter().all(|held| *held) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The mean time of one call, in the best round of `calls`.
+fn best(calls: u32, mut call: impl FnMut()) -> Duration {
+    let round = |_| {
+        let began = Instant::now();
+        (0..calls).for_each(|_| call());
+        began.elapsed() / calls
+    };
+    (0..ROUNDS).map(round).min().unwrap()
+}
+
+fn say(goal: &str, ratio: f64, held: bool) -> bool {
+    println!("  {goal}: {ratio:.2}, {}", if held { "held" } else { "MISSED" });
+    held
+}
+
+// === the checks of a message
+
+/// A message that is signed, and who sent it.
+struct Letter {
+    key: RsaKeyPair,
+    header: Bytes,
+    body: Vec<u8>,
+    /// What the signature is over, and the signature.
+    signed: Vec<u8>,
+    signature: Vec<u8>,
+    sender: ReversePath,
+}
+
+impl Letter {
+    fn new() -> Self {
+        let key = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+        let line = b"The quick brown fox jumps over the lazy dog, and then some more text.\r\n";
+        let body: Vec<u8> = line.iter().copied().cycle().take(line.len() * 136).collect();
+        let fields = [
+            ("from", "Joe <joe@sender.test>"),
+            ("to", "Suzie <suzie@example.org>"),
+            ("subject", "What it costs"),
+            ("date", "Fri, 20 Nov 2026 12:00:00 +0000"),
+            ("message-id", "<1@sender.test>"),
+        ];
+        let hash = BASE64.encode(digest(&SHA256, &body).as_ref());
+        let value = format!(
+            "v=1; a=rsa-sha256; c=relaxed/relaxed; d=sender.test; s=sel; t={NOW}; \
+             h=from:to:subject:date:message-id; bh={hash}; b="
+        );
+        let canonical: String = fields.iter().map(|(name, value)| format!("{name}:{value}\r\n")).collect();
+        let signed = format!("{canonical}dkim-signature:{value}").into_bytes();
+        let mut signature = vec![0; key.public_modulus_len()];
+        key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &signed, &mut signature).unwrap();
+        let received =
+            "Received: from a.test by b.test with ESMTP; Fri, 20 Nov 2026 12:00:00 +0000\r\n".repeat(3);
+        let header =
+            format!("{received}DKIM-Signature: {value}{}\r\n{canonical}\r\n", BASE64.encode(&signature));
+        let Ok(Command::Mail(mail)) = Command::parse(b"MAIL FROM:<joe@sender.test>", false) else {
+            unreachable!("it is a command")
+        };
+        Self { key, header: header.into(), body, signed, signature, sender: mail.path }
+    }
+
+    fn public_key(&self) -> &[u8] {
+        self.key.public_key().as_ref()
+    }
+
+    fn zone(&self) -> Zone {
+        let mut zone = Zone::new();
+        let key = format!("v=DKIM1; k=rsa; p={}", BASE64.encode(self.public_key()));
+        zone.txt("sel._domainkey.sender.test", &key)
+            .txt("sender.test", "v=spf1 mx include:spf.sender.test -all")
+            .txt("spf.sender.test", "v=spf1 ip4:198.51.100.0/24 ip4:192.0.2.0/24 -all")
+            .txt(HELO, "v=spf1 a -all")
+            .txt("_dmarc.sender.test", "v=DMARC1; p=reject; rua=mailto:dmarc@sender.test")
+            .add("sender.test", Data::Mx(10, "mx.sender.test".into()))
+            .add("mx.sender.test", Data::A(Ipv4Addr::new(198, 51, 100, 9)))
+            .add(HELO, Data::A(Ipv4Addr::new(192, 0, 2, 1)))
+            .add(&reverse_name(CLIENT), Data::Ptr(HELO.into()));
+        zone
+    }
+
+    /// Everything that is checked about a message, from the client's name on.
+    async fn check(&self, checker: &Checker) -> MessageResults {
+        black_box(checker.iprev(CLIENT).await);
+        black_box(checker.spf_helo(CLIENT, HELO).await);
+        let spf = checker.spf_mail(CLIENT, HELO, &self.sender).await;
+        assert!(spf.result == CheckResult::Pass);
+        checker.warm(&self.header).await;
+        let mut check = MessageCheck::begin(self.header.clone());
+        self.body.chunks(PIECE).for_each(|piece| check.body(piece));
+        checker.conclude(check, &spf).await
+    }
+}
+
+fn checks() -> bool {
+    let (letter, runtime) = (Letter::new(), Runtime::new().unwrap());
+    let responder = runtime.block_on(Responder::start(letter.zone())).unwrap();
+    let resolver = Resolver::new(responder.settings(), Arc::new(())).unwrap();
+    let clock = Clock::new(|| SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
+    let checker = Checker::new(resolver, Settings::default(), clock);
+    let results = runtime.block_on(letter.check(&checker));
+    assert!(results.dkim[0].result == CheckResult::Pass, "{:?}", results.dkim);
+    assert!(results.dmarc.result == CheckResult::Pass, "{:?}", results.dmarc);
+    let queries = responder.total_queries();
+
+    let bare = best(200, || {
+        let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, letter.public_key());
+        black_box(key.verify(&letter.signed, &letter.signature)).unwrap();
+    });
+    let all = runtime.block_on(async {
+        let mut least = Duration::MAX;
+        for _ in 0..ROUNDS {
+            let began = Instant::now();
+            for _ in 0..100 {
+                black_box(letter.check(&checker).await);
+            }
+            least = least.min(began.elapsed() / 100);
+        }
+        least
+    });
+    assert_eq!(responder.total_queries(), queries, "nothing is asked twice");
+    println!("checks of a message of {} octets", letter.header.len() + letter.body.len());
+    println!("  bare verification {bare:>10.2?}\n  all checks        {all:>10.2?}");
+    let ratio = all.as_secs_f64() / bare.as_secs_f64();
+    say("all checks to bare verification, at most 5", ratio, ratio <= 5.0)
+}
+
+// === body hashes
+
+fn hashes() -> bool {
+    const SIZE: usize = 1 << 20;
+    let text = b"Dear Suzie, the game is lost. Are you hungry yet? I am, and so is Joe.\r\n";
+    let encoded = b"JVBERi0xLjcKJeLjz9MKMSAwIG9iago8PC9UeXBlL0NhdGFsb2cvUGFnZXMgMiAwIFIvTGFu\r\n";
+    let tabs = b"a  column\tand\tanother  one \r\n  indented\r\n";
+    let bodies = [("text", text.as_slice()), ("base64", encoded), ("many blanks", tabs)];
+    let mut held = true;
+    for (name, line) in bodies {
+        let body: Vec<u8> = line.iter().copied().cycle().take(SIZE).collect();
+        let bare = best(3, || {
+            black_box(digest(&SHA256, &body));
+        });
+        println!("body hash of 1 MiB of {name}\n  SHA-256 alone {bare:>10.2?}");
+        for form in [Canonicalization::Simple, Canonicalization::Relaxed] {
+            let hashed = best(3, || {
+                let mut hasher = BodyHasher::new(form);
+                body.chunks(PIECE).for_each(|piece| hasher.write(piece));
+                black_box(hasher.finish());
+            });
+            println!("  {form:<13?} {hashed:>10.2?}");
+            let ratio = bare.as_secs_f64() / hashed.as_secs_f64();
+            held &= say("speed to SHA-256 alone, at least 0.5", ratio, ratio >= 0.5);
+        }
+    }
+    held
+}
