@@ -91,7 +91,7 @@ fn moments() -> [Moment; 6] {
         Moment::Mail(Arc::clone(&begun)),
         Moment::Rcpt(begun, rcpt),
         Moment::Data(Arc::clone(&full)),
-        Moment::Message(full, Arc::new(MessageScene { size: 10_000, header })),
+        Moment::Message(full, Arc::new(MessageScene::new(10_000, header))),
     ]
 }
 

@@ -60,13 +60,14 @@
 //! | 3 | [`upstream`] | the client side of the dialogue, SMTP and LMTP; addresses, capabilities, identity; the Maildir | session, policy |
 //! | 4 | [`policy`] | Rhai: engine, script API, verdicts, lists, loading, snapshot | sockets, where facts come from |
 //! | 5 | [`facts`] | answers what policy asks | the dialogue |
+//! | 5 | [`decisions`] | what was decided and why: kept in memory and files, explained, asked of other policies | sessions under way |
 //! | 6 | [`proxy`] | the loop where all of them meet; PROXY headers, routes; the books, that is metrics and journal | listeners, YAML, concrete sockets |
 //! | 7 | [`server`], [`admin`] | sockets, also systemd's; limits, rates, drain, reload; HTTP for metrics, health, and what the operator asks and orders | Rhai |
 //! | 7 | [`transcript`] | runs dialogues from files through the same loop, in a simulated world | sockets towards client and upstream |
 //! | 8 | [`config`], [`cli`] | YAML to ready values; commands | |
 //!
-//! [`tls`], [`metrics`], [`log`], [`diagnostic`] and `units` (sizes and durations as people write them) are pillars that
-//! every floor from 3 up may lean on. Configuration is the roof: each room owns the small struct of settings that it needs,
+//! [`tls`], [`metrics`], [`log`], [`diagnostic`], [`tap`] (live sessions for those who listen), `units` (sizes and durations as people write
+//! them) and `serial` (values as they stand in JSON) are pillars that every floor from 3 up may lean on. Configuration is the roof: each room owns the small struct of settings that it needs,
 //! and [`config`] builds them.
 //!
 //! # Invariants
@@ -106,6 +107,7 @@ pub mod admin;
 pub mod checks;
 pub mod cli;
 pub mod config;
+pub mod decisions;
 pub mod diagnostic;
 pub mod dns;
 pub mod facts;
@@ -114,9 +116,11 @@ pub mod message;
 pub mod metrics;
 pub mod policy;
 pub mod proxy;
+pub(crate) mod serial;
 pub mod server;
 pub mod session;
 pub mod smtp;
+pub mod tap;
 pub mod tls;
 pub mod transcript;
 pub(crate) mod units;

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io::{IsTerminal, stderr};
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
@@ -93,19 +94,47 @@ pub fn init(format: Format, level: &Level) -> Result<(), InitError> {
         chosen => chosen,
     };
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    tracing::subscriber::set_global_default(subscriber(form == Format::Json, colour, level, stderr))?;
+    let (subscriber, volume) = subscriber(form == Format::Json, colour, level, stderr);
+    tracing::subscriber::set_global_default(subscriber)?;
+    // There is one log, and it was just begun.
+    let _ = VOLUME.set(volume);
     Ok(())
 }
 
-fn subscriber<W>(json: bool, colour: bool, level: &Level, writer: W) -> Box<dyn Subscriber + Send + Sync>
+/// Which lines are written from now on, in place of what [`init`] was told. Without a log there is nothing to change.
+pub fn set_level(level: &Level) {
+    if let Some(Volume(set)) = VOLUME.get() {
+        set(level.filter());
+    }
+}
+
+/// Where the level of the log can be changed.
+static VOLUME: OnceLock<Volume> = OnceLock::new();
+
+struct Volume(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+fn subscriber<W>(
+    json: bool,
+    colour: bool,
+    level: &Level,
+    writer: W,
+) -> (Box<dyn Subscriber + Send + Sync>, Volume)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let lines = tracing_subscriber::fmt().with_env_filter(level.filter()).with_writer(writer);
     if json {
-        Box::new(lines.json().flatten_event(true).with_current_span(true).with_span_list(false).finish())
+        let lines = lines.json().flatten_event(true).with_current_span(true).with_span_list(false);
+        let lines = lines.with_filter_reloading();
+        let handle = lines.reload_handle();
+        // It fails only once the log is gone, and then there is nothing to change.
+        let set = move |filter| _ = handle.reload(filter);
+        (Box::new(lines.finish()), Volume(Box::new(set)))
     } else {
-        Box::new(lines.with_ansi(colour).finish())
+        let lines = lines.with_ansi(colour).with_filter_reloading();
+        let handle = lines.reload_handle();
+        let set = move |filter| _ = handle.reload(filter);
+        (Box::new(lines.finish()), Volume(Box::new(set)))
     }
 }
 
@@ -182,7 +211,7 @@ mod tests {
     fn written(json: bool, level: &str, write: impl FnOnce()) -> String {
         let page = Page::default();
         let pen = page.clone();
-        let subscriber = subscriber(json, false, &Level::parse(level).unwrap(), move || pen.clone());
+        let (subscriber, _) = subscriber(json, false, &Level::parse(level).unwrap(), move || pen.clone());
         tracing::subscriber::with_default(subscriber, write);
         let bytes = page.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
@@ -229,6 +258,26 @@ mod tests {
             assert_eq!(lines.contains("theirs"), theirs, "{level}");
             assert_eq!(lines.contains("trouble"), trouble, "{level}");
         }
+    }
+
+    #[test]
+    fn the_level_changes_while_lines_are_written() {
+        let page = Page::default();
+        let pen = page.clone();
+        let (subscriber, Volume(set)) = subscriber(true, false, &Level::default(), move || pen.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            let talk = |what: &str| tracing::debug!(target: "gatepost::proxy", "{what}");
+            talk("before");
+            set(Level::parse("debug").unwrap().filter());
+            talk("between");
+            set(Level::parse("info").unwrap().filter());
+            talk("behind");
+        });
+        let lines = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        assert!(
+            lines.contains("between") && !lines.contains("before") && !lines.contains("behind"),
+            "{lines}"
+        );
     }
 
     #[test]

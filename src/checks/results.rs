@@ -3,8 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::serial::{Word, micros, word};
+
 /// The result of one check, in the words of RFC 8601 2.7.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum CheckResult {
     /// The check was not applicable: no record, no signature.
     #[default]
@@ -60,7 +65,8 @@ impl fmt::Display for CheckResult {
 }
 
 /// Whether a name of the client's leads back to its address (RFC 8601 2.7.3 and 3).
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Iprev {
     /// `none`, `pass`, `fail` or `temperror`.
     pub result: CheckResult,
@@ -77,7 +83,8 @@ impl Iprev {
 }
 
 /// SPF for one identity (RFC 7208).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Spf {
     /// The result.
     pub result: CheckResult,
@@ -98,22 +105,27 @@ pub struct Spf {
 }
 
 /// A look-up that a check made.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Asked {
     /// `a`, `aaaa`, `mx`, `txt` or `ptr`.
-    pub kind: &'static str,
+    #[serde(deserialize_with = "word::deserialize")]
+    pub kind: Word,
     /// The name, at most 256 octets of it.
     pub name: String,
     /// `ok`, `none`, `nxdomain` or `error`.
-    pub result: &'static str,
+    #[serde(deserialize_with = "word::deserialize")]
+    pub result: Word,
     /// The beginning of what came, or which error. Text of a stranger's.
     pub answer: String,
     /// How long it took; zero for what was known already. Look-ups made at the same time count together.
+    #[serde(rename = "took_us", with = "micros")]
     pub took: Duration,
 }
 
 /// One DKIM signature (RFC 6376).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Dkim {
     /// The result.
     pub result: CheckResult,
@@ -132,13 +144,15 @@ pub struct Dkim {
     /// When it expires, likewise: `x=`.
     pub expires_at: u64,
     /// `a=`, such as `rsa-sha256`; empty when it is none that we know.
-    pub algorithm: &'static str,
+    #[serde(deserialize_with = "word::deserialize")]
+    pub algorithm: Word,
     /// How many bits the key has: the modulus of RSA, 256 of Ed25519; 0 where no key was looked at.
     pub bits: u16,
     /// The first characters of `b=`, which tell signatures apart (RFC 6008).
     pub signature: String,
     /// Why it did not pass: one of [`REASONS`](Self::REASONS); empty when it did.
-    pub reason: &'static str,
+    #[serde(deserialize_with = "word::deserialize")]
+    pub reason: Word,
     /// What was asked of DNS: its key, if that was worth asking for.
     pub lookups: Vec<Asked>,
 }
@@ -175,7 +189,8 @@ impl Dkim {
 }
 
 /// What a DMARC record asks for.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DmarcPolicy {
     /// `none`, and also "no record".
     #[default]
@@ -201,7 +216,8 @@ impl DmarcPolicy {
 }
 
 /// DMARC for the domain of the From field (RFC 9989).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Dmarc {
     /// `pass`, `fail`, `none`, `temperror` or `permerror`. `permerror` also when the message has no author's domain to ask
     /// about: no From field or more than one, no address in it or more than one, or no usable domain in the address.
@@ -213,7 +229,8 @@ pub struct Dmarc {
     /// The record says `t=y`.
     pub testing: bool,
     /// What the result stands on: one of [`REASONS`](Self::REASONS); empty when nothing was checked.
-    pub reason: &'static str,
+    #[serde(deserialize_with = "word::deserialize")]
+    pub reason: Word,
     /// The record that counts, as published; empty when there is none.
     pub record: String,
     /// What was asked of DNS: for that record, and for who belongs together.
@@ -241,12 +258,14 @@ impl Dmarc {
 }
 
 /// The chain of those who handled a message before (RFC 8617).
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ArcChain {
     /// `none`, `pass`, `fail` or `temperror`.
     pub result: CheckResult,
     /// Why it did not pass: one of [`REASONS`](Self::REASONS); empty when it did, or when there is no chain.
-    pub reason: &'static str,
+    #[serde(deserialize_with = "word::deserialize")]
+    pub reason: Word,
     /// The domains of the seals, the first sealer's first, in lower case; empty unless the seals were looked at.
     pub sealers: Vec<String>,
     /// It passed, and every sealer is one that the operator trusts.
@@ -278,7 +297,8 @@ impl ArcChain {
 }
 
 /// What the checks found about one message.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MessageResults {
     /// The DKIM signatures in the order of the header, as many as are looked at.
     pub dkim: Vec<Dkim>,
@@ -287,6 +307,7 @@ pub struct MessageResults {
     /// ARC.
     pub arc: ArcChain,
     /// What it takes to seal the message; `None` if that is not wanted, or no use because its chain is broken.
+    #[serde(skip)]
     pub sealable: Option<Sealable>,
 }
 

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::admin::{Health, Reload, Reloaded};
 use crate::config::{self, Loaded, Outline, Settings};
 use crate::diagnostic::Diagnostic;
+use crate::log;
 use crate::metrics::PolicyMetrics;
 use crate::policy::{Policies, Sources};
 use crate::server::{self, Bell, Entrances, Moved, Watched};
@@ -200,6 +201,9 @@ impl Estate {
         drop(watched);
         self.forget_all_but(before, &self.house);
         self.probes.retain(&self.house.upstreams);
+        if self.house.settings.log.level != before.settings.log.level {
+            log::set_level(&self.house.settings.log.level);
+        }
         // Nobody waits for the end yet who could miss it.
         let _ = self.drain.send(self.house.settings.drain);
         self.seal_key.cancel();
@@ -221,7 +225,8 @@ impl Estate {
         let old = &self.house.settings;
         let parts = [
             ("admin", old.admin != new.admin),
-            ("log", old.log != new.log),
+            ("decisions", old.decisions != new.decisions),
+            ("log.format", old.log.format != new.log.format),
             ("state", old.state != new.state),
         ];
         let changed = parts.into_iter().filter(|(_, changed)| *changed);

@@ -13,12 +13,13 @@ use tokio::runtime::Handle;
 use crate::checks::{Checker, Clock};
 use crate::config::Settings;
 use crate::config::ready::{self, Identity, ListenerTls};
+use crate::decisions::{self, Recorder};
 use crate::dns::{self, Resolver};
 use crate::facts::World;
 use crate::message::spool::{self, Spooler};
 use crate::metrics::{DnsMetrics, Metrics};
 use crate::policy::Policies;
-use crate::proxy::{Border, Facts, Journal, Listener, Presence, Routes, Tracing};
+use crate::proxy::{Border, Facts, Ledger, Listener, Presence, Routes};
 use crate::server::{
     self, Address, Admission, Ceiling, Door, HANDSHAKES, Handshakes, Service, Upgrade, Watched,
 };
@@ -35,7 +36,7 @@ pub(super) struct Ground {
     pub(super) presence: Arc<Presence>,
     /// Who is where in the house that is lived in; empty before the first.
     pub(super) directory: Arc<ArcSwapOption<Directory>>,
-    journal: Arc<dyn Journal>,
+    pub(super) recorder: Arc<Recorder>,
     handshakes: Arc<Handshakes>,
     ceiling: Arc<Ceiling>,
 }
@@ -53,17 +54,30 @@ pub(super) struct House {
 }
 
 impl Ground {
-    /// With these policies, and threads for handshakes.
-    pub(super) fn lay(policies: Policies, handshakes: Handle) -> Self {
-        Self {
-            metrics: Metrics::new(),
+    /// With these policies, threads for handshakes, and a place for decisions.
+    ///
+    /// # Errors
+    /// The file of the decisions cannot be opened.
+    pub(super) fn lay(
+        policies: Policies,
+        handshakes: Handle,
+        decisions: &decisions::Settings,
+    ) -> anyhow::Result<Self> {
+        let metrics = Metrics::new();
+        let recorder = Recorder::start(decisions.clone(), metrics.decisions());
+        let recorder = recorder.with_context(|| match &decisions.file {
+            Some(file) => format!("the file of the decisions, {}, cannot be used", file.display()),
+            None => "the decisions cannot be kept".to_owned(),
+        })?;
+        Ok(Self {
             policies: Arc::new(ArcSwap::from_pointee(policies)),
             presence: Arc::default(),
             directory: Arc::default(),
-            journal: Arc::new(Tracing),
+            recorder: Arc::new(recorder),
             handshakes: Handshakes::new(handshakes, HANDSHAKES),
             ceiling: Ceiling::of_descriptors(server::raise_limit()),
-        }
+            metrics,
+        })
     }
 }
 
@@ -155,7 +169,7 @@ impl House {
             facts: Arc::clone(&self.facts),
             spooler: Arc::clone(&self.spooler),
             presence: Arc::clone(&ground.presence),
-            journal: Arc::clone(&ground.journal),
+            journal: Arc::new(Ledger(Arc::clone(&ground.recorder))),
             metrics,
             policy_metrics: ground.metrics.policy(),
             check_metrics: ground.metrics.checks(),

@@ -8,9 +8,12 @@ mod definitions;
 mod desk;
 mod endpoint;
 mod estate;
+mod explain;
 mod house;
 mod probes;
+mod rehearse;
 mod reload;
+mod replay;
 mod run;
 mod screen;
 mod seal_key;
@@ -74,6 +77,20 @@ enum Command {
         /// How the answer looks
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         format: Format,
+    },
+    /// Say why something was decided as it was, and what would have had to be different
+    Explain(Box<explain::Wanted>),
+    /// Say what would change if recorded decisions were asked of other policies; status 1 if anything would
+    Replay {
+        /// Files of decisions [default: the configured one]
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// The folder of the other policies
+        #[arg(long, value_name = "DIR")]
+        policies: PathBuf,
+        /// How the answer looks
+        #[arg(long, value_enum, default_value_t)]
+        format: explain::Format,
     },
     /// Write Rhai definition files of everything that policies may say, for editors
     Definitions {
@@ -156,6 +173,8 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
         Command::Reload { wait, format } => {
             reload::reload(&Endpoint::of(&loaded.settings)?, *wait, *format, screen)
         }
+        Command::Explain(wanted) => explain::run(loaded, Clone::clone(wanted), screen),
+        Command::Replay { files, policies, format } => replay::run(loaded, files, policies, *format, screen),
         // Answered above: neither needs what was loaded.
         Command::Check { .. } | Command::Definitions { .. } => Ok(()),
     }

@@ -56,7 +56,8 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let signals = Signals::listen().context("signals cannot be listened for")?;
     let (outline, settings) = (loaded.outline, loaded.settings);
-    let ground = Arc::new(Ground::lay(policies, handshakes));
+    let ground = Arc::new(Ground::lay(policies, handshakes, &settings.decisions)?);
+    let (recorder, level) = (Arc::clone(&ground.recorder), settings.log.level.clone());
     let house = House::build(&ground, settings, None)?;
     let (end, health) = (End::default(), Arc::new(Health::default()));
     let admin_stop = CancellationToken::new();
@@ -87,6 +88,7 @@ async fn serve(
     estate.open().await?;
     let crowd = estate.entrances.crowd().clone();
     tokio::spawn(signals.heed(end, order, Arc::clone(&health)));
+    tokio::spawn(heed_volume(level));
     tokio::spawn(supervisor::watch(admin_stop.clone()));
     tokio::spawn(estate::run(estate, outline, bells, orders));
     health.serving();
@@ -97,6 +99,8 @@ async fn serve(
         // It ends by itself within a second, and nothing depends on how.
         let _ = admin.await;
     }
+    // What was decided last is on disk before the process ends.
+    let _ = tokio::task::spawn_blocking(move || recorder.finish()).await;
     tracing::info!(event = "stopped", "stopped");
     Ok(())
 }
@@ -140,6 +144,20 @@ impl Estate {
         let (bell, orders) = Bell::new();
         tokio::spawn(certificates.run(orders, self.stop.clone()));
         Bells { policies, certificates: bell }
+    }
+}
+
+/// SIGUSR1 lets the log say everything, SIGUSR2 what is configured. Without these signals it goes on as it is.
+async fn heed_volume(configured: log::Level) {
+    let signals = (signal(SignalKind::user_defined1()), signal(SignalKind::user_defined2()));
+    let ((Ok(mut louder), Ok(mut usual)), Ok(debug)) = (signals, log::Level::parse("debug")) else { return };
+    loop {
+        let level = tokio::select! {
+            _ = louder.recv() => &debug,
+            _ = usual.recv() => &configured,
+        };
+        log::set_level(level);
+        tracing::info!(event = "log_level", ?level, "the log has another level");
     }
 }
 

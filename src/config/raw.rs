@@ -32,10 +32,12 @@ macro_rules! section {
 
 // They stand behind the macro that they use.
 mod admin;
+mod decisions;
 mod listener;
 mod upstream;
 
 pub(super) use self::admin::Admin;
+pub(super) use self::decisions::{Decisions, Rotate};
 pub(super) use self::listener::{
     Asking, Auth, BareNewlines, Certificate, Inquiries, Limits, LineLength, Listener, ListenerTls,
     MinVersion, Selection, Timeouts, TlsMode,
@@ -54,6 +56,7 @@ pub(super) struct File {
     pub policies: Option<Policies>,
     pub spool: Option<Spool>,
     pub authentication: Option<Authentication>,
+    pub decisions: Option<Decisions>,
     pub dns: Option<Dns>,
     pub state: Option<Placed<String>>,
     pub admin: Option<Admin>,
@@ -71,6 +74,7 @@ section!(File {
     policies: optional,
     spool: optional,
     authentication: optional,
+    decisions: optional,
     dns: optional,
     state: optional,
     admin: optional,

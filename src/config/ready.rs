@@ -18,7 +18,7 @@ use crate::server::{Address, Bounds};
 use crate::session::Terms;
 use crate::tls::{CertificateFiles, ServerTls};
 use crate::upstream::Target;
-use crate::{checks, dns, log};
+use crate::{checks, decisions, dns, log};
 
 /// The whole configuration.
 #[derive(Debug)]
@@ -51,6 +51,8 @@ pub struct Settings {
     pub seal_key: Option<PathBuf>,
     /// Whether messages get a `Received-SPF` field too.
     pub received_spf: bool,
+    /// How decisions are kept.
+    pub decisions: decisions::Settings,
     /// How names are looked up.
     pub dns: dns::Settings,
     /// The folder of the embedded store; `None` when none is configured. Nothing is kept in it yet.

@@ -88,6 +88,10 @@ families! {
             "Upstreams lost between the final dot and its reply: the message may arrive twice, it is never lost.";
         upstream_starttls_missing_total: Counter [upstream, mode],
             "Connections to an upstream that did not offer STARTTLS: all where it is required, else those to one that spoke TLS before.";
+        decisions_total: Counter [],
+            "Decisions that were kept, in memory, in the file or both.";
+        decisions_dropped_total: Counter [reason],
+            "Decisions that were not kept (queue, format) or not written to the file (disk).";
         tokio_workers: Gauge [],
             "Worker threads of the runtime.";
         tokio_alive_tasks: Gauge [],

@@ -18,6 +18,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{Registry, TextEncoder};
 
 mod checks;
+mod decisions;
 mod dns;
 mod exposition;
 mod families;
@@ -29,6 +30,7 @@ mod tls;
 mod upstream;
 
 pub use checks::CheckMetrics;
+pub use decisions::DecisionMetrics;
 pub use dns::DnsMetrics;
 pub use exposition::sum;
 pub use listener::{Admission, ListenerMetrics, Outcome};
@@ -100,6 +102,11 @@ impl Metrics {
     /// Handles for SPF, DKIM and DMARC.
     pub fn checks(&self) -> CheckMetrics {
         CheckMetrics::new(&self.families)
+    }
+
+    /// Handles for the recorder of decisions.
+    pub fn decisions(&self) -> DecisionMetrics {
+        DecisionMetrics::new(&self.families)
     }
 
     /// Handles for the resolver.

@@ -106,11 +106,17 @@ pub struct Judgement {
     /// The facts that the policies had in hand: first those that were fetched, in the order in which they arrived, then those
     /// of earlier stages, in no order.
     pub facts: Vec<FactTrace>,
+    /// The effects that were ordered and count, in words.
+    pub ordered: Vec<Withheld>,
+    /// The settings and lists that were read, with what they said.
+    pub reads: Vec<Read>,
+    /// The policies and rules that were skipped.
+    pub skipped: Vec<Arc<str>>,
 }
 
 impl Judgement {
     /// "No objection", from nobody.
-    pub(super) const fn pass() -> Self {
+    pub const fn pass() -> Self {
         Self {
             verdict: Verdict::Pass,
             effects: Effects { headers: Vec::new(), dmarc_override: None },
@@ -119,6 +125,9 @@ impl Judgement {
             errors: Vec::new(),
             timings: Vec::new(),
             facts: Vec::new(),
+            ordered: Vec::new(),
+            reads: Vec::new(),
+            skipped: Vec::new(),
         }
     }
 }
@@ -165,13 +174,22 @@ impl RuleEvent {
     }
 }
 
-/// An effect that was not applied, because its policy is in shadow.
+/// An effect: one that was ordered, or one that was not applied because its policy is in shadow.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Withheld {
     /// The policy, or `policy.rule` where the effect names a rule.
     pub by: Arc<str>,
     /// The effect, such as `tag dmarc=quarantine`; control characters are not escaped.
     pub effect: String,
+}
+
+/// A setting or list that a script read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Read {
+    /// What was read: `setting size.max_size`, or `list partners` with what was looked for.
+    pub what: String,
+    /// What it said.
+    pub value: String,
 }
 
 /// A script that failed.

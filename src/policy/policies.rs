@@ -125,6 +125,16 @@ impl Policies {
         &self.generation
     }
 
+    /// The rules that have a say at `stage` of a session on `listener`, and those that are off; each once for each action.
+    pub fn rules_at<'p>(&'p self, listener: &str, stage: Stage) -> impl Iterator<Item = &'p RuleInfo> {
+        let plan = self.plan(listener, stage);
+        let asks = move |name: &str| {
+            plan.iter().filter_map(|index| self.policy(*index)).any(|policy| *policy.name == *name)
+        };
+        let here = self.rules.iter().filter(move |rule| rule.stage == stage);
+        here.filter(move |rule| rule.mode == Mode::Off || asks(&rule.policy))
+    }
+
     /// Every policy, in the order in which they are asked.
     pub fn policies(&self) -> impl Iterator<Item = PolicyInfo> + '_ {
         self.policies.iter().map(|policy| PolicyInfo {

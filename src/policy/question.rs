@@ -3,12 +3,16 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::checks::results::{ArcChain, CheckResult, Dkim, Dmarc, Spf};
+use crate::serial::{Word, word};
 
 /// A fact that a script asked for.
 ///
 /// Equal questions have equal answers, for as long as the session's [`Memory`](super::Memory) keeps them.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Question {
     /// A DNS look-up; the name in lower case, in A-labels, without a trailing dot (`dns_ptr` of an address: that address).
     Dns(RecordType, String),
@@ -33,7 +37,8 @@ pub enum Question {
 }
 
 /// The record types that scripts can ask for.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RecordType {
     /// IPv4 addresses.
     A,
@@ -109,7 +114,8 @@ impl RecordType {
 }
 
 /// The answer to a [`Question`] of the same kind. Cheap to clone.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// To `Dns`, `MailHosts` and `Fcrdns`.
     Lookup(Arc<Lookup>),
@@ -202,10 +208,12 @@ fn with_values<'v>(result: &str, values: impl IntoIterator<Item = &'v String>) -
 }
 
 /// A look-up's result and the values that it brought.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Lookup {
     /// A word of the closed set that the question has (`ok`, `none`, `nxdomain`, `null_mx`, `pass`, `fail`, `error`).
-    pub result: &'static str,
+    #[serde(deserialize_with = "word::deserialize")]
+    pub result: Word,
     /// Addresses, names or texts.
     pub values: Vec<String>,
 }

@@ -46,6 +46,8 @@ pub enum Step {
     /// The answers to these. The run goes on as soon as the first is there; the others will most likely be asked for next, and
     /// may come later or never.
     Ask(Vec<Question>),
+    /// What nobody has: a part of a recorded scene that was not recorded. There is no judgement.
+    Unknown(String),
     /// Nothing: [`StageRun::finish`] has the judgement.
     Done,
 }
@@ -63,6 +65,7 @@ enum Ending {
     Passed,
     Ruled(Ruling),
     Asked(Question),
+    Unknown(String),
     Failed(ScriptFault),
 }
 
@@ -102,6 +105,7 @@ impl StageRun {
                     Ok(step) => return step,
                     Err(fault) => self.fail(&turn, policy, fault),
                 },
+                Ending::Unknown(what) => return Step::Unknown(what),
                 Ending::Failed(fault) => self.fail(&turn, policy, fault),
             }
         }
@@ -122,7 +126,7 @@ impl StageRun {
     pub fn finish(self, memory: &mut Memory) -> Judgement {
         let mut judgement = self.judgement;
         let Some(turn) = self.turn else { return judgement };
-        let State { done, learnt, remembered, .. } = std::mem::take(&mut *turn.state());
+        let State { done, learnt, remembered, skips, .. } = std::mem::take(&mut *turn.state());
         let moment = turn.0.scene.moment.clone();
         // The memory is not shared any more, so that writing to it copies nothing.
         drop(self.arguments);
@@ -133,6 +137,9 @@ impl StageRun {
         judgement.events = done.events;
         judgement.withheld = done.withheld;
         judgement.facts.extend(remembered.into_iter().map(FactTrace::remembered));
+        judgement.ordered = done.ordered;
+        judgement.reads = done.reads;
+        judgement.skipped = skips;
         judgement
     }
 
@@ -274,6 +281,7 @@ fn ending(turn: &Turn, policy: &Policy, outcome: Outcome) -> Ending {
         (_, None) => Ending::Failed(faults::panicked(policy)),
         (Some(Stop::Ruled(ruling)), _) => Ending::Ruled(ruling),
         (Some(Stop::Asked(question)), _) => Ending::Asked(question),
+        (Some(Stop::Unknown(what)), _) => Ending::Unknown(what),
         (Some(Stop::OutOfTime), _) => Ending::Failed(faults::out_of_time(policy)),
         (None, Some(Ok(_))) => Ending::Passed,
         (None, Some(Err(error))) => Ending::Failed(faults::of_error(policy, *error)),

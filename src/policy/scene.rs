@@ -2,8 +2,9 @@
 //!
 //! Texts are never absent: what is not there is empty. Domains and the HELO name are in lower case.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::message::header::Header;
 use crate::session::stage::{Stage, Violation};
@@ -185,12 +186,56 @@ pub struct RcptScene {
 }
 
 /// `message`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct MessageScene {
     /// Its size in octets.
     pub size: u64,
-    /// Its header, as it arrived.
+    /// Its header, as it arrived; where it is [partial](Self::partial), what is left of it.
     pub header: Header,
+    /// Of a message that was recorded and is judged again: what is known of its header. `None` when that is all there.
+    pub partial: Option<Partial>,
+    /// The names of the fields that were read, in lower case. Uncontended: scripts run one after the other.
+    read: Mutex<BTreeSet<String>>,
+}
+
+/// What is known of a header that is not all there.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Partial {
+    /// The octets that it had.
+    pub size: u64,
+    /// The `Received` fields that it had.
+    pub received: u64,
+    /// The names (lower case) of which every field is there, or none was.
+    pub known: BTreeSet<String>,
+}
+
+/// Names of fields that are noted down, and octets of the longest: scripts may ask for any.
+const MAX_READ: usize = 64;
+const MAX_NAME: usize = 76;
+
+impl MessageScene {
+    /// A message that is all there.
+    pub const fn new(size: u64, header: Header) -> Self {
+        Self { size, header, partial: None, read: Mutex::new(BTreeSet::new()) }
+    }
+
+    /// The names of the fields that scripts have read so far.
+    pub fn fields_read(&self) -> BTreeSet<String> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes down that a script reads the fields of this name; `false` when they are not known.
+    pub(super) fn read(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        if let Some(partial) = &self.partial {
+            return partial.known.contains(&name);
+        }
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if name.len() <= MAX_NAME && read.len() < MAX_READ {
+            read.insert(name);
+        }
+        true
+    }
 }
 
 /// An address in the forms that scripts compare, look up and show.

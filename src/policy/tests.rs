@@ -125,7 +125,7 @@ impl Rig {
     fn message(&mut self, header: &str) -> Judgement {
         let text = format!("{}\r\n\r\n", header.replace('\n', "\r\n"));
         let header = Header::of_message(text.as_bytes(), 1 << 20).unwrap();
-        let message = MessageScene { size: text.len() as u64, header };
+        let message = MessageScene::new(text.len() as u64, header);
         self.judge(Moment::Message(Arc::new(self.mail.clone()), Arc::new(message)))
     }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rhai::{Dynamic, EvalAltResult, NativeCallContext};
 
-use super::judgement::{Action, Effects, FaultKind, Mode, RuleEvent, Withheld};
+use super::judgement::{Action, Effects, FaultKind, Mode, Read, RuleEvent, Withheld};
 use super::memory::{Kept, NoteValue, Scope};
 use super::policies::{Policies, Policy};
 use super::question::{Answer, Question};
@@ -27,6 +27,8 @@ pub(super) enum Stop {
     Asked(Question),
     /// The CPU time is used up.
     OutOfTime,
+    /// A part of what is judged is not there to be read: only where a recorded decision is judged again.
+    Unknown(String),
 }
 
 /// An enforced verdict.
@@ -89,9 +91,29 @@ pub(super) struct Draft {
     pub(super) effects: Effects,
     pub(super) scope: Scope,
     pub(super) withheld: Vec<Withheld>,
+    pub(super) ordered: Vec<Withheld>,
+    pub(super) reads: Vec<Read>,
 }
 
+/// Reads, and effects in words, of one run that are kept to be explained.
+const MAX_TOLD: usize = 64;
+
 impl Draft {
+    /// Notes down what was read, once.
+    pub(super) fn read(&mut self, what: String, value: String) {
+        let read = Read { what, value };
+        if self.reads.len() < MAX_TOLD && !self.reads.contains(&read) {
+            self.reads.push(read);
+        }
+    }
+
+    /// Notes down an effect that counts.
+    pub(super) fn order(&mut self, by: &Arc<str>, effect: String) {
+        if self.ordered.len() < MAX_TOLD {
+            self.ordered.push(Withheld { by: Arc::clone(by), effect });
+        }
+    }
+
     pub(super) fn absorb(&mut self, newer: Self) {
         self.events.extend(newer.events);
         self.effects.headers.extend(newer.effects.headers);
@@ -100,6 +122,8 @@ impl Draft {
         }
         self.scope.absorb(newer.scope);
         self.withheld.extend(newer.withheld);
+        self.ordered.extend(newer.ordered);
+        self.reads.extend(newer.reads);
     }
 }
 

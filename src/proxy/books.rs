@@ -7,27 +7,50 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::journal::{Entry, Origin, Refused, Shadow, TransactionEntry};
-use super::judge::Checked;
+use super::judge::Judge;
 use super::{Id, Listener, Peer};
 use crate::checks::results::{Dmarc, DmarcPolicy, Spf};
-use crate::log;
+use crate::decisions::{self, Decision, Dossier, Hearing, UpstreamPart, deciding, timestamp};
 use crate::metrics::{self, ListenerMetrics, RuleLabels};
-use crate::policy::Judgement;
 use crate::policy::judgement::{Action, Mode};
-
 use crate::session::stage::{Reason, Source, Stage};
 use crate::session::{Finished, Outcome};
 use crate::smtp::reply::{Class, Code, EnhancedCode, Reply};
+use crate::{log, tap};
 
-/// A session's side of metrics and journal.
+/// Entries of one session that are logged, beside its messages: whoever talks much is to fill neither the log nor its reader's day.
+const LOGGED: u64 = 24;
+
+/// A session's side of metrics, journal and decisions.
 #[derive(Debug)]
 pub(super) struct Books {
     listener: Arc<Listener>,
-    began: Instant,
     /// When the message's final dot came.
     dot: Option<Instant>,
     /// How long the upstream took to take the message.
     upstream: Duration,
+    /// What is gathered; most sessions wait for a client most of the time, and are to be small.
+    gathered: Box<Gathered>,
+}
+
+/// What is gathered in a session for its journal and its decisions.
+#[derive(Debug)]
+struct Gathered {
+    /// When the transaction began, or the session.
+    began: Instant,
+    /// What led to the next decision; none before the first stage, or where nobody keeps decisions.
+    dossier: Option<Dossier>,
+    /// Entries beside messages.
+    entries: u64,
+}
+
+/// Where the session stands when something is booked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Here<'a> {
+    pub(super) origin: Origin<'a>,
+    pub(super) judge: &'a Judge,
+    /// The name of the upstream that the session is connected to.
+    pub(super) upstream: Option<&'a str>,
 }
 
 /// An open session in the metrics, until it is dropped: also by a panic, or by the end of the process.
@@ -59,18 +82,37 @@ impl Listener {
             Some(EnhancedCode::new(4, 7, 0)),
             "too many connections: try again later",
         );
-        let origin = Origin { session: "", listener: &self.name, client: peer.ip, helo: "", tls: None };
         let reason = Reason::new(Source::Limit, limit);
-        let books = Books::new(Arc::clone(self));
+        let (id, reply) = Books::new(Arc::clone(self)).count_refusal(refusal, Stage::Connect, &reason);
         if told {
-            books.refused(origin, refusal, Stage::Connect, &reason)
-        } else {
-            books.count_refusal(refusal, Stage::Connect, &reason).1
+            self.book_turned_away(peer, id, &reply, &reason);
         }
+        reply
     }
 }
 
 impl Listener {
+    fn book_turned_away(&self, peer: Peer, id: Id, reply: &Reply, reason: &Reason) {
+        let origin =
+            Origin { session: "", listener: &self.name, client: peer.ip, helo: "", tls: None, quiet: false };
+        let refused = Refused { origin, id: Some(id), stage: Stage::Connect, reply, reason };
+        self.journal.record(&Entry::Refused(refused));
+        if self.journal.keeps_decisions().is_some() {
+            self.journal.keep(Box::new(Decision {
+                id: id.to_string(),
+                at: timestamp(self.facts.now()),
+                listener: Arc::clone(&self.name),
+                hostname: self.terms.hostname.as_str().into(),
+                client: decisions::Client { ip: peer.ip, port: peer.port, ..decisions::Client::default() },
+                outcome: "deferred",
+                deciding: Some(deciding(Stage::Connect, reason)),
+                reply: reply.to_string(),
+                generation: Arc::clone(self.policies.load().generation()),
+                ..Decision::default()
+            }));
+        }
+    }
+
     /// A handshake that came to nothing, counted and logged with its reason. `session` is empty where there is none yet.
     pub fn no_handshake(&self, session: &str, peer: Peer, error: &io::Error) {
         self.metrics.tls_failed();
@@ -87,11 +129,12 @@ impl Listener {
 
 impl Books {
     pub(super) fn new(listener: Arc<Listener>) -> Self {
-        Self { listener, began: Instant::now(), dot: None, upstream: Duration::ZERO }
+        let gathered = Box::new(Gathered { began: Instant::now(), dossier: None, entries: 0 });
+        Self { listener, dot: None, upstream: Duration::ZERO, gathered }
     }
 
     pub(super) fn begin_transaction(&mut self) {
-        self.began = Instant::now();
+        self.gathered.began = Instant::now();
         self.dot = None;
         self.upstream = Duration::ZERO;
     }
@@ -107,18 +150,70 @@ impl Books {
     }
 
     /// A reply that grants something.
-    pub(super) fn granted(&self, reply: &Reply) {
+    pub(super) fn granted(&mut self, reply: &Reply) {
         self.listener.metrics.reply(reply.code().get());
+        if let Some(dossier) = &mut self.gathered.dossier {
+            dossier.settle();
+        }
     }
 
     /// A refusal, with its id from here on. The upstream's own words stay as they are.
-    pub(super) fn refused(&self, origin: Origin<'_>, reply: Reply, stage: Stage, reason: &Reason) -> Reply {
+    pub(super) fn refused(&mut self, here: Here<'_>, reply: Reply, stage: Stage, reason: &Reason) -> Reply {
         let (id, reply) = self.count_refusal(reply, stage, reason);
-        self.listener.journal.record(&Entry::Refused(Refused { origin, id, stage, reply: &reply, reason }));
+        let said = (reason.source != Source::Upstream).then_some(id);
+        let origin = self.entry(here.origin);
+        let refused = Refused { origin, id: said, stage, reply: &reply, reason };
+        tell_refusal(&reply, reason);
+        self.listener.journal.record(&Entry::Refused(refused));
+        if let Some(dossier) = &mut self.gathered.dossier {
+            let decision = dossier.refusal(&id.to_string(), stage, reason, &reply);
+            self.decide(here, decision);
+        }
         reply
     }
 
-    fn count_refusal(&self, reply: Reply, stage: Stage, reason: &Reason) -> (Option<Id>, Reply) {
+    /// An entry beside messages, of which a session has so many in the log.
+    fn entry<'a>(&mut self, origin: Origin<'a>) -> Origin<'a> {
+        self.gathered.entries = self.gathered.entries.saturating_add(1);
+        Origin { quiet: self.gathered.entries > LOGGED, ..origin }
+    }
+
+    /// The session is over.
+    pub(super) fn session_over(&self, origin: Origin<'_>) {
+        if self.gathered.entries > LOGGED {
+            self.listener.journal.record(&Entry::Silenced(origin, self.gathered.entries - LOGGED));
+        }
+    }
+
+    /// Hands a decision on, with what is known here.
+    fn decide(&self, here: Here<'_>, mut decision: Decision) {
+        let checked = here.judge.checked();
+        decision.at = timestamp(self.listener.facts.now());
+        decision.took = self.gathered.began.elapsed();
+        decision.checks = decisions::Checks {
+            helo_spf: checked.helo_spf.clone(),
+            spf: checked.spf.clone(),
+            message: checked.message.clone(),
+            iprev: here.judge.iprev().cloned(),
+        };
+        if let Some(name) = here.judge.client_name() {
+            name.clone_into(&mut decision.client.name);
+        }
+        if let (None, Some(name)) = (&decision.upstream, here.upstream) {
+            decision.upstream = Some(UpstreamPart { name: name.to_owned(), ..UpstreamPart::default() });
+        }
+        let of_upstream =
+            decision.deciding.as_ref().is_some_and(|deciding| deciding.source == Source::Upstream.name());
+        if let Some(upstream) =
+            decision.upstream.as_mut().filter(|upstream| of_upstream && upstream.reply.is_empty())
+        {
+            upstream.reply.clone_from(&decision.reply);
+        }
+        self.listener.journal.keep(Box::new(decision));
+    }
+
+    /// Counts a refusal. Its reply has the id, unless it is the upstream's.
+    fn count_refusal(&self, reply: Reply, stage: Stage, reason: &Reason) -> (Id, Reply) {
         let code = reply.code().get();
         self.listener.metrics.reply(code);
         self.listener.metrics.rejection(stage.name(), reason.source.name(), &reason.rule, code);
@@ -128,27 +223,28 @@ impl Books {
         if stage == Stage::Rcpt {
             self.listener.metrics.recipient(label(refused_outcome(&reply)));
         }
-        if reason.source == Source::Upstream {
-            return (None, reply);
-        }
         let id = Id::fresh();
-        (Some(id), reply.with_suffix(&format!("(gp {id})")))
+        match reason.source {
+            Source::Upstream => (id, reply),
+            _ => (id, reply.with_suffix(&format!("(gp {id})"))),
+        }
     }
 
     /// A transaction is over, whose recipients belonged to the upstream `route`. Gives the reply to its message as it is to be sent.
     pub(super) fn finished(
-        &self,
-        origin: Origin<'_>,
+        &mut self,
+        here: Here<'_>,
         id: &str,
         route: Option<&str>,
         finished: &Finished,
-        checked: &Checked,
         size: u64,
     ) -> Option<Reply> {
+        let checked = here.judge.checked();
         let (decision, reply) = match (&finished.reply, &finished.reason) {
             (Some(reply), Some(reason)) if reply.code().class() != Class::Completed => {
+                tell_refusal(reply, reason);
                 let (id, reply) = self.count_refusal(reply.clone(), Stage::Message, reason);
-                (id, Some(reply))
+                (Some(id).filter(|_| reason.source != Source::Upstream), Some(reply))
             }
             (Some(reply), _) => {
                 self.granted(reply);
@@ -161,8 +257,9 @@ impl Books {
             self.count_dmarc(&results.dmarc, checked.disposition);
             self.listener.check_metrics.arc(results.arc.result.name(), results.arc.trusted);
         }
+        let origin = if finished.outcome.is_some() { here.origin } else { self.entry(here.origin) };
         let unchecked = Spf::default();
-        self.listener.journal.record(&Entry::Transaction(Box::new(TransactionEntry {
+        let entry = TransactionEntry {
             origin,
             id,
             decision,
@@ -175,10 +272,46 @@ impl Books {
             ),
             results: checked.message.as_deref(),
             route,
-            took: self.began.elapsed(),
+            took: self.gathered.began.elapsed(),
             upstream: self.upstream,
-        })));
+        };
+        self.listener.journal.record(&Entry::Transaction(Box::new(entry)));
+        self.decide_transaction(here, (id, decision), route, finished, reply.as_ref(), size);
         reply
+    }
+
+    /// The decision about a whole transaction. Its id is the refusal's, else the transaction's own.
+    fn decide_transaction(
+        &mut self,
+        here: Here<'_>,
+        (transaction, refusal): (&str, Option<Id>),
+        route: Option<&str>,
+        finished: &Finished,
+        reply: Option<&Reply>,
+        size: u64,
+    ) {
+        let Some(mut dossier) = self.gathered.dossier.take() else { return };
+        let mut decision = dossier.whole(&finished.transaction);
+        decision.id = refusal.map_or_else(|| transaction.to_owned(), |id| id.to_string());
+        transaction.clone_into(&mut decision.transaction);
+        decision.size = size;
+        decision.outcome = finished.outcome.map_or("none", Outcome::name);
+        decision.deciding = finished.reason.as_ref().map(|reason| deciding(Stage::Message, reason));
+        decision.reply = reply.map(ToString::to_string).unwrap_or_default();
+        decision.upstream = route.map(|name| self.upstream_part(name, finished));
+        dossier.end_transaction(finished.reply.is_some());
+        self.gathered.dossier = Some(dossier);
+        self.decide(here, decision);
+    }
+
+    fn upstream_part(&self, name: &str, finished: &Finished) -> UpstreamPart {
+        let taken = finished.reply.as_ref().filter(|_| finished.outcome == Some(Outcome::Accepted));
+        UpstreamPart {
+            name: name.to_owned(),
+            reply: taken.map(ToString::to_string).unwrap_or_default(),
+            queue_id: taken.and_then(queue_id).unwrap_or_default(),
+            took: self.upstream,
+        }
     }
 
     fn count_message(&self, finished: &Finished, size: u64) {
@@ -218,8 +351,9 @@ impl Books {
     }
 
     /// What the policies of one stage did.
-    pub(super) fn judged(&self, origin: Origin<'_>, stage: Stage, judgement: &Judgement) {
-        let metrics = &self.listener.policy_metrics;
+    pub(super) fn judged(&mut self, origin: Origin<'_>, hearing: Hearing<'_>) {
+        let (stage, judgement) = (hearing.scene.moment.stage(), hearing.judgement);
+        let metrics = self.listener.policy_metrics.clone();
         for event in &judgement.events {
             metrics.decision(RuleLabels {
                 listener: &self.listener.name,
@@ -227,6 +361,11 @@ impl Books {
                 rule: &event.rule,
                 action: event.action_name(),
                 mode: event.mode.name(),
+            });
+            tap::tell(|| tap::What::Rule {
+                rule: event.rule.to_string(),
+                verdict: event.action_name().to_owned(),
+                place: event.place.to_string(),
             });
             if event.mode == Mode::Shadow {
                 self.record_shadow(origin, stage, Shadow::Rule(event));
@@ -240,12 +379,47 @@ impl Books {
         }
         for fault in &judgement.errors {
             metrics.error(&fault.policy, stage.name(), fault.kind.name());
+            let origin = self.entry(origin);
             self.listener.journal.record(&Entry::Fault(origin, stage, fault));
         }
+        self.gather(hearing);
     }
 
-    fn record_shadow(&self, origin: Origin<'_>, stage: Stage, shadow: Shadow<'_>) {
+    /// Keeps what was heard for the decisions to come.
+    fn gather(&mut self, hearing: Hearing<'_>) {
+        let Some(headers) = self.listener.journal.keeps_decisions() else { return };
+        let open = || Dossier::open(headers, &hearing);
+        self.gathered.dossier.get_or_insert_with(open).add(hearing);
+    }
+
+    fn record_shadow(&mut self, origin: Origin<'_>, stage: Stage, shadow: Shadow<'_>) {
+        let origin = self.entry(origin);
         self.listener.journal.record(&Entry::Shadow(origin, stage, shadow));
+    }
+}
+
+/// The name under which the upstream says that it queued a message, in the words of those servers that say one.
+fn queue_id(reply: &Reply) -> Option<String> {
+    let text = reply.lines().join(" ");
+    let behind = |marker: &str| text.split_once(marker).map(|(_, rest)| rest);
+    let found = ["queued as ", "id=", "stored as ", "Message accepted for delivery: "]
+        .iter()
+        .find_map(|marker| behind(marker));
+    // Sendmail says it in front: `2.0.0 49AB3cdE012345 Message accepted for delivery`; Exchange: `<id> [InternalId=...]`.
+    let found = found
+        .or_else(|| text.split_once(" Message accepted").and_then(|(front, _)| front.rsplit(' ').next()));
+    let word = found?.split([' ', '(', ')', ',', ';', ']']).next()?.trim_end_matches('.');
+    (!word.is_empty() && word.len() <= 128).then(|| word.to_owned())
+}
+
+/// Tells those who listen what refused that is no rule: rules speak for themselves.
+fn tell_refusal(reply: &Reply, reason: &Reason) {
+    if reason.source != Source::Policy {
+        tap::tell(|| tap::What::Rule {
+            rule: reason.rule.to_string(),
+            verdict: refused_outcome(reply).name().to_owned(),
+            place: String::new(),
+        });
     }
 }
 

@@ -22,13 +22,14 @@ use super::scene::{self, Connection};
 use super::trouble;
 use super::wire::{self, Client, Wire};
 use super::{Id, Listener, Peer};
+use crate::decisions::Hearing;
 use crate::policy::judgement::Effects;
-use crate::policy::scene::Moment;
+use crate::policy::scene::{Address, Moment};
 use crate::session::stage::{Reason, Source, Stage, Verdict};
 use crate::session::{Action, Question, Session};
 use crate::smtp::reply::Reply;
 use crate::smtp::xclient::XClient;
-use crate::{log, tls, upstream};
+use crate::{log, tap, tls, upstream};
 
 /// Everything behind one command: the client itself waits five minutes (RFC 5321 4.5.3.2.3).
 const COMMAND_BUDGET: Duration = Duration::from_secs(4 * 60);
@@ -50,11 +51,20 @@ pub async fn drive<C: Client>(
     end: End,
 ) {
     let _counted = Counted::begin(listener.metrics.clone());
+    let id = Id::fresh().to_string();
+    let identity =
+        tap::Identity { session: id.clone(), listener: Arc::clone(&listener.name), client: peer.ip };
     // Apart, so that an idle session is as small as can be: what waits here is moved and copied with its task.
-    let mut driver = Box::new(Driver::new(Wire::new(client), peer, tls, listener));
-    if let Err(error) = driver.run(&end).await {
-        Box::pin(driver.client_gone(&error)).await;
-    }
+    let mut driver = Box::new(Driver::new(Wire::new(client), peer, tls, listener, id));
+    let driver = tap::within(identity, async move {
+        if let Err(error) = driver.run(&end).await {
+            Box::pin(driver.client_gone(&error)).await;
+        }
+        tap::tell(|| tap::What::Closed);
+        driver
+    });
+    let driver = driver.await;
+    driver.books.session_over(scene::origin(&driver.connection, &driver.listener, &driver.judge));
     Box::pin(driver.part()).await;
 }
 
@@ -103,9 +113,9 @@ enum Message {
 }
 
 impl<C: Client> Driver<C> {
-    fn new(wire: Wire<C>, peer: Peer, tls: Option<tls::Info>, listener: Arc<Listener>) -> Self {
+    fn new(wire: Wire<C>, peer: Peer, tls: Option<tls::Info>, listener: Arc<Listener>, id: String) -> Self {
         let connection = Connection {
-            id: Id::fresh().to_string(),
+            id,
             peer,
             name: String::new(),
             login: String::new(),
@@ -202,6 +212,7 @@ impl<C: Client> Driver<C> {
         if bytes.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        tap::heard(&bytes);
         self.session.receive(bytes);
         Ok(())
     }
@@ -259,16 +270,13 @@ impl<C: Client> Driver<C> {
     }
 
     fn refuse(&mut self, reply: Reply, stage: Stage, reason: &Reason) {
-        let reply = self.books.refused(
-            scene::origin(&self.connection, &self.listener, &self.judge),
-            reply,
-            stage,
-            reason,
-        );
+        let here = scene::here(&self.connection, &self.listener, &self.judge, self.upstream.as_ref());
+        let reply = self.books.refused(here, reply, stage, reason);
         self.queue(&reply);
     }
 
     fn queue(&mut self, reply: &Reply) {
+        tap::replied(reply.code().get(), || reply.on_the_wire());
         if let Some(wire) = &mut self.wire {
             wire.queue(reply);
         }
@@ -298,12 +306,15 @@ impl<C: Client> Driver<C> {
         let Some(scene) = scene::of(&self.session, &self.listener, &self.connection, message) else {
             return Verdict::Pass;
         };
-        let moment = scene.moment.clone();
+        let (at, asked, seen) = (self.listener.facts.now(), Instant::now(), scene.clone());
         let judging = timeout_at(self.patience, self.judge.judge(scene));
         let Ok(judgement) = wire::in_company(&mut self.wire, judging).await else {
             return Verdict::Refuse(trouble::out_of_time());
         };
-        self.books.judged(scene::origin(&self.connection, &self.listener, &self.judge), stage, &judgement);
+        let moment = seen.moment.clone();
+        let (policies, took) = (self.judge.policies(), asked.elapsed());
+        let hearing = Hearing { scene: seen, policies, judgement: &judgement, at, took };
+        self.books.judged(scene::origin(&self.connection, &self.listener, &self.judge), hearing);
         self.take_effects(&moment, judgement.effects);
         judgement.verdict
     }
@@ -340,10 +351,14 @@ impl<C: Client> Driver<C> {
                 self.rename(&hello).await;
             }
             Some(Question::Mail(mail)) => {
+                tap::tell(|| tap::What::Sender(Address::from(&mail.path).original().to_owned()));
                 self.judge.renew();
                 self.judge.begin_transaction(&mail.path);
                 self.books.begin_transaction();
                 self.connection.transaction = Id::fresh().to_string();
+            }
+            Some(Question::Rcpt(rcpt)) => {
+                tap::tell(|| tap::What::Recipient(Address::from(&rcpt.path).original().to_owned()));
             }
             _ => {}
         }

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Id;
 use crate::checks::results::{MessageResults, Spf};
+use crate::decisions::{Decision, Headers, Recorder};
 use crate::log::safe;
 use crate::policy::judgement::{RuleEvent, ScriptFault, Withheld};
 use crate::session::Finished;
@@ -17,6 +19,33 @@ use crate::tls;
 pub trait Journal: fmt::Debug + Send + Sync {
     /// Takes one entry.
     fn record(&self, entry: &Entry<'_>);
+
+    /// What decisions are to hold of the headers of messages; `None` when nobody keeps decisions, so that none are made.
+    fn keeps_decisions(&self) -> Option<Headers> {
+        None
+    }
+
+    /// Takes a decision.
+    fn keep(&self, _: Box<Decision>) {}
+}
+
+/// Writes entries to the log, and keeps decisions.
+#[derive(Debug)]
+pub struct Ledger(pub Arc<Recorder>);
+
+impl Journal for Ledger {
+    fn record(&self, entry: &Entry<'_>) {
+        Tracing.record(entry);
+    }
+
+    fn keeps_decisions(&self) -> Option<Headers> {
+        let settings = self.0.settings();
+        settings.wanted().then_some(settings.headers)
+    }
+
+    fn keep(&self, decision: Box<Decision>) {
+        self.0.keep(decision);
+    }
 }
 
 /// One line of the journal.
@@ -30,6 +59,8 @@ pub enum Entry<'a> {
     Shadow(Origin<'a>, Stage, Shadow<'a>),
     /// A script failed.
     Fault(Origin<'a>, Stage, &'a ScriptFault),
+    /// A session is over, of which so many entries were not logged.
+    Silenced(Origin<'a>, u64),
 }
 
 /// Which session an entry is from.
@@ -45,6 +76,8 @@ pub struct Origin<'a> {
     pub helo: &'a str,
     /// What was negotiated with it; `None` in the clear.
     pub tls: Option<&'a tls::Info>,
+    /// The session has filled its part of the log: only its messages are logged from here on.
+    pub quiet: bool,
 }
 
 /// A refusal.
@@ -105,13 +138,17 @@ pub struct Tracing;
 impl Journal for Tracing {
     fn record(&self, entry: &Entry<'_>) {
         match entry {
-            Entry::Refused(refused) => log_refusal(refused),
-            Entry::Transaction(transaction) => {
+            Entry::Refused(refused) if !refused.origin.quiet => log_refusal(refused),
+            Entry::Transaction(transaction)
+                if !transaction.origin.quiet || transaction.finished.outcome.is_some() =>
+            {
                 log_lookups(transaction);
                 log_transaction(transaction);
             }
-            Entry::Shadow(origin, stage, shadow) => log_shadow(origin, *stage, *shadow),
-            Entry::Fault(origin, stage, fault) => log_fault(origin, *stage, fault),
+            Entry::Shadow(origin, stage, shadow) if !origin.quiet => log_shadow(origin, *stage, *shadow),
+            Entry::Fault(origin, stage, fault) if !origin.quiet => log_fault(origin, *stage, fault),
+            Entry::Silenced(origin, number) => log_silence(origin, *number),
+            Entry::Refused(_) | Entry::Transaction(_) | Entry::Shadow(..) | Entry::Fault(..) => {}
         }
     }
 }
@@ -246,6 +283,18 @@ fn log_fault(origin: &Origin<'_>, stage: Stage, fault: &ScriptFault) {
         place = fault.place,
         detail = %safe(&fault.message),
         "a policy failed"
+    );
+}
+
+fn log_silence(origin: &Origin<'_>, number: u64) {
+    tracing::warn!(
+        event = "silenced",
+        session = origin.session,
+        listener = origin.listener,
+        client = %origin.client,
+        helo = %safe(origin.helo),
+        lines = number,
+        "one session had more to log than it may"
     );
 }
 

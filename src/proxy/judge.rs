@@ -8,7 +8,7 @@ use super::Listener;
 use super::reverse::Reverse;
 use super::scene::Connection;
 use crate::checks::MessageCheck;
-use crate::checks::results::{CheckResult, Dkim, DmarcPolicy, MessageResults, Spf};
+use crate::checks::results::{CheckResult, Dkim, DmarcPolicy, Iprev, MessageResults, Spf};
 use crate::facts::{self, Subject};
 use crate::policy::question::{Answer, Question};
 use crate::policy::scene::{Moment, Scene};
@@ -61,6 +61,16 @@ impl Judge {
     /// The client's verified name, if it is known by now.
     pub(super) fn client_name(&self) -> Option<&str> {
         self.reverse.verified()
+    }
+
+    /// Whether the client's name leads back to it, if that is known by now.
+    pub(super) const fn iprev(&self) -> Option<&Iprev> {
+        self.reverse.result()
+    }
+
+    /// Whom it asks.
+    pub(super) const fn policies(&self) -> &Arc<Policies> {
+        &self.policies
     }
 
     pub(super) const fn subject(&self) -> &Subject {
@@ -202,7 +212,7 @@ mod tests {
     fn judgement(verdict: Verdict) -> Judgement {
         let effects = Effects::default();
         let (events, withheld, errors) = (Vec::new(), Vec::new(), Vec::new());
-        Judgement { verdict, effects, events, withheld, errors, timings: Vec::new(), facts: Vec::new() }
+        Judgement { verdict, effects, events, withheld, errors, ..Judgement::pass() }
     }
 
     fn refusal(code: u16, rule: &str) -> Refusal {

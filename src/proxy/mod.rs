@@ -35,7 +35,7 @@ pub use self::arrival::Manners;
 pub use self::border::Border;
 pub use self::drive::{End, drive};
 pub use self::id::Id;
-pub use self::journal::{Entry, Journal, Refused, Shadow, Tracing};
+pub use self::journal::{Entry, Journal, Ledger, Refused, Shadow, Tracing};
 pub use self::presence::{Guest, Presence};
 pub use self::routes::Routes;
 pub use self::wire::Client;

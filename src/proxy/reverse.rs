@@ -58,6 +58,14 @@ impl Reverse {
         }
     }
 
+    /// What was found, unless it is still being looked for.
+    pub(super) const fn result(&self) -> Option<&Iprev> {
+        match &self.0 {
+            State::Looking(_) => None,
+            State::Found(found) => Some(found),
+        }
+    }
+
     /// The name as the upstream is to know it.
     pub(super) async fn name(&mut self) -> ClientName {
         let found = self.found().await;

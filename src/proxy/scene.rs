@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use super::books::Here;
 use super::journal::Origin;
 use super::judge::Judge;
 use super::{Listener, Peer};
@@ -43,7 +44,7 @@ pub(super) fn of(
             let (size, header) = message?;
             let mut mail = open_mail(session.transaction()?, listener, connection);
             mail.size = size;
-            Moment::Message(Arc::new(mail), Arc::new(MessageScene { size, header }))
+            Moment::Message(Arc::new(mail), Arc::new(MessageScene::new(size, header)))
         }
         Question::Violation(event) => Moment::Violation(*event),
         Question::Inquiry(_) | Question::Tls => return None,
@@ -175,7 +176,19 @@ pub(super) fn origin<'a>(connection: &'a Connection, listener: &'a Listener, jud
         client: connection.peer.ip,
         helo: judge.subject().helo.as_deref().unwrap_or_default(),
         tls: connection.tls.as_ref(),
+        quiet: false,
     }
+}
+
+/// Where the session stands, for the books.
+pub(super) fn here<'a>(
+    connection: &'a Connection,
+    listener: &'a Listener,
+    judge: &'a Judge,
+    upstream: Option<&'a upstream::Session>,
+) -> Here<'a> {
+    let upstream = upstream.map(|upstream| upstream.upstream().name());
+    Here { origin: origin(connection, listener, judge), judge, upstream }
 }
 
 /// Whom the upstream is told it talks to. A client that nobody named has no address there: the load balancer's own, which the

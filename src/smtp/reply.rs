@@ -178,6 +178,13 @@ impl Reply {
         self
     }
 
+    /// The octets of the reply.
+    pub fn on_the_wire(&self) -> Vec<u8> {
+        let mut octets = Vec::new();
+        self.encode(&mut octets);
+        octets
+    }
+
     /// Appends the reply as it goes over the wire, each line ended by CRLF.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let last = self.lines.len().saturating_sub(1);

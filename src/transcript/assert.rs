@@ -5,6 +5,8 @@ use super::pattern::Pattern;
 use super::play::{Play, Trouble};
 use super::sent::is_identical;
 use super::steps::Assertion;
+use crate::decisions::Decision;
+use crate::decisions::explain::{Item, explain};
 use crate::message::header::Header;
 use crate::metrics;
 use crate::session::Outcome;
@@ -198,7 +200,42 @@ pub(super) fn invariants(play: &Play) -> Result<(), Trouble> {
     nothing_acknowledged_is_lost(play)?;
     commands_are_printable(play)?;
     messages_are_strict(play)?;
-    books_balance(play)
+    books_balance(play)?;
+    refusals_are_explained(play)
+}
+
+/// Invariant 7 of the crate: each refusal has a decision, and its explanation names what decided, and where that is.
+fn refusals_are_explained(play: &Play) -> Result<(), Trouble> {
+    let mut decisions = play.world.books.decisions();
+    for (id, rule, place) in play.world.books.refusals() {
+        // A transaction that ended without an answer has a decision of its own, in which nobody was told anything.
+        let upstream = |decision: &Decision| {
+            !decision.reply.is_empty()
+                && decision.deciding.as_ref().is_some_and(|why| why.source == "upstream")
+        };
+        let told =
+            |decision: &Decision| id.as_ref().map_or_else(|| upstream(decision), |id| decision.id == *id);
+        let Some(at) = decisions.iter().position(|decision| told(decision) && decision.rule() == rule) else {
+            return Err(Trouble::new(format!("there is no decision about a refusal by {rule}")));
+        };
+        let decision = decisions.swap_remove(at);
+        let item = Item::of(&decision);
+        let named = match &item {
+            Item::Rule { rule: name, place: at } => *name == rule && *at == place,
+            Item::Fault { place: at, .. } => *at == place,
+            Item::Limit { limit: name, .. }
+            | Item::Protocol { event: name, .. }
+            | Item::Internal { trouble: name } => *name == rule,
+            Item::Upstream { reply, .. } => *reply == decision.reply,
+            Item::Nobody => false,
+        };
+        let page = explain(&decision).to_string();
+        let told = if place.is_empty() { &rule } else { &place };
+        if !named || !item.is_known() || !page.contains(told) && id.is_some() {
+            return Err(Trouble::new(format!("the refusal by {rule} is explained as {item:?}:\n{page}")));
+        }
+    }
+    Ok(())
 }
 
 /// Invariant 1 of the crate: who was told 250 has a message at the upstream, or a policy that ordered it to vanish.

@@ -2,19 +2,21 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::decisions::{Decision, Headers};
 use crate::proxy::{Entry, Journal, Shadow};
 use crate::session::Outcome;
+use crate::session::stage::Reason;
 use crate::smtp::reply::Reply;
 
 /// What the runner remembers of the journal's entries.
 #[derive(Debug, Default)]
-pub(super) struct Books(Mutex<Vec<Note>>);
+pub(super) struct Books(Mutex<Vec<Note>>, Mutex<Vec<Decision>>);
 
 /// One entry.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Note {
-    /// A command or a message was refused: the decision's id (none for the upstream's words), and the rule.
-    Refused(Option<String>, String),
+    /// A command or a message was refused: the decision's id (none for the upstream's words), the rule, and its place.
+    Refused(Option<String>, String, String),
     /// A message came to an end. With a 2yz reply to the client, that is what it was told.
     Ended { outcome: Outcome, granted: bool },
     /// A rule spoke in shadow.
@@ -24,16 +26,25 @@ pub(super) enum Note {
 }
 
 impl Journal for Books {
+    fn keeps_decisions(&self) -> Option<Headers> {
+        Some(Headers::Read)
+    }
+
+    fn keep(&self, decision: Box<Decision>) {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).push(*decision);
+    }
+
     fn record(&self, entry: &Entry<'_>) {
         let mut notes = self.notes();
         match entry {
             Entry::Refused(refused) => {
                 let id = refused.id.map(|id| id.to_string());
-                notes.push(Note::Refused(id, refused.reason.rule.to_string()));
+                notes.push(refusal(id, refused.reason));
             }
             Entry::Transaction(ended) => {
-                if let (Some(id), Some(reason)) = (ended.decision, &ended.finished.reason) {
-                    notes.push(Note::Refused(Some(id.to_string()), reason.rule.to_string()));
+                let refused = ended.reply.is_some_and(|reply| !reply.is_completed());
+                if let Some(reason) = ended.finished.reason.as_ref().filter(|_| refused) {
+                    notes.push(refusal(ended.decision.map(|id| id.to_string()), reason));
                 }
                 if let Some(outcome) = ended.finished.outcome {
                     let granted = ended.reply.is_some_and(Reply::is_completed);
@@ -41,7 +52,7 @@ impl Journal for Books {
                 }
             }
             Entry::Shadow(_, _, Shadow::Rule(event)) => notes.push(Note::Shadow(event.rule.to_string())),
-            Entry::Shadow(_, _, Shadow::Effect(_)) => {}
+            Entry::Shadow(_, _, Shadow::Effect(_)) | Entry::Silenced(..) => {}
             Entry::Fault(_, stage, fault) => {
                 notes.push(Note::Failed(format!("{} at {stage}: {}", fault.place, fault.message)));
             }
@@ -49,13 +60,31 @@ impl Journal for Books {
     }
 }
 
+fn refusal(id: Option<String>, reason: &Reason) -> Note {
+    Note::Refused(id, reason.rule.to_string(), reason.place.as_deref().unwrap_or_default().to_owned())
+}
+
 impl Books {
+    /// Every decision so far.
+    pub(super) fn decisions(&self) -> Vec<Decision> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The rule of the decision with this id.
     pub(super) fn rule(&self, id: &str) -> Option<String> {
         self.notes().iter().rev().find_map(|note| match note {
-            Note::Refused(Some(known), rule) if known == id => Some(rule.clone()),
+            Note::Refused(Some(known), rule, _) if known == id => Some(rule.clone()),
             _ => None,
         })
+    }
+
+    /// Every refusal: the decision's id (none for the upstream's words), the rule, and its place.
+    pub(super) fn refusals(&self) -> Vec<(Option<String>, String, String)> {
+        let refused = |note: &Note| match note {
+            Note::Refused(id, rule, place) => Some((id.clone(), rule.clone(), place.clone())),
+            _ => None,
+        };
+        self.notes().iter().filter_map(refused).collect()
     }
 
     /// What became of the last message.

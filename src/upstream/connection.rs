@@ -11,6 +11,7 @@ use super::wire::Wire;
 use crate::metrics::UpstreamMetrics;
 use crate::smtp::extensions::Extensions;
 use crate::smtp::reply::{Class, Code, Reply};
+use crate::tap::{self, Speaker};
 use crate::tls::ClientTls;
 
 /// A step of the dialogue: a command, the banner or the end of a message, and the reply that is due.
@@ -204,12 +205,14 @@ impl Connection {
     /// A 421 as [`Failure::Refused`] with a 451 and its text; everything that is no answer as a fault.
     pub(super) async fn ask(&mut self, exchange: Exchange, line: &str) -> Result<Reply, Failure> {
         let begun = Instant::now();
+        tell_said(exchange, line);
         let outcome = self.wire.ask(line, self.timeouts.reply).await;
         self.heard(exchange, begun, outcome)
     }
 
     /// Says `lines` in one go (RFC 2920 3.1); each has its reply, to be [heard](Self::hear) in their order.
     pub(super) async fn say(&mut self, lines: &[String]) -> Result<(), Failure> {
+        lines.iter().for_each(|line| tap::say(Speaker::Gatepost, line));
         Ok(self.wire.say(lines, self.timeouts.reply).await?)
     }
 
@@ -245,6 +248,9 @@ impl Connection {
         outcome: Result<Reply, Fault>,
     ) -> Result<Reply, Failure> {
         let code = outcome.as_ref().map_or(0, |reply| reply.code().get());
+        if let Ok(reply) = &outcome {
+            tap::answered(code, || reply.on_the_wire());
+        }
         let class = u8::try_from(code / 100).unwrap_or(0);
         self.metrics.reply(exchange.name(), class, begun.elapsed());
         let reply = outcome
@@ -317,6 +323,12 @@ pub(super) struct Greeting<'a> {
 /// Whether a reply says that the command is not known (RFC 5321 4.2.2).
 const fn is_unknown(code: Code) -> bool {
     matches!(code.get(), 500 | 502)
+}
+
+/// Tells those who listen what is said; of a login neither name nor password.
+fn tell_said(exchange: Exchange, line: &str) {
+    let secret = exchange == Exchange::Auth;
+    tap::say(Speaker::Gatepost, if secret { "AUTH (exchange)" } else { line });
 }
 
 /// How long a goodbye may take.

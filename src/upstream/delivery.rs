@@ -10,6 +10,7 @@ use crate::metrics::UpstreamMetrics;
 use crate::smtp::command::ChunkCommand;
 use crate::smtp::data::DotStuffer;
 use crate::smtp::reply::Reply;
+use crate::tap::{self, Speaker};
 
 /// The end of a message behind its last CRLF (RFC 5321 4.1.1.4).
 const DOT: usize = ".\r\n".len();
@@ -56,6 +57,7 @@ pub(super) async fn send_in_chunks(
 
 /// The reply to a message that was sent to its end.
 async fn answer(connection: &mut Connection) -> Result<Reply, Failure> {
+    tap::say(Speaker::Gatepost, ". (the end of the message)");
     let doubt = Doubt(Some(connection.metrics.clone()));
     let begun = Instant::now();
     let outcome = connection.wire.reply(connection.timeouts.end_of_data).await;

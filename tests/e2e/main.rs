@@ -22,6 +22,8 @@ mod clients;
 #[cfg(test)]
 mod comparison;
 #[cfg(test)]
+mod decisions;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod extensions;

@@ -10,7 +10,9 @@ use crate::harness::{
 };
 
 /// Families that a run as short as a test's may leave at 0.
-const MAY_REST: [&str; 4] = [
+const MAY_REST: [&str; 5] = [
+    // Only when the disk or the thread that keeps decisions falls behind; moved by a test of its own.
+    "gatepost_decisions_dropped_total",
     // Only while every look-up fails.
     "gatepost_dns_failing",
     // Tasks that wait for a worker at the very moment of the scrape.

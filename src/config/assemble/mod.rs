@@ -3,6 +3,7 @@
 mod admin;
 mod arrival;
 mod auth;
+mod decisions;
 mod listener;
 mod lmtp;
 mod name;
@@ -54,6 +55,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let authentication = file.authentication.unwrap_or_default();
     let authserv_id = authentication.authserv_id.as_ref().and_then(|id| name::authserv_id(id, report));
     let checks = checks(&authentication, called, report);
+    let decisions = decisions::settings(file.decisions.unwrap_or_default(), report);
     let dns = dns(file.dns.unwrap_or_default(), report);
     let state = file.state.and_then(|state| embedded(&state, report));
     let log = file.log.unwrap_or_default();
@@ -72,6 +74,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
         authserv_id: authserv_id.unwrap_or_else(|| called.to_owned()),
         seal_key: authentication.seal.as_ref().and_then(|seal| seal::key_file(seal, report)),
         received_spf: authentication.received_spf.unwrap_or(false),
+        decisions,
         dns,
         state,
         admin,

@@ -87,7 +87,11 @@ fn order(
     let Some(policy) = turn.policy() else { return Ok(()) };
     let mut state = turn.state();
     match policy.mode {
-        Mode::Enforce => apply(&mut state),
+        Mode::Enforce => {
+            apply(&mut state)?;
+            state.draft.order(&policy.name, effect());
+            Ok(())
+        }
         Mode::Off => Ok(()),
         Mode::Shadow => {
             withhold(&mut state, &policy.name, effect());
@@ -170,7 +174,11 @@ fn limit_size(call: &NativeCallContext<'_>, rule: &str, octets: i64) -> Said {
     let place = turn.place(call);
     match mode {
         Mode::Off => {}
-        Mode::Enforce => turn.state().draft.scope.put_limit(SizeLimit { octets, rule, place }),
+        Mode::Enforce => {
+            let mut state = turn.state();
+            state.draft.order(&rule, format!("limit_size {octets}"));
+            state.draft.scope.put_limit(SizeLimit { octets, rule, place });
+        }
         Mode::Shadow => withhold(&mut turn.state(), &rule, format!("limit_size {octets}")),
     }
     Ok(())

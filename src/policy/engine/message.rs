@@ -6,7 +6,7 @@ use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallCon
 
 use super::super::question::{Answer, Question};
 use super::super::scene::{self, MessageScene};
-use super::super::turn::Turn;
+use super::super::turn::{Stop, Turn};
 use super::addresses::Address;
 use super::mail::{lookups, spf};
 use super::session::{count, text};
@@ -65,42 +65,89 @@ pub(super) fn register(engine: &mut Engine) {
     register_results(engine);
 }
 
+type Seen<T> = Result<T, Box<EvalAltResult>>;
+
+/// Reads the fields of one name. Of a recorded message it may not be known what they said.
+fn see<T>(
+    call: &NativeCallContext<'_>,
+    message: &Message,
+    name: &str,
+    read: impl FnOnce(&Message) -> T,
+) -> Seen<T> {
+    if message.0.scene.read(name) {
+        return Ok(read(message));
+    }
+    Err(Turn::of(call)?.stop(call, Stop::Unknown(format!("the field `{name}` of the header"))))
+}
+
 fn register_fields(engine: &mut Engine) {
     engine
         .register_type_with_name::<Message>("Message")
-        .register_get("size", |m: &mut Message| count(m.0.scene.size))
-        .register_get("from", |m: &mut Message| m.from().addresses.clone())
-        .register_get("from_is_group", |m: &mut Message| m.from().grouped)
-        .register_get("from_is_ambiguous", |m: &mut Message| {
-            m.0.scene.header.author() == Err(NoAuthor::Ambiguous)
+        .register_get("size", |m: &mut Message| count(m.0.scene.size));
+    register_authors(engine);
+    for (property, field) in [("to", "to"), ("cc", "cc"), ("reply_to", "reply-to")] {
+        engine.register_get(property, move |call: NativeCallContext<'_>, m: &mut Message| {
+            see(&call, m, field, |m| m.addresses(field))
+        });
+    }
+    engine
+        .register_get("subject", |call: NativeCallContext<'_>, m: &mut Message| {
+            see(&call, m, "subject", |m| ImmutableString::from(m.0.scene.header.subject()))
         })
-        .register_get("to", |m: &mut Message| m.addresses("to"))
-        .register_get("cc", |m: &mut Message| m.addresses("cc"))
-        .register_get("reply_to", |m: &mut Message| m.addresses("reply-to"))
-        .register_get("subject", |m: &mut Message| ImmutableString::from(m.0.scene.header.subject()))
-        .register_get("date", |m: &mut Message| {
-            m.0.scene.header.date().map_or_else(ImmutableString::new, |date| date.to_string().into())
+        .register_get("date", |call: NativeCallContext<'_>, m: &mut Message| {
+            let date = |m: &Message| m.0.scene.header.date().map(|date| date.to_string()).unwrap_or_default();
+            see(&call, m, "date", |m| ImmutableString::from(date(m)))
         })
-        .register_get("message_id", |m: &mut Message| {
-            m.0.scene.header.message_id().map_or_else(ImmutableString::new, ImmutableString::from)
+        .register_get("message_id", |call: NativeCallContext<'_>, m: &mut Message| {
+            see(&call, m, "message-id", |m| {
+                m.0.scene.header.message_id().map_or_else(ImmutableString::new, ImmutableString::from)
+            })
+        });
+}
+
+fn register_authors(engine: &mut Engine) {
+    engine
+        .register_get("from", |call: NativeCallContext<'_>, m: &mut Message| {
+            see(&call, m, "from", |m| m.from().addresses.clone())
+        })
+        .register_get("from_is_group", |call: NativeCallContext<'_>, m: &mut Message| {
+            see(&call, m, "from", |m| m.from().grouped)
+        })
+        .register_get("from_is_ambiguous", |call: NativeCallContext<'_>, m: &mut Message| {
+            see(&call, m, "from", |m| m.0.scene.header.author() == Err(NoAuthor::Ambiguous))
         });
 }
 
 fn register_any_field(engine: &mut Engine) {
     engine
-        .register_get("header_size", |m: &mut Message| count(m.0.scene.header.len() as u64))
-        .register_get("received_count", |m: &mut Message| count(m.0.scene.header.count("received") as u64))
-        .register_get("header_names", |m: &mut Message| header_names(&m.0.scene))
-        .register_fn("header", |m: &mut Message, name: ImmutableString| {
-            let first = m.0.scene.header.named(&name).next();
-            first.map_or_else(ImmutableString::new, |field| field.decoded().into())
+        .register_get("header_size", |m: &mut Message| {
+            let scene = &m.0.scene;
+            count(scene.partial.as_ref().map_or(scene.header.len() as u64, |partial| partial.size))
         })
-        .register_fn("headers", |m: &mut Message, name: ImmutableString| -> Array {
-            m.0.scene.header.named(&name).map(|field| Dynamic::from(field.decoded())).collect()
+        .register_get("received_count", |m: &mut Message| {
+            let scene = &m.0.scene;
+            let received = || scene.header.count("received") as u64;
+            count(scene.partial.as_ref().map_or_else(received, |partial| partial.received))
         })
-        .register_fn("raw_headers", |m: &mut Message, name: ImmutableString| -> Array {
-            let fields = m.0.scene.header.named(&name);
-            fields.map(|field| String::from_utf8_lossy(field.raw_value()).into_owned().into()).collect()
+        .register_get("header_names", |call: NativeCallContext<'_>, m: &mut Message| header_names(&call, m))
+        .register_fn("header", |call: NativeCallContext<'_>, m: &mut Message, name: ImmutableString| {
+            see(&call, m, &name, |m| {
+                let first = m.0.scene.header.named(&name).next();
+                first.map_or_else(ImmutableString::new, |field| field.decoded().into())
+            })
+        })
+        .register_fn("headers", |call: NativeCallContext<'_>, m: &mut Message, name: ImmutableString| {
+            let decoded = |m: &Message| -> Array {
+                m.0.scene.header.named(&name).map(|field| Dynamic::from(field.decoded())).collect()
+            };
+            see(&call, m, &name, decoded)
+        })
+        .register_fn("raw_headers", |call: NativeCallContext<'_>, m: &mut Message, name: ImmutableString| {
+            let raw = |m: &Message| -> Array {
+                let fields = m.0.scene.header.named(&name);
+                fields.map(|field| String::from_utf8_lossy(field.raw_value()).into_owned().into()).collect()
+            };
+            see(&call, m, &name, raw)
         });
 }
 
@@ -198,8 +245,13 @@ fn array(found: Addresses) -> Array {
 }
 
 /// Every name once, in lower case, in the order of the header.
-fn header_names(scene: &MessageScene) -> Array {
+fn header_names(call: &NativeCallContext<'_>, message: &Message) -> Seen<Array> {
+    if message.0.scene.partial.is_some() {
+        return Err(
+            Turn::of(call)?.stop(call, Stop::Unknown("the names of all fields of the header".to_owned()))
+        );
+    }
     let mut seen = std::collections::HashSet::new();
-    let names = scene.header.fields().map(|field| field.name());
-    names.filter(|name| seen.insert(*name)).map(|name| Dynamic::from(text(name))).collect()
+    let names = message.0.scene.header.fields().map(|field| field.name());
+    Ok(names.filter(|name| seen.insert(*name)).map(|name| Dynamic::from(text(name))).collect())
 }

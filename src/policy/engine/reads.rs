@@ -12,7 +12,7 @@ use super::mail::Rcpt;
 
 /// What `list("name")` gives: something to ask with `in`.
 #[derive(Clone, Debug)]
-struct List(Arc<EntrySet>);
+struct List(Arc<EntrySet>, ImmutableString);
 
 pub(super) fn register(engine: &mut Engine) {
     engine.register_type_with_name::<List>("List");
@@ -28,21 +28,39 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("noted", |call: NativeCallContext<'_>, rcpt: &mut Rcpt, key: ImmutableString| {
         noted_of(&call, rcpt, &key)
     });
-    engine.register_fn("contains", |list: &mut List, text: ImmutableString| list.0.contains(&text));
-    engine.register_fn("contains", |list: &mut List, address: Address| list.0.contains(address.address()));
-    engine.register_fn("contains", |list: &mut List, rcpt: Rcpt| list.0.contains(rcpt.0.address.address()));
+    engine.register_fn("contains", |call: NativeCallContext<'_>, list: &mut List, text: ImmutableString| {
+        contains(&call, list, &text)
+    });
+    engine.register_fn("contains", |call: NativeCallContext<'_>, list: &mut List, address: Address| {
+        contains(&call, list, address.address())
+    });
+    engine.register_fn("contains", |call: NativeCallContext<'_>, list: &mut List, rcpt: Rcpt| {
+        contains(&call, list, rcpt.0.address.address())
+    });
 }
 
 fn setting(call: &NativeCallContext<'_>, name: &str) -> Result<Dynamic, Box<EvalAltResult>> {
     let turn = Turn::of(call)?;
-    let value = turn.policy().and_then(|policy| policy.settings.get(name).cloned());
+    let value = turn.policy().and_then(|policy| {
+        let value = policy.settings.get(name)?;
+        turn.state().draft.read(format!("setting {}.{name}", policy.name), value.to_string());
+        Some(value.clone())
+    });
     value.ok_or_else(|| fault(call, format!("no setting `{name}` is declared")))
 }
 
 fn list(call: &NativeCallContext<'_>, name: &str) -> Result<List, Box<EvalAltResult>> {
     let turn = Turn::of(call)?;
     let set = turn.0.policies.list(name).cloned();
-    set.map(List).ok_or_else(|| fault(call, format!("no list `{name}` is configured")))
+    set.map(|set| List(set, name.into()))
+        .ok_or_else(|| fault(call, format!("no list `{name}` is configured")))
+}
+
+fn contains(call: &NativeCallContext<'_>, list: &List, text: &str) -> Result<bool, Box<EvalAltResult>> {
+    let found = list.0.contains(text);
+    let said = if found { "yes" } else { "no" };
+    Turn::of(call)?.state().draft.read(format!("list {}: {text}", list.1), said.to_owned());
+    Ok(found)
 }
 
 /// A note that was left at `rcpt` for this recipient.

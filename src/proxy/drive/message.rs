@@ -64,10 +64,10 @@ impl<C: Client> Driver<C> {
             Message::Complete(received, _) => received.size,
             Message::Gone(size) => size,
         };
-        let origin = scene::origin(&self.connection, &self.listener, &self.judge);
+        let here = scene::here(&self.connection, &self.listener, &self.judge, self.upstream.as_ref());
         let (id, login) = (&self.connection.transaction, self.session.login().is_some());
         let route = self.listener.routes.taken(&finished.transaction, login).map(|upstream| upstream.name());
-        let reply = self.books.finished(origin, id, route, &finished, self.judge.checked(), size);
+        let reply = self.books.finished(here, id, route, &finished, size);
         if let Some(reply) = reply {
             self.queue(&reply);
             self.untold = (finished.outcome == Some(Outcome::Accepted)).then_some(reply);

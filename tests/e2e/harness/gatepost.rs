@@ -1,5 +1,6 @@
 //! The program under test, as the operator starts it.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -7,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use gatepost::decisions::explain::{Item, explain};
+use gatepost::decisions::{Query, read_all};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -223,6 +226,33 @@ impl Gatepost {
         for word in ["panicked", "a session broke down"] {
             assert!(!self.log().contains(word), "{}", self.log());
         }
+        self.explains_every_refusal();
+    }
+
+    /// Invariant 7: each refusal in the log has its decision, and the explanation names what decided and where that is.
+    #[track_caller]
+    fn explains_every_refusal(&self) {
+        let file = self.path("decisions.jsonl");
+        let mut decisions = HashMap::new();
+        if file.exists() {
+            let (found, strange) = read_all(&file, &Query::default()).unwrap();
+            assert_eq!(strange, 0, "lines that are no decisions");
+            decisions.extend(found.into_iter().map(|decision| (decision.id.clone(), decision)));
+        }
+        for (id, rule, place) in refusals(&self.log()) {
+            let decision = decisions.get(&id).unwrap_or_else(|| panic!("no decision about {id} ({rule})"));
+            let item = Item::of(decision);
+            let named = match &item {
+                Item::Rule { rule: name, place: at } => *name == rule && *at == place,
+                Item::Fault { place: at, .. } => *at == place,
+                Item::Limit { limit: name, .. } | Item::Protocol { event: name, .. } => *name == rule,
+                Item::Internal { trouble } => *trouble == rule,
+                Item::Upstream { .. } | Item::Nobody => false,
+            };
+            assert!(named && item.is_known(), "{id} by {rule} at {place:?} is explained as {item:?}");
+            let told = if place.is_empty() { &rule } else { &place };
+            assert!(explain(decision).to_string().contains(told), "{}", explain(decision));
+        }
     }
 
     /// The two sums of the metrics hold, as soon as no session is under way any more.
@@ -256,6 +286,22 @@ impl Drop for Gatepost {
             eprintln!("== Gatepost's log\n{}", tail(&self.log_file(), 40));
         }
     }
+}
+
+/// The refusals in a log of JSON lines that ended with an id: the id, the rule, and its place.
+fn refusals(log: &str) -> Vec<(String, String, String)> {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let text = |line: &serde_json::Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
+    lines
+        .filter_map(|line| {
+            let id = match line["event"].as_str()? {
+                "refused" => line["id"].as_str()?,
+                "transaction" => line["decision"].as_str()?,
+                _ => return None,
+            };
+            Some((id.to_owned(), text(&line, "rule"), text(&line, "place")))
+        })
+        .collect()
 }
 
 /// `gatepost` with these arguments, in this folder, to its end.

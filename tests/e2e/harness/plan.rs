@@ -179,6 +179,9 @@ admin: {{ {} }}
             self.side_door(ports.admin)
         )
         .unwrap();
+        if !self.top.iter().any(|section| section.starts_with("decisions:")) {
+            writeln!(text, "decisions: {{ file: decisions.jsonl }}").unwrap();
+        }
         if !self.top.iter().any(|section| section.starts_with("log:")) {
             writeln!(text, "log: {{ format: json, level: {} }}", self.log_level).unwrap();
         }

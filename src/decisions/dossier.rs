@@ -1,0 +1,319 @@
+//! What led to a decision, gathered while a session goes on: each stage at which policies were asked, and what became of each
+//! recipient. A refusal or the end of a transaction makes a [`Decision`] of it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+
+use super::record::{Client, Deciding, Decision, Kind, Login, Mail, Rcpt, Recipient, StageRecord, Tls};
+use super::recorder::Headers;
+use super::stages;
+use crate::policy::scene::{
+    Address, AuthScene, MailScene, MessageScene, Moment, RcptScene, Scene, SessionScene, TlsScene,
+};
+use crate::policy::{Judgement, Policies};
+use crate::session;
+use crate::session::stage::{Reason, Source, Stage};
+use crate::smtp::params::Param;
+use crate::smtp::path::ForwardPath;
+use crate::smtp::reply::{Class, Reply};
+
+/// Stages that are kept of a session outside its transaction, and of a transaction: most have eight.
+const MAX_STAGES: usize = 64;
+/// Recipients that are kept of a transaction.
+const MAX_RECIPIENTS: usize = 100;
+
+/// The file on one session. It is opened with its first stage.
+#[derive(Debug)]
+pub struct Dossier {
+    headers: Headers,
+    /// The session as the last stage saw it.
+    seen: Arc<SessionScene>,
+    /// The generation that was asked last.
+    generation: Arc<str>,
+    /// Stages outside any transaction.
+    session: Vec<StageRecord>,
+    transaction: Transaction,
+}
+
+/// What is gathered within a transaction.
+#[derive(Debug, Default)]
+struct Transaction {
+    mail: Option<Arc<MailScene>>,
+    stages: Vec<StageRecord>,
+    /// The recipient that policies were asked about last, until it has its answer.
+    open: Option<Arc<RcptScene>>,
+    refused: Vec<Recipient>,
+    message: Option<Arc<MessageScene>>,
+    truncated: bool,
+    /// It is over, and the reply that says why is still to come.
+    over: bool,
+}
+
+/// One stage at which policies were asked.
+#[derive(Debug)]
+pub struct Hearing<'a> {
+    /// What policies saw.
+    pub scene: Scene,
+    /// Who was asked.
+    pub policies: &'a Policies,
+    /// What they said.
+    pub judgement: &'a Judgement,
+    /// What the clock said before.
+    pub at: SystemTime,
+    /// How long it took, facts included.
+    pub took: Duration,
+}
+
+impl Dossier {
+    /// The file on the session of this first stage, with so much of the headers of its messages.
+    pub fn open(headers: Headers, hearing: &Hearing<'_>) -> Self {
+        Self {
+            headers,
+            seen: Arc::clone(&hearing.scene.session),
+            generation: Arc::clone(hearing.policies.generation()),
+            session: Vec::new(),
+            transaction: Transaction::default(),
+        }
+    }
+
+    /// Policies were asked at a stage.
+    pub fn add(&mut self, hearing: Hearing<'_>) {
+        self.forget();
+        let record = stages::record(&hearing);
+        self.generation = Arc::clone(hearing.policies.generation());
+        let stage = hearing.scene.moment.stage();
+        self.seen = hearing.scene.session;
+        match &hearing.scene.moment {
+            Moment::Connect => {
+                // The first, or another client that a hop speaks for from here on.
+                self.session.clear();
+                self.transaction = Transaction::default();
+            }
+            Moment::Helo => {
+                // A new HELO drops what the last one left (RFC 3207 4.2).
+                self.session.retain(|old| old.stage != Stage::Helo.name());
+                self.transaction = Transaction::default();
+            }
+            Moment::Mail(mail) => {
+                self.transaction = Transaction { mail: Some(Arc::clone(mail)), ..Transaction::default() };
+            }
+            Moment::Rcpt(mail, rcpt) => {
+                self.transaction.mail = Some(Arc::clone(mail));
+                self.transaction.open = Some(Arc::clone(rcpt));
+            }
+            Moment::Data(mail) => self.transaction.mail = Some(Arc::clone(mail)),
+            Moment::Message(mail, message) => {
+                self.transaction.mail = Some(Arc::clone(mail));
+                self.transaction.message = Some(Arc::clone(message));
+            }
+            Moment::Auth | Moment::Violation(_) | Moment::Close => {}
+        }
+        let within = matches!(stage, Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Message);
+        let stages = if within { &mut self.transaction.stages } else { &mut self.session };
+        if stages.len() < MAX_STAGES {
+            stages.push(record);
+        } else {
+            self.transaction.truncated = true;
+        }
+    }
+
+    /// Something was granted: the recipient in question, if there is one, is accepted.
+    pub fn settle(&mut self) {
+        self.transaction.open = None;
+        self.forget();
+    }
+
+    /// The transaction is over. If the client was not `told` so, the refusal that comes next is about it.
+    pub fn end_transaction(&mut self, told: bool) {
+        self.transaction.over = true;
+        if told {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        if self.transaction.over {
+            self.transaction = Transaction::default();
+        }
+    }
+
+    /// A decision about the command that was refused last.
+    pub fn refusal(&mut self, id: &str, stage: Stage, reason: &Reason, reply: &Reply) -> Decision {
+        let outcome = if reply.code().class() == Class::Permanent { "rejected" } else { "deferred" };
+        let open = self.transaction.open.take();
+        let mut decision = self.decision();
+        decision.id = id.to_owned();
+        decision.kind = Kind::Refusal;
+        decision.outcome = outcome;
+        decision.deciding = Some(deciding(stage, reason));
+        decision.reply = reply.to_string();
+        if let Some(rcpt) = open.filter(|_| stage == Stage::Rcpt) {
+            let refused = Recipient {
+                rcpt: stages::rcpt(&rcpt),
+                outcome,
+                rule: Arc::clone(&reason.rule),
+                decision: id.to_owned(),
+                reply: decision.reply.clone(),
+            };
+            decision.recipients.push(refused.clone());
+            self.refuse_recipient(refused);
+        }
+        if reason.source == Source::Protocol {
+            // It was no policy that decided, and whoever breaks the protocol does so again and again.
+            decision.stages = Vec::new();
+        }
+        self.forget();
+        decision
+    }
+
+    fn refuse_recipient(&mut self, refused: Recipient) {
+        // Its own decision has the stage; in that of the transaction only those count that were accepted.
+        self.transaction.stages.pop_if(|stage| stage.rcpt.is_some());
+        if self.transaction.refused.len() < MAX_RECIPIENTS {
+            self.transaction.refused.push(refused);
+        } else {
+            self.transaction.truncated = true;
+        }
+    }
+
+    /// What is known by now, with the recipients that were accepted so far. Who decided what, and when, is for the caller to add.
+    pub fn decision(&self) -> Decision {
+        let session = &self.seen;
+        let transaction = &self.transaction;
+        let mut decision = Decision {
+            session: session.id.clone(),
+            listener: Arc::clone(&session.listener),
+            hostname: Arc::clone(&session.hostname),
+            client: client(session),
+            helo: session.helo.clone(),
+            helo_verb: session.helo_verb,
+            tls: session.tls.as_ref().map(tls),
+            auth: login(&session.auth),
+            stages: self.session.iter().chain(&transaction.stages).cloned().collect(),
+            generation: Arc::clone(&self.generation),
+            truncated: transaction.truncated,
+            ..Decision::default()
+        };
+        if let Some(mail) = &transaction.mail {
+            decision.transaction.clone_from(&mail.id);
+            decision.mail = Some(self::mail(mail));
+            let accepted = mail.recipients.iter().map(|rcpt| recipient(rcpt, "accepted"));
+            let discarded = mail.discarded.iter().map(|rcpt| recipient(rcpt, "discarded"));
+            decision.recipients = accepted.chain(discarded).take(MAX_RECIPIENTS).collect();
+            decision.truncated |= mail.recipients.len() + mail.discarded.len() > MAX_RECIPIENTS;
+        }
+        if let Some(message) = &transaction.message {
+            decision.size = message.size;
+            decision.header = stages::header(message, self.headers);
+        }
+        decision
+    }
+
+    /// The same about the whole transaction: every recipient is in it.
+    pub fn whole(&mut self, transaction: &session::Transaction) -> Decision {
+        let mut decision = self.decision();
+        let accepted = transaction.recipients.iter().map(|rcpt| (&rcpt.path, "accepted"));
+        let all = accepted.chain(transaction.discarded.iter().map(|path| (path, "discarded")));
+        decision.recipients =
+            all.take(MAX_RECIPIENTS).map(|(path, outcome)| self.taken(path, outcome)).collect();
+        decision.truncated |= transaction.recipients.len() + transaction.discarded.len() > MAX_RECIPIENTS;
+        decision.recipients.append(&mut self.transaction.refused);
+        decision
+    }
+
+    /// A recipient that was not refused, as policies saw it.
+    fn taken(&self, path: &ForwardPath, outcome: &'static str) -> Recipient {
+        let address = Address::from(path).original().to_owned();
+        let seen = self.transaction.stages.iter().filter_map(|stage| stage.rcpt.as_ref());
+        let seen = seen.into_iter().find(|rcpt| rcpt.address == address).cloned();
+        let rcpt = seen.unwrap_or_else(|| Rcpt { address, ..Rcpt::default() });
+        Recipient { rcpt, outcome, ..Recipient::default() }
+    }
+}
+
+/// Now, or as near to it as can be written.
+pub fn timestamp(time: SystemTime) -> Timestamp {
+    Timestamp::try_from(time).unwrap_or_default()
+}
+
+/// Why something was refused, as it is kept.
+pub fn deciding(stage: Stage, reason: &Reason) -> Deciding {
+    Deciding {
+        source: reason.source.name(),
+        rule: Arc::clone(&reason.rule),
+        stage: stage.name(),
+        place: reason.place.clone().unwrap_or_default(),
+        detail: reason.detail.clone(),
+    }
+}
+
+fn recipient(rcpt: &RcptScene, outcome: &'static str) -> Recipient {
+    Recipient { rcpt: stages::rcpt(rcpt), outcome, ..Recipient::default() }
+}
+
+fn client(session: &SessionScene) -> Client {
+    Client {
+        ip: session.client.ip,
+        port: session.client.port,
+        name: session.client.name.clone(),
+        told_name: session.client.name.clone(),
+        trusted: session.trusted,
+    }
+}
+
+fn tls(tls: &TlsScene) -> Tls {
+    Tls {
+        version: tls.version.clone(),
+        cipher: tls.cipher.clone(),
+        group: tls.group.clone(),
+        sni: tls.sni.clone(),
+        client_name: tls.client_name.clone(),
+        client_subject: tls.client_subject.clone(),
+        client_fingerprint: tls.client_fingerprint.clone(),
+        verified: tls.verified,
+    }
+}
+
+fn login(auth: &AuthScene) -> Option<Login> {
+    let login = || Login { user: auth.user.clone(), mechanism: auth.mechanism.clone() };
+    (!auth.mechanism.is_empty()).then(login)
+}
+
+fn mail(mail: &MailScene) -> Mail {
+    Mail {
+        sender: mail.sender.original().to_owned(),
+        size: declared(mail),
+        body: mail.body,
+        smtputf8: mail.smtputf8,
+        requiretls: mail.requiretls,
+        ret: mail.ret,
+        envid: mail.envid.clone(),
+        parameters: mail.parameters.iter().map(parameter).collect(),
+    }
+}
+
+/// SIZE as it was declared: at `message`, policies see the true size in its place.
+fn declared(mail: &MailScene) -> u64 {
+    let size = mail.parameters.iter().find(|param| param.keyword == "SIZE");
+    size.and_then(|size| size.value.as_ref()?.parse().ok()).unwrap_or_default()
+}
+
+fn parameter(param: &Param) -> String {
+    match &param.value {
+        Some(value) => format!("{}={value}", param.keyword),
+        None => param.keyword.clone(),
+    }
+}
+
+impl From<&RcptScene> for Rcpt {
+    fn from(rcpt: &RcptScene) -> Self {
+        Self {
+            address: rcpt.address.original().to_owned(),
+            is_ours: rcpt.is_ours,
+            notify: rcpt.notify.clone(),
+            orcpt: rcpt.orcpt.clone(),
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Why something was decided as it was, in words: what decided first, what would have had to be different, what to do about it.
+
+mod breaches;
+mod checks;
+mod limits;
+mod page;
+
+use std::fmt;
+
+use serde::Serialize;
+
+use self::breaches::Breach;
+use self::limits::Limit;
+use super::record::{Deciding, Decision, Kind, StageRecord};
+
+/// What decided, by the name under which the operator finds it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Item {
+    /// A rule of a policy.
+    Rule {
+        /// `policy.rule`.
+        rule: String,
+        /// `file:line`.
+        place: String,
+    },
+    /// A policy that failed.
+    Fault {
+        /// The policy.
+        policy: String,
+        /// `file:line:column`.
+        place: String,
+    },
+    /// A limit.
+    Limit {
+        /// Its name in the metrics.
+        limit: String,
+        /// The key of the configuration that sets it; empty for one that is fixed.
+        key: String,
+    },
+    /// A breach of the protocol.
+    Protocol {
+        /// Its name.
+        event: String,
+        /// The clause that says how it should be.
+        clause: String,
+    },
+    /// The upstream's own words.
+    Upstream {
+        /// Its name in the configuration; empty where none was chosen.
+        upstream: String,
+        /// The step that it was about: `rcpt`, `end-of-data`, `auth`, `inquiry`.
+        step: String,
+        /// What it said.
+        reply: String,
+    },
+    /// Trouble of our own, or with the upstream.
+    Internal {
+        /// Its name.
+        trouble: String,
+    },
+    /// Nobody objected.
+    Nobody,
+}
+
+/// A decision in words.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explanation<'d> {
+    /// The decision itself.
+    pub decision: &'d Decision,
+    /// What decided.
+    pub deciding: Item,
+    /// What happened, in one sentence.
+    pub headline: String,
+    /// Why, most telling first.
+    pub why: Vec<String>,
+    /// What would have had to be different.
+    pub otherwise: Vec<String>,
+    /// What to do if the sender is legitimate.
+    pub advice: Vec<String>,
+}
+
+/// Explains a decision.
+pub fn explain(decision: &Decision) -> Explanation<'_> {
+    let deciding = Item::of(decision);
+    Explanation {
+        headline: headline(decision, &deciding),
+        why: why(decision, &deciding),
+        otherwise: otherwise(decision, &deciding),
+        advice: advice(decision, &deciding),
+        deciding,
+        decision,
+    }
+}
+
+/// The page that a person reads.
+impl fmt::Display for Explanation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        page::write(self, f)
+    }
+}
+
+impl Item {
+    /// What decided. Only what this program does not know comes out without a key, a clause or a place.
+    pub fn of(decision: &Decision) -> Self {
+        let Some(deciding) = decision.deciding.as_ref().filter(|_| decision.outcome != "accepted") else {
+            return Self::Nobody;
+        };
+        let rule = deciding.rule.to_string();
+        match deciding.source {
+            "policy" => match rule.strip_suffix(".error") {
+                Some(policy) => Self::Fault { policy: policy.to_owned(), place: deciding.place.to_string() },
+                None => Self::Rule { rule, place: deciding.place.to_string() },
+            },
+            "limit" => {
+                let key = Limit::named(&rule).map(|limit| limit.key(&decision.listener)).unwrap_or_default();
+                Self::Limit { limit: rule, key }
+            }
+            "protocol" => {
+                let clause = Breach::of_protocol(&rule).map_or("", |breach| breach.clause).to_owned();
+                Self::Protocol { event: rule, clause }
+            }
+            "upstream" => Self::Upstream {
+                upstream: decision
+                    .upstream
+                    .as_ref()
+                    .map(|upstream| upstream.name.clone())
+                    .unwrap_or_default(),
+                step: rule,
+                reply: decision.reply.clone(),
+            },
+            _ => Self::Internal { trouble: rule },
+        }
+    }
+
+    /// Whether this program has words for it, so that an operator learns more than its name.
+    pub fn is_known(&self) -> bool {
+        match self {
+            Self::Rule { place, .. } | Self::Fault { place, .. } => !place.is_empty(),
+            Self::Limit { limit, .. } => Limit::named(limit).is_some(),
+            Self::Protocol { event, .. } => Breach::of_protocol(event).is_some(),
+            Self::Upstream { reply, .. } => !reply.is_empty(),
+            Self::Internal { trouble } => Breach::of_ours(trouble).is_some(),
+            Self::Nobody => true,
+        }
+    }
+}
+
+fn headline(decision: &Decision, item: &Item) -> String {
+    let what = match (decision.kind, decision.outcome) {
+        (Kind::Transaction, "none") => "The transaction ended without a message".to_owned(),
+        (Kind::Transaction, outcome) => format!("The message was {outcome}"),
+        (Kind::Refusal, outcome) => {
+            let stage = decision.deciding.as_ref().map_or("", |deciding| deciding.stage);
+            let whom = decision.recipients.last().filter(|recipient| recipient.decision == decision.id);
+            match whom {
+                Some(recipient) => format!("The recipient <{}> was {outcome}", recipient.rcpt.address),
+                None => format!("The client was {outcome} at {stage}"),
+            }
+        }
+    };
+    match item {
+        Item::Rule { rule, place } => format!("{what} by the rule {rule} ({place})."),
+        Item::Fault { policy, place } => format!("{what} because the policy {policy} failed ({place})."),
+        Item::Limit { limit, key } if key.is_empty() => {
+            format!("{what} by the limit {limit}, which is fixed.")
+        }
+        Item::Limit { limit, key } => format!("{what} by the limit {limit}, configured as `{key}`."),
+        Item::Protocol { event, clause } if clause.is_empty() => format!("{what}: {event}."),
+        Item::Protocol { event, clause } => format!("{what}: {event} ({clause})."),
+        Item::Upstream { upstream, .. } => format!("{what} by the upstream {upstream}, in its own words."),
+        Item::Internal { trouble } => format!("{what} because Gatepost could not go on: {trouble}."),
+        Item::Nobody => match &decision.upstream {
+            Some(upstream) if !upstream.queue_id.is_empty() => {
+                format!("{what}: nobody objected, and {} queued it as {}.", upstream.name, upstream.queue_id)
+            }
+            Some(upstream) => format!("{what}: nobody objected, and {} took it.", upstream.name),
+            None => format!("{what}: nobody objected."),
+        },
+    }
+}
+
+fn why(decision: &Decision, item: &Item) -> Vec<String> {
+    let mut lines = Vec::new();
+    let said = match item {
+        Item::Limit { limit, .. } => Limit::named(limit).map(|limit| limit.why),
+        Item::Protocol { event, .. } => Breach::of_protocol(event).map(|breach| breach.why),
+        Item::Internal { trouble } => Breach::of_ours(trouble).map(|breach| breach.why),
+        _ => None,
+    };
+    lines.extend(said.map(sentence));
+    if let Some(deciding) = decision.deciding.as_ref().filter(|deciding| !deciding.detail.is_empty()) {
+        lines.push(sentence(&deciding.detail));
+    }
+    if let Item::Rule { rule, .. } = item {
+        lines.extend(facts_behind(decision, rule));
+    }
+    let of_message = decision.deciding.as_ref().is_some_and(|deciding| deciding.stage == "message");
+    let about_checks =
+        matches!(item, Item::Rule { .. } | Item::Nobody) && (of_message || decision.checks.message.is_some());
+    if about_checks {
+        lines.extend(checks::words(decision));
+    } else if let Item::Rule { rule, .. } = item
+        && rule.starts_with("spf.")
+    {
+        lines.extend(checks::words(decision));
+    }
+    lines
+}
+
+/// The facts, settings and lists that the deciding policy had in hand at the stage at which it spoke.
+fn facts_behind(decision: &Decision, rule: &str) -> Vec<String> {
+    let Some(stage) = deciding_stage(decision, rule) else { return Vec::new() };
+    let policy = rule.rsplit_once('.').map_or(rule, |(policy, _)| policy);
+    let asked = stage.facts.iter().filter(|fact| *fact.policy == *policy || fact.policy.is_empty());
+    let facts = asked.filter_map(|fact| {
+        let answer = fact.answer.as_ref()?;
+        let call = match fact.question.arguments() {
+            none if none.is_empty() => fact.question.word().to_owned(),
+            arguments => format!("{}({arguments})", fact.question.word()),
+        };
+        Some(format!("It asked {call}: {}.", answer.summary()))
+    });
+    let prefix = format!("setting {policy}.");
+    let reads =
+        stage.reads.iter().filter(|read| read.what.starts_with("list ") || read.what.starts_with(&prefix));
+    facts.chain(reads.map(|read| format!("It read the {}: {}.", read.what, read.value))).collect()
+}
+
+/// The stage at which a rule spoke.
+fn deciding_stage<'d>(decision: &'d Decision, rule: &str) -> Option<&'d StageRecord> {
+    decision.stages.iter().rev().find(|stage| *stage.verdict.rule == *rule)
+}
+
+fn otherwise(decision: &Decision, item: &Item) -> Vec<String> {
+    match item {
+        Item::Rule { rule, .. } => rule_otherwise(decision, rule),
+        Item::Fault { policy, .. } => vec![format!(
+            "The policy {policy} would have had to run to its end: the log and gatepost_policy_errors_total show every failure."
+        )],
+        Item::Limit { key, .. } if key.is_empty() => Vec::new(),
+        Item::Limit { key, .. } => vec![format!("Less of it by the client, or a higher `{key}`.")],
+        Item::Protocol { clause, .. } if clause.is_empty() => Vec::new(),
+        Item::Protocol { clause, .. } => vec![format!("The client would have had to do as {clause} says.")],
+        Item::Upstream { .. } => {
+            vec!["The upstream would have had to say yes: Gatepost adds nothing to its answer.".to_owned()]
+        }
+        Item::Internal { .. } => vec![
+            "The same mail would pass once the trouble is over: the client keeps it and tries again."
+                .to_owned(),
+        ],
+        Item::Nobody => Vec::new(),
+    }
+}
+
+/// What the results that a rule stands on would have had to be.
+fn rule_otherwise(decision: &Decision, rule: &str) -> Vec<String> {
+    let dmarc = decision.checks.message.as_ref().map(|message| &message.dmarc);
+    let mut lines = match (rule.split('.').next(), dmarc) {
+        (Some("dmarc"), Some(dmarc)) if !dmarc.domain.is_empty() => {
+            let domain = &dmarc.domain;
+            vec![format!(
+                "Either SPF passes for {domain} or a domain aligned with it (the sender's server is in its SPF record), or one good DKIM signature of {domain} survives, or all sealers of an ARC chain that saw DMARC pass are trusted."
+            )]
+        }
+        (Some("spf"), _) => decision.checks.spf.iter().map(|spf| format!("{} would have to name {} in its SPF record.", spf.domain, decision.client.ip)).collect(),
+        (Some("relay"), _) => vec!["The recipient's domain would have to be among `domains`, or the client in `trusted_networks`, or logged in.".to_owned()],
+        _ => Vec::new(),
+    };
+    let later = decision
+        .stages
+        .iter()
+        .flat_map(|stage| &stage.rules)
+        .filter(|other| *other.rule != *rule && other.outcome.starts_with("would_"));
+    lines.extend(later.map(|other| {
+        format!(
+            "Without it, {} {} it if it were enforced.",
+            other.rule,
+            other.outcome.replacen("would_", "would ", 1)
+        )
+    }));
+    lines
+}
+
+fn advice(decision: &Decision, item: &Item) -> Vec<String> {
+    let line = |text: &str| vec![text.to_owned()];
+    match item {
+        Item::Rule { rule, place } => rule_advice(decision, rule, place),
+        Item::Fault { place, .. } => vec![format!(
+            "Mend the script at {place}; `gatepost check` says whether it loads, `gatepost test` whether it does what it should. The client keeps the mail and tries again."
+        )],
+        Item::Limit { limit, .. } => Limit::named(limit).map(|limit| line(limit.advice)).unwrap_or_default(),
+        Item::Protocol { event, .. } if event.starts_with("bare-") => line(
+            "If it is a device that cannot do better, name its network in `bare_newlines.normalise` of the listener; nobody else's may be.",
+        ),
+        Item::Protocol { .. } => line(
+            "The client's software has to be mended: what it did cannot be allowed, or would harm others.",
+        ),
+        Item::Upstream { upstream, .. } => {
+            vec![format!("Look in the log of {upstream} for the client's address and this time.")]
+        }
+        Item::Internal { .. } => line(
+            "Nothing on the sender's side: look at the log of Gatepost and at the upstream around this time.",
+        ),
+        Item::Nobody => Vec::new(),
+    }
+}
+
+fn rule_advice(decision: &Decision, rule: &str, place: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    match rule.split('.').next() {
+        Some("dmarc") => lines.push("If a forwarder or list that you trust changed the message, add its domain to `authentication.trusted_sealers`. If the sender's own servers sent it, the sender has to mend SPF or DKIM.".to_owned()),
+        Some("spf") => lines.push("The owner of the domain has to add the sending server to its SPF record.".to_owned()),
+        Some("relay") => lines.push("If the domain is yours, add it to `domains`; a server of your own goes into `trusted_networks`.".to_owned()),
+        _ => {}
+    }
+    lines.push(format!("To soften the rule while you look into it: `policies.modes: {{ \"{rule}\": shadow }}`. The rule itself is at {place}."));
+    if let Some(sender) = decision.sender().filter(|sender| !sender.is_empty()) {
+        lines.push(format!("What else was decided about this sender: `gatepost explain --from {sender}`."));
+    }
+    lines
+}
+
+/// With a capital and a full stop.
+fn sentence(text: impl AsRef<str>) -> String {
+    let text = text.as_ref();
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{stop}", letters.as_str())
+}
+
+impl Deciding {
+    /// Whether a policy decided.
+    pub fn is_policy(&self) -> bool {
+        self.source == "policy"
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::checks::results::{CheckResult, Dkim, Dmarc, DmarcPolicy, MessageResults, Spf};
+
+fn decided(source: &'static str, rule: &str, stage: &'static str) -> Decision {
+    Decision {
+        id: "7f3k2a7q4d".into(),
+        listener: "mx".into(),
+        outcome: "rejected",
+        deciding: Some(Deciding {
+            source,
+            rule: rule.into(),
+            stage,
+            place: "60-dmarc.rhai:12".into(),
+            detail: String::new(),
+        }),
+        reply: "550 5.7.26 no (gp 7f3k2a7q4d)".into(),
+        ..Decision::default()
+    }
+}
+
+#[test]
+fn dmarc_is_explained_with_all_that_it_stands_on() {
+    let mut decision = decided("policy", "dmarc.reject", "message");
+    decision.kind = Kind::Transaction;
+    decision.checks.spf =
+        Some(Spf { result: CheckResult::Pass, domain: "example.net".into(), ..Spf::default() });
+    let dkim = Dkim {
+        result: CheckResult::Fail,
+        domain: "bank.example".into(),
+        selector: "s1".into(),
+        reason: "body_changed",
+        ..Dkim::default()
+    };
+    let dmarc = Dmarc {
+        result: CheckResult::Fail,
+        policy: DmarcPolicy::Reject,
+        domain: "bank.example".into(),
+        reason: "not_aligned",
+        ..Dmarc::default()
+    };
+    decision.checks.message =
+        Some(Arc::new(MessageResults { dkim: vec![dkim], dmarc, ..MessageResults::default() }));
+    let explanation = explain(&decision);
+    assert_eq!(explanation.headline, "The message was rejected by the rule dmarc.reject (60-dmarc.rhai:12).");
+    assert_eq!(
+        explanation.why.first().unwrap(),
+        "DMARC fail: bank.example publishes p=reject; SPF passed for example.net, which is not aligned; the DKIM body hash differs in the signature of bank.example (selector s1): the body was changed on the way."
+    );
+    assert!(
+        explanation.otherwise.iter().any(|line| line.contains("SPF passes for bank.example")),
+        "{explanation:?}"
+    );
+    assert!(explanation.advice.iter().any(|line| line.contains("trusted_sealers")), "{explanation:?}");
+    let page = explanation.to_string();
+    assert!(
+        page.starts_with("The message was rejected by the rule dmarc.reject (60-dmarc.rhai:12).\n"),
+        "{page}"
+    );
+    assert!(page.lines().all(|line| line.chars().count() <= 120), "{page}");
+}
+
+#[test]
+fn each_source_names_what_the_operator_looks_for() {
+    let item = |source, rule: &str| Item::of(&decided(source, rule, "rcpt"));
+    let limit = Item::Limit { limit: "recipients".into(), key: "listeners.mx.limits.recipients".into() };
+    assert_eq!(item("limit", "recipients"), limit);
+    let event = Item::Protocol { event: "bare-lf".into(), clause: "RFC 5321 2.3.8".into() };
+    assert_eq!(item("protocol", "bare-lf"), event);
+    assert_eq!(item("internal", "connect"), Item::Internal { trouble: "connect".into() });
+    assert_eq!(
+        item("policy", "dmarc.error"),
+        Item::Fault { policy: "dmarc".into(), place: "60-dmarc.rhai:12".into() }
+    );
+    let Item::Upstream { step, reply, .. } = item("upstream", "rcpt") else { panic!("it was the upstream") };
+    assert_eq!((step.as_str(), reply.as_str()), ("rcpt", "550 5.7.26 no (gp 7f3k2a7q4d)"));
+    assert!(!item("limit", "nonsense").is_known() && !item("protocol", "nonsense").is_known());
+}
+
+#[test]
+fn a_strangers_text_does_not_act_on_the_terminal() {
+    let mut decision = decided("policy", "helo.bare-ip", "helo");
+    decision.helo = "evil\u{1b}[31m\u{202e}".into();
+    decision.reply = "550 \u{1b}]0;x\u{7}".into();
+    let page = explain(&decision).to_string();
+    assert!(!page.contains(['\u{1b}', '\u{202e}', '\u{7}']), "{page:?}");
+}

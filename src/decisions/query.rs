@@ -1,0 +1,168 @@
+//! What to look for among decisions.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::record::Decision;
+use crate::tap::is_address;
+
+/// Which decisions are wanted; what is not said does not matter. The admin endpoint takes it as a query string.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Query {
+    /// The id of a decision, a transaction or a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The sender: an address, or a domain for all of its addresses. `<>` is the null sender.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// A recipient, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// The client: an address or a network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// The rule, limit, breach or step that decided; `helo` stands for all rules of that policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The outcome, such as `rejected`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// The name under which the upstream queued the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_id: Option<String>,
+    /// Decided at this time or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// How many at most, the youngest first; 0 for as many as there are.
+    pub limit: usize,
+}
+
+impl Query {
+    /// The decisions that `id` leads to.
+    pub fn id(id: &str) -> Self {
+        Self { id: Some(bare_id(id)), ..Self::default() }
+    }
+
+    /// Whether `decision` is one of those.
+    pub fn matches(&self, decision: &Decision) -> bool {
+        let id = |id: &String| [&decision.id, &decision.transaction, &decision.session].contains(&id);
+        let rule = |wanted: &String| {
+            let rest = decision.rule().strip_prefix(wanted.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.id.as_ref().is_none_or(id)
+            && self.since.is_none_or(|since| decision.at >= since)
+            && self.outcome.as_ref().is_none_or(|outcome| decision.outcome == outcome)
+            && self.rule.as_ref().is_none_or(rule)
+            && self.client.as_ref().is_none_or(|client| is_within(decision.client.ip, client))
+            && self
+                .queue_id
+                .as_ref()
+                .is_none_or(|id| decision.upstream.as_ref().is_some_and(|up| up.queue_id == *id))
+            && self
+                .from
+                .as_ref()
+                .is_none_or(|from| decision.sender().is_some_and(|sender| is_address(sender, from)))
+            && self.to.as_ref().is_none_or(|to| decision.addressees().any(|rcpt| is_address(rcpt, to)))
+    }
+
+    /// A text that every line of a decision that matches holds: what lacks it need not be read.
+    pub(super) fn hint(&self) -> Option<&str> {
+        let sure = |text: &&String| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        self.id.as_ref().or(self.queue_id.as_ref()).filter(sure).map(String::as_str)
+    }
+}
+
+/// The id in `(gp 7f3k2a9q4d)`, as it is copied from a reply.
+fn bare_id(text: &str) -> String {
+    let text = text.trim().trim_start_matches('(').trim_end_matches(')');
+    text.trim_start_matches("gp ").trim().to_lowercase()
+}
+
+/// Whether `text` names the address or a network around it.
+fn is_within(ip: IpAddr, text: &str) -> bool {
+    let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    network.is_some_and(|network| network.contains(&ip))
+}
+
+impl Decision {
+    /// Every recipient that it is about: those of the transaction and the one in question.
+    pub fn addressees(&self) -> impl Iterator<Item = &str> {
+        let own = self.recipients.iter().map(|recipient| recipient.rcpt.address.as_str());
+        let asked = self.stages.iter().filter_map(|stage| stage.rcpt.as_ref());
+        own.chain(asked.map(|rcpt| rcpt.address.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::{Deciding, Mail, Rcpt, Recipient};
+    use super::*;
+
+    fn decision() -> Decision {
+        let mut decision = Decision {
+            id: "aaaaaaaaab".into(),
+            transaction: "aaaaaaaaac".into(),
+            session: "aaaaaaaaad".into(),
+            at: "2026-11-29T12:00:00Z".parse().unwrap(),
+            mail: Some(Mail { sender: "Joe@Sender.example".into(), ..Mail::default() }),
+            outcome: "rejected",
+            deciding: Some(Deciding { rule: "helo.bare-ip".into(), ..Deciding::default() }),
+            ..Decision::default()
+        };
+        decision.client.ip = "192.0.2.9".parse().unwrap();
+        let rcpt = Rcpt { address: "suzie@example.org".into(), ..Rcpt::default() };
+        decision.recipients.push(Recipient { rcpt, ..Recipient::default() });
+        decision
+    }
+
+    #[test]
+    fn each_key_narrows() {
+        let decision = decision();
+        let queries: [(&str, bool); 22] = [
+            (r#"{}"#, true),
+            (r#"{"id":"aaaaaaaaab"}"#, true),
+            (r#"{"id":"aaaaaaaaac"}"#, true),
+            (r#"{"id":"aaaaaaaaad"}"#, true),
+            (r#"{"id":"aaaaaaaaae"}"#, false),
+            (r#"{"from":"joe@sender.example"}"#, true),
+            (r#"{"from":"sender.example"}"#, true),
+            (r#"{"from":"@sender.example"}"#, true),
+            (r#"{"from":"example"}"#, false),
+            (r#"{"from":"<>"}"#, false),
+            (r#"{"to":"<suzie@example.org>"}"#, true),
+            (r#"{"to":"example.com"}"#, false),
+            (r#"{"client":"192.0.2.9"}"#, true),
+            (r#"{"client":"192.0.2.0/24"}"#, true),
+            (r#"{"client":"nonsense"}"#, false),
+            (r#"{"rule":"helo"}"#, true),
+            (r#"{"rule":"helo.bare-ip"}"#, true),
+            (r#"{"rule":"helo.bare"}"#, false),
+            (r#"{"outcome":"rejected"}"#, true),
+            (r#"{"outcome":"accepted"}"#, false),
+            (r#"{"since":"2026-11-29T12:00:00Z"}"#, true),
+            (r#"{"since":"2026-11-29T12:00:01Z"}"#, false),
+        ];
+        for (query, expected) in queries {
+            let query: Query = serde_json::from_str(query).unwrap();
+            assert_eq!(query.matches(&decision), expected, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_may_be_copied_from_a_reply() {
+        for text in ["aaaaaaaaab", "(gp aaaaaaaaab)", " gp AAAAAAAAAB "] {
+            assert!(Query::id(text).matches(&decision()), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_null_sender_is_found() {
+        assert!(is_address("", "<>"));
+        assert!(!is_address("a@b.example", "<>"));
+    }
+}

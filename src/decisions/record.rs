@@ -1,0 +1,529 @@
+//! A decision as it is kept: the schema of the JSON lines, which `config/decisions.md` explains.
+//!
+//! Names and meanings of keys are stable within a version; new keys may come. What is empty is left out.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::checks::results::{Iprev, MessageResults, Spf};
+use crate::policy::question::{Answer, Question};
+use crate::serial::{Word, is_default, micros, time, word};
+
+/// The version of the schema.
+pub const VERSION: u32 = 1;
+
+/// What was decided, and everything that led to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Decision {
+    /// The version of the schema: [`VERSION`].
+    pub version: u32,
+    /// Ten base32 characters: in the refusal's reply, or in the `Received` field of a message.
+    pub id: String,
+    /// What was decided about.
+    pub kind: Kind,
+    /// The id of the transaction that it belongs to, as in the `Received` field; empty outside a transaction.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub transaction: String,
+    /// The session's id.
+    pub session: String,
+    /// When it was decided.
+    #[serde(with = "time")]
+    pub at: Timestamp,
+    /// From MAIL, or from the connection where there was no MAIL, to the decision.
+    #[serde(rename = "took_us", with = "micros")]
+    pub took: Duration,
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// Our own host name.
+    pub hostname: Arc<str>,
+    /// Who connected.
+    pub client: Client,
+    /// What the client calls itself, in lower case; empty before HELO.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub helo: String,
+    /// `HELO` or `EHLO`; empty before.
+    #[serde(skip_serializing_if = "str::is_empty", deserialize_with = "word::deserialize")]
+    pub helo_verb: Word,
+    /// The TLS connection; absent in the clear.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Who logged in; absent without a login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Login>,
+    /// The MAIL command; absent outside a transaction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Mail>,
+    /// The recipients with what became of each, at most a hundred.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<Recipient>,
+    /// Octets of the message, as far as it arrived.
+    #[serde(skip_serializing_if = "is_default")]
+    pub size: u64,
+    /// What the checks found, as far as they were asked.
+    #[serde(skip_serializing_if = "is_default")]
+    pub checks: Checks,
+    /// What is kept of the message's header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<Header>,
+    /// The stages at which policies were asked, in order. Of earlier recipients only those that were accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageRecord>,
+    /// More stages or recipients than are kept: a replay does not know all.
+    #[serde(skip_serializing_if = "is_default")]
+    pub truncated: bool,
+    /// `rejected`, `deferred`, `accepted`, `discarded`, `quarantined`, `aborted`, or `none` for a transaction without a message.
+    #[serde(deserialize_with = "word::deserialize")]
+    pub outcome: Word,
+    /// Whose word it was; absent where nobody objected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deciding: Option<Deciding>,
+    /// What the client was told, with code and id; empty when nothing was said.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reply: String,
+    /// The upstream's part in it; absent when none was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<UpstreamPart>,
+    /// The generation of policies: the beginning of its fingerprint.
+    pub generation: Arc<str>,
+    /// Local parts of addresses were taken out before it was kept.
+    #[serde(skip_serializing_if = "is_default")]
+    pub redacted: bool,
+}
+
+/// What a decision is about.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// One command that was refused.
+    #[default]
+    Refusal,
+    /// A whole transaction, refused or not.
+    Transaction,
+}
+
+/// Who connected.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Client {
+    /// Its address.
+    pub ip: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// Its verified name, as far as it was known by then.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The verified name that a hop told, which policies see without asking.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub told_name: String,
+    /// Whether it is in one of the trusted networks.
+    #[serde(skip_serializing_if = "is_default")]
+    pub trusted: bool,
+}
+
+/// The TLS connection of a client.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tls {
+    /// Such as `TLSv1.3`.
+    pub version: String,
+    /// The cipher suite.
+    pub cipher: String,
+    /// The key exchange group.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub group: String,
+    /// The server name that the client asked for.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sni: String,
+    /// The first name in the client's certificate.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub client_name: String,
+    /// The subject of that certificate.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub client_subject: String,
+    /// Its SHA-256 fingerprint.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub client_fingerprint: String,
+    /// Whether it was issued by the listener's authority.
+    #[serde(skip_serializing_if = "is_default")]
+    pub verified: bool,
+}
+
+/// Who logged in.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Login {
+    /// The login as it was said; empty where the mechanism does not show it.
+    pub user: String,
+    /// The SASL mechanism in lower case.
+    pub mechanism: String,
+}
+
+/// MAIL with what it declared.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Mail {
+    /// The sender; empty for `<>`.
+    pub sender: String,
+    /// SIZE as declared; 0 when it was not.
+    #[serde(skip_serializing_if = "is_default")]
+    pub size: u64,
+    /// `7bit`, `8bitmime` or `binarymime`.
+    #[serde(deserialize_with = "word::deserialize")]
+    pub body: Word,
+    /// SMTPUTF8 was declared.
+    #[serde(skip_serializing_if = "is_default")]
+    pub smtputf8: bool,
+    /// REQUIRETLS was declared.
+    #[serde(skip_serializing_if = "is_default")]
+    pub requiretls: bool,
+    /// RET: `full`, `hdrs` or empty.
+    #[serde(skip_serializing_if = "str::is_empty", deserialize_with = "word::deserialize")]
+    pub ret: Word,
+    /// ENVID in xtext.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub envid: String,
+    /// Every parameter as it was written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<String>,
+}
+
+/// RCPT, as policies see it.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rcpt {
+    /// The recipient.
+    pub address: String,
+    /// Whether its domain is one of ours.
+    #[serde(skip_serializing_if = "is_default")]
+    pub is_ours: bool,
+    /// NOTIFY in lower case.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub notify: String,
+    /// ORCPT in xtext.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub orcpt: String,
+}
+
+/// A recipient with what became of it.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Recipient {
+    /// The recipient itself.
+    #[serde(flatten)]
+    pub rcpt: Rcpt,
+    /// `accepted`, `rejected`, `deferred` or `discarded`.
+    #[serde(deserialize_with = "word::deserialize")]
+    pub outcome: Word,
+    /// The rule, limit or step that refused it; empty when it was accepted.
+    #[serde(skip_serializing_if = "str_is_empty")]
+    pub rule: Arc<str>,
+    /// The decision that refused it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub decision: String,
+    /// What the client was told of it, where that was a refusal.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reply: String,
+}
+
+/// What the checks found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Checks {
+    /// SPF of the HELO identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub helo_spf: Option<Spf>,
+    /// SPF of the sender.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spf: Option<Spf>,
+    /// DKIM, DMARC and ARC, once the message was complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Arc<MessageResults>>,
+    /// Whether the client's name leads back to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iprev: Option<Iprev>,
+}
+
+/// What is kept of a header.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Header {
+    /// Its octets.
+    pub size: u64,
+    /// How many `Received` fields it has.
+    pub received: u64,
+    /// The whole of it is here. Else only fields with one of `known` names are.
+    pub whole: bool,
+    /// The names (lower case) of which every field is here, or none was there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<String>,
+    /// The fields in their order, each as it came, with its line ends.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
+}
+
+/// One stage at which policies were asked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StageRecord {
+    /// The stage.
+    #[serde(deserialize_with = "word::deserialize")]
+    pub stage: Word,
+    /// When they were asked.
+    #[serde(with = "time")]
+    pub at: Timestamp,
+    /// How long it took, facts included.
+    #[serde(rename = "took_us", with = "micros")]
+    pub took: Duration,
+    /// The breach of the protocol at `violation`; else empty.
+    #[serde(skip_serializing_if = "str::is_empty", deserialize_with = "word::deserialize")]
+    pub event: Word,
+    /// Whether TLS was active.
+    #[serde(skip_serializing_if = "is_default")]
+    pub tls: bool,
+    /// Whether the client had introduced itself.
+    #[serde(skip_serializing_if = "is_default")]
+    pub helo: bool,
+    /// Whether it had logged in.
+    #[serde(skip_serializing_if = "is_default")]
+    pub auth: bool,
+    /// Commands that had failed by then.
+    #[serde(skip_serializing_if = "is_default")]
+    pub errors: u64,
+    /// Recipients that had been refused in the session by then.
+    #[serde(skip_serializing_if = "is_default")]
+    pub recipients_refused: u64,
+    /// Transactions begun in the session by then.
+    #[serde(skip_serializing_if = "is_default")]
+    pub transactions: u64,
+    /// The recipient in question at `rcpt`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rcpt: Option<Rcpt>,
+    /// Recipients that had been accepted by then.
+    #[serde(skip_serializing_if = "is_default")]
+    pub accepted: usize,
+    /// What each policy cost.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<Cost>,
+    /// Every rule that has a say at this stage, with what it said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
+    /// The facts that were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<Fact>,
+    /// Settings and lists that were read, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<Read>,
+    /// What was ordered beside the verdict.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<Effect>,
+    /// The scripts that failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
+    /// What came out.
+    pub verdict: VerdictRecord,
+}
+
+/// What a policy cost at one stage.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cost {
+    /// The policy.
+    pub policy: Arc<str>,
+    /// CPU time of its script, reruns included.
+    #[serde(rename = "cost_us", with = "micros")]
+    pub spent: Duration,
+}
+
+/// What a rule said at one stage.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rule {
+    /// `policy.rule`.
+    pub rule: Arc<str>,
+    /// `enforce`, `shadow` or `off`.
+    #[serde(deserialize_with = "word::deserialize")]
+    pub mode: Word,
+    /// What it did: an action (`reject`), what it would have done (`would_reject`), `passed`, `off`, `skipped`, `failed`, or
+    /// `not_asked` where an earlier policy had spoken.
+    #[serde(deserialize_with = "word::deserialize")]
+    pub outcome: Word,
+    /// `file:line` of what it said, or of where it could.
+    #[serde(skip_serializing_if = "str_is_empty")]
+    pub place: Arc<str>,
+    /// The rule in shadow that spoke earlier in the same run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Arc<str>>,
+}
+
+/// A fact that a policy asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fact {
+    /// The policy that asked first; empty for one that the session remembered.
+    #[serde(default, skip_serializing_if = "str_is_empty")]
+    pub policy: Arc<str>,
+    /// What was asked.
+    pub question: Question,
+    /// The answer. Absent for the results of checks, which are in the decision's `checks`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+    /// From the question to the answer; 0 for one that was remembered.
+    #[serde(default, rename = "took_us", with = "micros", skip_serializing_if = "Duration::is_zero")]
+    pub took: Duration,
+}
+
+/// A setting or list that a policy read.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Read {
+    /// What was read, such as `setting size.max_size` or `list partners`.
+    pub what: String,
+    /// What it said.
+    pub value: String,
+}
+
+/// What a policy ordered beside its verdict.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Effect {
+    /// The policy, or `policy.rule`.
+    pub by: Arc<str>,
+    /// The effect in words, such as `tag dmarc=quarantine`.
+    pub effect: String,
+    /// It was not applied, as its policy or rule is in shadow.
+    #[serde(skip_serializing_if = "is_default")]
+    pub shadow: bool,
+}
+
+/// A script that failed.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Fault {
+    /// The policy.
+    pub policy: Arc<str>,
+    /// How: `script`, `thrown`, `time`, `operations`, `facts`, `size`, `depth` or `panic`.
+    #[serde(deserialize_with = "word::deserialize")]
+    pub kind: Word,
+    /// `file:line:column`.
+    pub place: String,
+    /// What happened.
+    pub message: String,
+}
+
+/// What came out of a stage.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VerdictRecord {
+    /// `pass`, `reject`, `defer`, `disconnect`, `discard` or `quarantine`.
+    #[serde(deserialize_with = "word::deserialize")]
+    pub action: Word,
+    /// The rule that said so; empty for `pass`.
+    #[serde(skip_serializing_if = "str_is_empty")]
+    pub rule: Arc<str>,
+    /// The reply, without id; empty where there is none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reply: String,
+}
+
+/// Whose word a refusal was.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Deciding {
+    /// `policy`, `limit`, `protocol`, `upstream` or `internal`.
+    #[serde(deserialize_with = "word::deserialize")]
+    pub source: Word,
+    /// `policy.rule`, the limit, the breach of the protocol, or the upstream's step.
+    pub rule: Arc<str>,
+    /// The stage at which it was said.
+    #[serde(deserialize_with = "word::deserialize")]
+    pub stage: Word,
+    /// `file:line`, for a policy.
+    #[serde(skip_serializing_if = "str_is_empty")]
+    pub place: Arc<str>,
+    /// What the operator reads beyond that.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// The upstream's part in a decision.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UpstreamPart {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its reply, where it has given one; of a message the one to its end.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reply: String,
+    /// The name under which it queued the message, as far as its reply says it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub queue_id: String,
+    /// How long it took to take the message.
+    #[serde(rename = "took_us", with = "micros", skip_serializing_if = "Duration::is_zero")]
+    pub took: Duration,
+}
+
+fn str_is_empty(text: &Arc<str>) -> bool {
+    text.is_empty()
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self {
+            ip: Ipv4Addr::UNSPECIFIED.into(),
+            port: 0,
+            name: String::new(),
+            told_name: String::new(),
+            trusted: false,
+        }
+    }
+}
+
+impl Default for Decision {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            id: String::new(),
+            kind: Kind::default(),
+            transaction: String::new(),
+            session: String::new(),
+            at: Timestamp::UNIX_EPOCH,
+            took: Duration::ZERO,
+            listener: Arc::default(),
+            hostname: Arc::default(),
+            client: Client::default(),
+            helo: String::new(),
+            helo_verb: "",
+            tls: None,
+            auth: None,
+            mail: None,
+            recipients: Vec::new(),
+            size: 0,
+            checks: Checks::default(),
+            header: None,
+            stages: Vec::new(),
+            truncated: false,
+            outcome: "none",
+            deciding: None,
+            reply: String::new(),
+            upstream: None,
+            generation: Arc::default(),
+            redacted: false,
+        }
+    }
+}
+
+impl Decision {
+    /// The rule, limit, breach or step that decided; empty where nobody objected.
+    pub fn rule(&self) -> &str {
+        self.deciding.as_ref().map_or("", |deciding| &deciding.rule)
+    }
+
+    /// The sender; `None` outside a transaction.
+    pub fn sender(&self) -> Option<&str> {
+        self.mail.as_ref().map(|mail| mail.sender.as_str())
+    }
+}

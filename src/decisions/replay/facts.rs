@@ -1,0 +1,63 @@
+//! The facts that a decision recorded.
+
+use std::time::Duration;
+
+use super::super::record::{Decision, StageRecord};
+use crate::checks::results::{CheckResult, Iprev, MessageResults};
+use crate::policy::question::{Answer, Lookup, Question};
+
+/// What is known at one stage of a decision.
+#[derive(Debug)]
+pub(super) struct Facts<'d> {
+    decision: &'d Decision,
+    stage: &'d StageRecord,
+}
+
+impl<'d> Facts<'d> {
+    pub(super) const fn of(decision: &'d Decision, stage: &'d StageRecord) -> Self {
+        Self { decision, stage }
+    }
+
+    /// The answer, and how long it took then; `None` when it was not recorded.
+    pub(super) fn answer(&self, question: &Question) -> Option<(Answer, Duration)> {
+        let elsewhere = self.decision.stages.iter().filter(|_| lasts(question));
+        let recorded = std::iter::once(self.stage).chain(elsewhere).flat_map(|stage| &stage.facts);
+        let mut recorded = recorded.filter(|fact| fact.question == *question);
+        let found = recorded.find_map(|fact| Some((fact.answer.clone()?, fact.took)));
+        found.or_else(|| Some((self.of_checks(question)?, Duration::ZERO)))
+    }
+
+    /// What the checks found, and what the clock said.
+    fn of_checks(&self, question: &Question) -> Option<Answer> {
+        let checks = &self.decision.checks;
+        // Before the message is there, there is nothing to say but `none`.
+        let none = MessageResults::default();
+        let message = match self.stage.stage {
+            "message" => checks.message.as_deref(),
+            _ => Some(&none),
+        };
+        match question {
+            Question::HeloSpf => checks.helo_spf.clone().map(Answer::from),
+            Question::Spf => checks.spf.clone().map(Answer::from),
+            Question::Dkim => message.map(|message| message.dkim.clone().into()),
+            Question::Dmarc => message.map(|message| message.dmarc.clone().into()),
+            Question::Arc => message.map(|message| message.arc.clone().into()),
+            Question::Fcrdns => checks.iprev.as_ref().map(|iprev| fcrdns(iprev).into()),
+            Question::Now => Some(Answer::Now(self.stage.at.as_second())),
+            _ => None,
+        }
+    }
+}
+
+/// Whether an answer holds for more than the stage at which it was given.
+const fn lasts(question: &Question) -> bool {
+    !matches!(question, Question::Now | Question::Random)
+}
+
+fn fcrdns(iprev: &Iprev) -> Lookup {
+    let result = match iprev.result {
+        CheckResult::TempError => "error",
+        result => result.name(),
+    };
+    Lookup { result, values: iprev.names.clone() }
+}

@@ -1,0 +1,170 @@
+//! Decisions: each is on disk, is explained by its id, and can be asked of other policies.
+
+use std::fs;
+use std::process::Output;
+use std::time::Duration;
+
+use gatepost::decisions::{Query, read_all};
+
+use crate::harness::{Gatepost, Plan, Postfix, SOON, command, letter, until};
+
+/// What a command of the program says about the configuration of this one.
+#[track_caller]
+fn ask(gatepost: &Gatepost, arguments: &[&str]) -> Output {
+    let folder = gatepost.path("");
+    command(&folder).arg("-c").arg(gatepost.configuration()).args(arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The id at the end of a refusal.
+fn id(reply: &str) -> String {
+    reply.rsplit_once("(gp ").unwrap().1.trim_end_matches([')', '\r', '\n']).to_owned()
+}
+
+#[test]
+fn a_refusal_is_explained_by_its_id_and_an_accepted_message_by_its_sender() {
+    let postfix = Postfix::delivering();
+    let gatepost = Plan::in_front_of(&postfix).start();
+    let mut client = gatepost.introduced();
+    assert_eq!(client.ask("MAIL FROM:<joe@sender.example>").code, 250);
+    let refused = client.ask("RCPT TO:<suzie@elsewhere.example>");
+    assert_eq!(refused.code, 550, "{refused}");
+    let unknown = client.ask("RCPT TO:<nobody@example.org>");
+    assert_eq!(unknown.code / 100, 5, "{unknown}");
+    assert_eq!(client.ask("RSET").code, 250);
+    let accepted = client.deliver("joe@sender.example", "suzie@example.org", &letter("kept"));
+    assert_eq!(accepted.code, 250, "{accepted}");
+    client.ask("QUIT");
+    let file = gatepost.path("decisions.jsonl");
+    until("the decisions to be on disk", SOON, || {
+        (read_all(&file, &Query::default()).unwrap().0.len() >= 4).then_some(())
+    });
+
+    let explained = ask(&gatepost, &["explain", &id(&refused.to_string())]);
+    let page = stdout(&explained);
+    assert!(explained.status.success(), "{page}");
+    let first = page.lines().next().unwrap();
+    assert!(
+        first.starts_with(
+            "The recipient <suzie@elsewhere.example> was rejected by the rule relay.denied (00-relay.rhai:"
+        ),
+        "{page}"
+    );
+    assert!(page.contains("add it to `domains`"), "{page}");
+
+    // The upstream's refusals keep their text, and are found by what they are about.
+    let upstream =
+        stdout(&ask(&gatepost, &["explain", "--to", "nobody@example.org", "--outcome", "rejected"]));
+    assert!(upstream.contains("by the upstream main, in its own words"), "{upstream}");
+
+    let message = ask(
+        &gatepost,
+        &[
+            "explain",
+            "--from",
+            "sender.example",
+            "--outcome",
+            "accepted",
+            "--since",
+            "1h",
+            "--format",
+            "json",
+        ],
+    );
+    let message: serde_json::Value = serde_json::from_str(stdout(&message).trim()).unwrap();
+    assert_eq!(message["deciding"]["kind"], "nobody");
+    let queue_id = message["decision"]["upstream"]["queue_id"].as_str().unwrap().to_owned();
+    assert!(!queue_id.is_empty(), "{message}");
+    assert!(stdout(&ask(&gatepost, &["explain", "--queue-id", &queue_id])).contains("queued it as"));
+
+    assert_eq!(ask(&gatepost, &["explain", "aaaaaaaaaa"]).status.code(), Some(1));
+    gatepost.end_well();
+}
+
+#[test]
+fn recorded_decisions_are_asked_of_other_policies() {
+    let postfix = Postfix::delivering();
+    let gatepost = Plan::in_front_of(&postfix).own_policies().start();
+    let mut client = gatepost.introduced();
+    assert_eq!(client.deliver("joe@sender.example", "suzie@example.org", &letter("kept")).code, 250);
+    client.ask("QUIT");
+    let file = gatepost.path("decisions.jsonl");
+    until("the decision to be on disk", SOON, || {
+        (!read_all(&file, &Query::default()).unwrap().0.is_empty()).then_some(())
+    });
+    let policies = gatepost.path("policies").display().to_string();
+    let replay =
+        |gatepost: &Gatepost| ask(gatepost, &["replay", "--policies", &policies, "--format", "json"]);
+    let same = replay(&gatepost);
+    let report: serde_json::Value = serde_json::from_str(stdout(&same).trim()).unwrap();
+    assert_eq!(
+        (same.status.code(), &report["same"], &report["undecidable"]),
+        (Some(0), &1.into(), &0.into()),
+        "{report}"
+    );
+    let strict =
+        "fn mail(session, mail) { if mail.sender.domain == \"sender.example\" { reject(\"x\", \"no\"); } }\n";
+    fs::write(gatepost.path("policies/99-strict.rhai"), strict).unwrap();
+    let changed = replay(&gatepost);
+    let report: serde_json::Value = serde_json::from_str(stdout(&changed).trim()).unwrap();
+    assert_eq!((changed.status.code(), &report["changed"]), (Some(1), &1.into()), "{report}");
+    assert_eq!(report["changes"][0]["to"], "reject by strict.x");
+    gatepost.end_well();
+}
+
+#[test]
+fn a_message_that_never_came_is_judged() {
+    let postfix = Postfix::delivering();
+    let gatepost = Plan::in_front_of(&postfix).start();
+    let file = gatepost.path("mail.eml");
+    fs::write(&file, letter("never sent")).unwrap();
+    let file = file.display().to_string();
+    let judged = |more: &[&str]| {
+        let common = ["explain", "--message", &file, "--ip", "192.0.2.9", "--helo", "client.example.net"];
+        let output = ask(&gatepost, &[&common[..], more].concat());
+        (output.status.code(), stdout(&output), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (status, page, error) = judged(&["--from", "joe@sender.example", "--to", "suzie@example.org"]);
+    assert_eq!(status, Some(0), "{page}{error}");
+    assert!(page.starts_with("The message was "), "{page}{error}");
+    let (_, page, error) = judged(&["--from", "joe@sender.example", "--to", "suzie@elsewhere.example"]);
+    assert!(page.contains("relay.denied"), "{page}{error}");
+    let (_, page, error) = judged(&["--from", "joe@sender.example", "--to", "suzie@example.org", "--tls"]);
+    assert!(page.contains("TLSv1.3"), "{page}{error}");
+    postfix.delivered("suzie", 0);
+    gatepost.end_well();
+}
+
+#[test]
+fn junk_does_not_fill_the_log() {
+    let postfix = Postfix::delivering();
+    let gatepost = Plan::in_front_of(&postfix).listener("limits: { errors: 1000 }").start();
+    let before = gatepost.log().len();
+    let mut client = gatepost.introduced();
+    for number in 0..300 {
+        client.ask(&format!("JUNK{number} \u{1b}[31m"));
+    }
+    client.ask("QUIT");
+    drop(client);
+    let line = gatepost.logged(&["silenced"]);
+    assert!(line.contains("\"lines\":"), "{line}");
+    let grown = gatepost.log().len() - before;
+    assert!(grown < 20_000, "{grown} octets");
+    gatepost.end_well();
+}
+
+#[test]
+fn the_level_of_the_log_changes_while_it_runs() {
+    let postfix = Postfix::delivering();
+    let gatepost = Plan::in_front_of(&postfix).start();
+    gatepost.signal(rustix::process::Signal::USR1);
+    gatepost.logged(&["log_level", "debug"]);
+    gatepost.signal(rustix::process::Signal::USR2);
+    until("the usual level to be back", Duration::from_secs(20), || {
+        (gatepost.log().matches("log_level").count() == 2).then_some(())
+    });
+    gatepost.end_well();
+}
