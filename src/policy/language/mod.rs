@@ -37,7 +37,7 @@ pub(super) enum Type {
     Array(&'static Self),
     /// A map with keys of its own; what is not in it is `()`.
     Map,
-    /// An object of the host's, by its name in [`objects`].
+    /// An object of the host's, by its name in [`mod@objects`].
     Object(&'static str),
     /// Any one of these.
     OneOf(&'static [Self]),
