@@ -14,7 +14,7 @@
 //!                    Decide ─▶ policy ─▶ verdict        a stage is run, stops for a fact, runs again
 //!                                ▲  │ asks
 //!                                │  ▼
-//!                              facts ◀── dns, checks
+//!                              facts ◀── dns, checks, state
 //!                                │
 //!                    Store ──▶ message: header kept, body spooled and hashed
 //!                                │
@@ -57,6 +57,7 @@
 //! | 1 | [`session`] | the server side of the dialogue | async, DNS, scripts, metrics, the clock, the body's bytes |
 //! | 2 | [`dns`] | the resolver with its caches and limits; a responder for tests | SMTP, policy |
 //! | 3 | [`checks`] | SPF, DKIM, DMARC, ARC and seals; the only room that knows mail-auth | replies: a check never refuses |
+//! | 3 | [`state`] | greylisting, rates and what is to be remembered; embedded or in Redis | SMTP, policy |
 //! | 3 | [`upstream`] | the client side of the dialogue, SMTP and LMTP; addresses, capabilities, identity; the Maildir | session, policy |
 //! | 4 | [`policy`] | Rhai: engine, script API, verdicts, lists, loading, snapshot | sockets, where facts come from |
 //! | 5 | [`facts`] | answers what policy asks | the dialogue |
@@ -117,6 +118,7 @@ pub mod proxy;
 pub mod server;
 pub mod session;
 pub mod smtp;
+pub mod state;
 pub mod tls;
 pub mod transcript;
 pub(crate) mod units;

@@ -19,6 +19,7 @@ use gatepost::policy::judgement::Mode;
 use gatepost::policy::sources::{Budget, ListSource, OnError, Selection, Setting};
 use gatepost::server::{Address, Rate};
 use gatepost::session::{AuthTerms, Inquiry};
+use gatepost::state;
 use gatepost::upstream::{Balance, Identity, Kind, Protocol, TlsMode};
 use proptest::prelude::*;
 
@@ -228,9 +229,11 @@ fn every_other_key_arrives() {
         ["127.0.0.1:53", "[::1]:5353"]
     );
     assert_eq!((settings.dns.timeout, settings.dns.cache_bytes), (Duration::from_secs(1), 8 << 20));
-    assert_eq!(settings.state.as_deref(), Some(Path::new("tests/config/good/../var/state")));
     let places = settings.admin.map(|admin| admin.places);
     assert_eq!(places, Some(vec![Place::Tcp("127.0.0.1:9925".parse().unwrap())]));
+    let state::Settings::Embedded(folder, capacity) = &settings.state else { panic!("{:?}", settings.state) };
+    assert_eq!(folder, Path::new("tests/config/good/../var/state"));
+    assert_eq!(*capacity, state::Capacity::default());
     assert_eq!(settings.log.format, log::Format::Json);
     assert_eq!(Ok(settings.log.level), log::Level::parse("info,gatepost::dns=debug"));
 }
@@ -406,7 +409,8 @@ log: {{ format: json, level: warn }}
     let loaded = loaded.unwrap_or_else(|found| panic!("{}", render(&found)));
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.settings.listeners[0].terms.limits.message_size, 100 << 20);
-    assert_eq!(loaded.settings.state, Some(root.path().join("state")));
+    let state::Settings::Embedded(folder, _) = &loaded.settings.state else { panic!("{loaded:?}") };
+    assert_eq!(*folder, root.path().join("state"));
 }
 
 #[test]

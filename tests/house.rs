@@ -19,9 +19,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("diagnostic", &[]),
     ("units", &[]),
     ("checks", &["smtp", "message", "dns", "tls", "metrics", "log", "diagnostic", "units"]),
+    ("state", &["metrics", "log"]),
     ("upstream", &["smtp", "message", "tls", "metrics", "log", "diagnostic", "units"]),
     ("policy", &["session", "smtp", "message", "checks", "metrics", "log", "diagnostic", "units"]),
-    ("facts", &["policy", "dns", "checks", "smtp", "message", "metrics", "log", "diagnostic", "units"]),
+    (
+        "facts",
+        &["policy", "dns", "checks", "state", "smtp", "message", "metrics", "log", "diagnostic", "units"],
+    ),
     (
         "proxy",
         &[
@@ -55,6 +59,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "dns",
             "checks",
             "upstream",
+            "state",
             "policy",
             "facts",
             "tls",
@@ -129,6 +134,8 @@ fn libraries_stay_in_their_rooms() {
         ("serde_yaml::", &["config"]),
         ("hyper::", &["admin"]),
         ("prometheus::", &["metrics"]),
+        ("redb::", &["state"]),
+        ("redis::", &["state"]),
     ];
     let mut wrong = Vec::new();
     // A suite of tests may come in the form of others.

@@ -22,6 +22,7 @@ use crate::proxy::{Border, Facts, Journal, Listener, Presence, Routes, Tracing};
 use crate::server::{
     self, Address, Admission, Ceiling, Door, HANDSHAKES, Handshakes, Service, Upgrade, Watched,
 };
+use crate::state::{self, Store};
 use crate::upstream::{Kind, Target, TcpDial, Upstream};
 
 use super::desk::Directory;
@@ -35,6 +36,8 @@ pub(super) struct Ground {
     pub(super) presence: Arc<Presence>,
     /// Who is where in the house that is lived in; empty before the first.
     pub(super) directory: Arc<ArcSwapOption<Directory>>,
+    /// Policies' memory.
+    pub(super) store: Arc<Store>,
     journal: Arc<dyn Journal>,
     handshakes: Arc<Handshakes>,
     ceiling: Arc<Ceiling>,
@@ -53,17 +56,26 @@ pub(super) struct House {
 }
 
 impl Ground {
-    /// With these policies, and threads for handshakes.
-    pub(super) fn lay(policies: Policies, handshakes: Handle) -> Self {
-        Self {
-            metrics: Metrics::new(),
+    /// With this memory, these policies, and threads for handshakes.
+    ///
+    /// # Errors
+    /// When the memory cannot be had: its file is damaged, or somebody else's.
+    pub(super) fn lay(
+        memory: &state::Settings,
+        policies: Policies,
+        handshakes: Handle,
+    ) -> anyhow::Result<Self> {
+        let metrics = Metrics::new();
+        Ok(Self {
+            store: Arc::new(Store::open(memory, metrics.store())?),
+            metrics,
             policies: Arc::new(ArcSwap::from_pointee(policies)),
             presence: Arc::default(),
             directory: Arc::default(),
             journal: Arc::new(Tracing),
             handshakes: Handshakes::new(handshakes, HANDSHAKES),
             ceiling: Ceiling::of_descriptors(server::raise_limit()),
-        }
+        })
     }
 }
 
@@ -82,9 +94,10 @@ impl House {
         }
         let resolver = resolver(ground, &settings, before)?;
         let checker = Arc::new(Checker::new(resolver.clone(), settings.checks.clone(), Clock::default()));
+        let world = World::new(resolver.clone(), checker, Clock::default());
         Ok(Self {
             upstreams: upstreams(ground, &settings, before),
-            facts: Arc::new(World::new(resolver.clone(), checker, Clock::default())),
+            facts: Arc::new(world.with_store(Arc::clone(&ground.store))),
             spooler: spooler(&settings.spool, before)?,
             border: Border::new(settings.domains.iter().cloned(), settings.trusted_networks.clone()),
             admissions: admissions(ground, &settings, before),

@@ -56,7 +56,8 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let signals = Signals::listen().context("signals cannot be listened for")?;
     let (outline, settings) = (loaded.outline, loaded.settings);
-    let ground = Arc::new(Ground::lay(policies, handshakes));
+    let ground = Arc::new(Ground::lay(&settings.state, policies, handshakes)?);
+    let store = Arc::clone(&ground.store);
     let house = House::build(&ground, settings, None)?;
     let (end, health) = (End::default(), Arc::new(Health::default()));
     let admin_stop = CancellationToken::new();
@@ -92,6 +93,8 @@ async fn serve(
     health.serving();
     supervisor::ready();
     crowd.see_out(limit).await;
+    // Nobody is served any more, so that blocking harms nobody.
+    store.close();
     admin_stop.cancel();
     if let Some(admin) = admin {
         // It ends by itself within a second, and nothing depends on how.

@@ -33,6 +33,7 @@ macro_rules! section {
 // They stand behind the macro that they use.
 mod admin;
 mod listener;
+mod state;
 mod upstream;
 
 pub(super) use self::admin::Admin;
@@ -40,6 +41,7 @@ pub(super) use self::listener::{
     Asking, Auth, BareNewlines, Certificate, Inquiries, Limits, LineLength, Listener, ListenerTls,
     MinVersion, Selection, Timeouts, TlsMode,
 };
+pub(super) use self::state::State;
 pub(super) use self::upstream::{Upstream, UpstreamTimeouts, UpstreamTls};
 
 /// The whole file.
@@ -55,7 +57,7 @@ pub(super) struct File {
     pub spool: Option<Spool>,
     pub authentication: Option<Authentication>,
     pub dns: Option<Dns>,
-    pub state: Option<Placed<String>>,
+    pub state: Option<State>,
     pub admin: Option<Admin>,
     pub log: Option<Log>,
     pub shutdown: Option<Shutdown>,

@@ -18,7 +18,7 @@ use crate::server::{Address, Bounds};
 use crate::session::Terms;
 use crate::tls::{CertificateFiles, ServerTls};
 use crate::upstream::Target;
-use crate::{checks, dns, log};
+use crate::{checks, dns, log, state};
 
 /// The whole configuration.
 #[derive(Debug)]
@@ -53,10 +53,10 @@ pub struct Settings {
     pub received_spf: bool,
     /// How names are looked up.
     pub dns: dns::Settings,
-    /// The folder of the embedded store; `None` when none is configured. Nothing is kept in it yet.
-    pub state: Option<PathBuf>,
     /// The operator's side door; `None` for none.
     pub admin: Option<Admin>,
+    /// Where policies' memory is kept.
+    pub state: state::Settings,
     /// What is logged, and how.
     pub log: Log,
     /// How long sessions under way may take to come to an end when the process is to stop.

@@ -1,15 +1,19 @@
-//! Answers what policy asks: DNS, results of checks, time and chance.
+//! Answers what policy asks: DNS, results of checks, the memory that outlives sessions, time and chance.
 //!
 //! [`World::answer`] is total. What cannot be found out is an answer of its own: `error`, or `temperror` for checks.
+
+mod state;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use self::state::{ask_store, without_store};
 use crate::checks::results::{ArcChain, CheckResult, Dmarc, Iprev, Spf};
 use crate::checks::{Checker, Clock};
 use crate::dns::{Failure, Kind, MailHosts, Resolver, reverse_name};
 use crate::policy::question::{Answer, Lookup, Question, RecordType};
 use crate::smtp::path::ReversePath;
+use crate::state::Store;
 
 /// Where facts come from; one for the process.
 #[derive(Clone, Debug)]
@@ -17,6 +21,7 @@ pub struct World {
     resolver: Resolver,
     checker: Arc<Checker>,
     clock: Clock,
+    store: Arc<Store>,
 }
 
 /// Whom and what the questions are about, as far as the session has come.
@@ -38,9 +43,15 @@ impl Subject {
 }
 
 impl World {
-    /// A world that asks this resolver and checker, and tells the time of `clock`.
+    /// A world that asks this resolver and checker, tells the time of `clock`, and has a memory that ends with it.
     pub fn new(resolver: Resolver, checker: Arc<Checker>, clock: Clock) -> Self {
-        Self { resolver, checker, clock }
+        Self { resolver, checker, clock, store: Arc::new(Store::in_memory()) }
+    }
+
+    /// The same world with this memory.
+    #[must_use]
+    pub fn with_store(self, store: Arc<Store>) -> Self {
+        Self { store, ..self }
     }
 
     /// Who does the checks.
@@ -65,6 +76,7 @@ impl World {
             Question::Dkim => Vec::new().into(),
             Question::Dmarc => Dmarc::default().into(),
             Question::Arc => ArcChain::default().into(),
+            Question::State(question) => ask_store(&self.store, question, self.clock.now()).await,
             Question::Now => Answer::Now(i64::try_from(self.clock.unix_seconds()).unwrap_or(i64::MAX)),
             Question::Random => Answer::Random(random()),
         }

@@ -72,6 +72,20 @@ families! {
             "Answers in the DNS caches.";
         dns_failing: Gauge [],
             "1 if nothing was answered for ten seconds, though names of five different domains were asked for.";
+        greylist_total: Counter [result],
+            "Attempts that greylisting saw; would_wait is a first attempt in shadow.";
+        store_operations_total: Counter [operation, result],
+            "Operations on the store of policies' memory; down were not tried, as the store is known to fail.";
+        store_operation_duration_seconds: Histogram [operation] in NETWORK_SECONDS,
+            "Time of operations on the store that were tried.";
+        store_up: Gauge [],
+            "1 if the store is asked, 0 while it is known to fail.";
+        store_records: Gauge [table],
+            "Records that an embedded store holds.";
+        store_displaced_total: Counter [table],
+            "Records of an embedded store that had to go before their time for want of room.";
+        store_flushes_total: Counter [result],
+            "Times that an embedded store wrote down what had changed.";
         upstream_up: Gauge [upstream],
             "1 if the last connection or probe succeeded.";
         upstream_address_up: Gauge [upstream, address],

@@ -36,6 +36,12 @@ impl Counter {
             counter.inc();
         }
     }
+
+    pub(super) fn add(&self, number: u64) {
+        if let Some(counter) = &self.0 {
+            counter.inc_by(number);
+        }
+    }
 }
 
 /// Something that has a level.

@@ -25,6 +25,7 @@ mod family;
 mod listener;
 mod names;
 mod policy;
+mod state;
 mod tls;
 mod upstream;
 
@@ -33,6 +34,7 @@ pub use dns::DnsMetrics;
 pub use exposition::sum;
 pub use listener::{Admission, ListenerMetrics, Outcome};
 pub use policy::{PolicyMetrics, RuleLabels};
+pub use state::StoreMetrics;
 pub use upstream::{AddressMetrics, UpstreamMetrics};
 
 use families::Families;
@@ -105,6 +107,11 @@ impl Metrics {
     /// Handles for the resolver.
     pub fn dns(&self) -> DnsMetrics {
         DnsMetrics::new(&self.families)
+    }
+
+    /// Handles for the store of policies' memory.
+    pub fn store(&self) -> StoreMetrics {
+        StoreMetrics::new(&self.families)
     }
 
     /// `entries` is asked at each scrape how many answers the DNS cache holds; the last call counts.

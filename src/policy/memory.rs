@@ -113,7 +113,7 @@ impl Lifetime {
             Question::Dns(..) | Question::MailHosts(_) | Question::Fcrdns => Self::Session,
             Question::HeloSpf => Self::Helo,
             Question::Spf | Question::Dkim | Question::Dmarc | Question::Arc => Self::Transaction,
-            Question::Now | Question::Random => Self::Stage,
+            Question::State(_) | Question::Now | Question::Random => Self::Stage,
         }
     }
 }

@@ -146,6 +146,11 @@ impl Policies {
         self.policies.get(index)
     }
 
+    /// The policy with this name.
+    pub(super) fn named(&self, name: &str) -> Option<&Policy> {
+        self.policies.iter().find(|policy| *policy.name == *name)
+    }
+
     pub(super) fn list(&self, name: &str) -> Option<&Arc<EntrySet>> {
         self.lists.get(name)
     }

@@ -1,8 +1,11 @@
 //! What a script may ask of the world outside, and the shape of the answers.
 
+mod state;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+pub use self::state::{Ask, GreylistAnswer, RateAnswer, RateLimit, StateQuestion, lasting};
 use crate::checks::results::{ArcChain, CheckResult, Dkim, Dmarc, Spf};
 
 /// A fact that a script asked for.
@@ -26,6 +29,8 @@ pub enum Question {
     Dmarc,
     /// ARC of the message.
     Arc,
+    /// `rate`, `greylist`, `remember` and `remembered`.
+    State(StateQuestion),
     /// `now()`: seconds since 1970.
     Now,
     /// `random()`: from 0 up to 1.
@@ -59,6 +64,7 @@ impl Question {
             Self::Dkim => "message.dkim",
             Self::Dmarc => "message.dmarc",
             Self::Arc => "message.arc",
+            Self::State(question) => question.ask.word(),
             Self::Now => "now",
             Self::Random => "random",
         }
@@ -68,6 +74,7 @@ impl Question {
     pub fn arguments(&self) -> String {
         match self {
             Self::Dns(_, name) | Self::MailHosts(name) => name.clone(),
+            Self::State(question) => question.ask.arguments(),
             Self::Fcrdns
             | Self::HeloSpf
             | Self::Spf
@@ -92,6 +99,7 @@ impl Question {
             | Self::Arc
             | Self::Now
             | Self::Random => true,
+            Self::State(_) => false,
         }
     }
 }
@@ -121,6 +129,12 @@ pub enum Answer {
     Dmarc(Arc<Dmarc>),
     /// To `Arc`.
     Arc(Arc<ArcChain>),
+    /// To `State` with a `Rate`.
+    Rate(RateAnswer),
+    /// To `State` with a `Greylist`.
+    Greylist(GreylistAnswer),
+    /// To `State` with a `Remember` (`ok` or `error`) or `Remembered` (`yes`, `no` or `error`).
+    Remembered(&'static str),
     /// To `Now`.
     Now(i64),
     /// To `Random`.
@@ -135,6 +149,9 @@ impl Answer {
             Self::Spf(spf) => spf.result == CheckResult::TempError,
             Self::Dmarc(dmarc) => dmarc.result == CheckResult::TempError,
             Self::Arc(chain) => chain.result == CheckResult::TempError,
+            Self::Rate(rate) => rate.result == "error",
+            Self::Greylist(seen) => seen.result == "error",
+            Self::Remembered(result) => *result == "error",
             Self::Dkim(_) | Self::Now(_) | Self::Random(_) => false,
         }
     }
@@ -150,6 +167,12 @@ impl Answer {
             }
             Self::Dmarc(dmarc) => with_values(dmarc.result.name(), [&dmarc.domain]),
             Self::Arc(chain) => with_values(chain.result.name(), &chain.sealers),
+            Self::Rate(rate) => with_values(rate.result, [&rate.count.to_string()]),
+            Self::Greylist(seen) if seen.remaining > 0 => {
+                with_values(seen.result, [&format!("{}s left", seen.remaining)])
+            }
+            Self::Greylist(seen) => seen.result.to_owned(),
+            Self::Remembered(result) => (*result).to_owned(),
             Self::Now(seconds) => seconds.to_string(),
             Self::Random(number) => number.to_string(),
         }

@@ -259,6 +259,7 @@ fn run_script(turn: &Turn, policy: &Policy, arguments: &Arguments) -> Outcome {
     {
         let mut state = turn.state();
         state.draft = Draft::default();
+        state.asked.clear();
         state.stopped = None;
     }
     let run = || {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::judgement::{FactTrace, FaultKind, HeaderEdit, Mode};
-use super::question::{Answer, Lookup, Question, RecordType};
+use super::question::{
+    Answer, Ask, GreylistAnswer, Lookup, Question, RateAnswer, RateLimit, RecordType, StateQuestion,
+};
 use super::scene::*;
 use super::sources::{ListSource, OnError, Selection, Setting};
 use super::*;
@@ -19,6 +21,7 @@ mod facts;
 mod names;
 mod runs;
 mod shipped;
+mod state;
 
 const RELAY: &str =
     "const GATE = true;\nfn rcpt(session, mail, rcpt) { if !rcpt.is_ours { reject(\"denied\", \"no\"); } }\n";
@@ -169,8 +172,21 @@ fn unknown(question: &Question) -> Answer {
         Question::Dkim => vec![Dkim::default()].into(),
         Question::Dmarc => Answer::from(Dmarc { result: CheckResult::Pass, ..Dmarc::default() }),
         Question::Arc => ArcChain::default().into(),
+        Question::State(question) => unmet(&question.ask),
         Question::Now => Answer::Now(1_800_000_000),
         Question::Random => Answer::Random(0.5),
+    }
+}
+
+/// What a memory says that has never heard of anything.
+fn unmet(ask: &Ask) -> Answer {
+    match ask {
+        Ask::Rate { .. } => Answer::Rate(RateAnswer { result: "ok", count: 1, retry_after: 0 }),
+        Ask::Greylist { delay, .. } => {
+            Answer::Greylist(GreylistAnswer { result: "wait", remaining: delay.as_secs() })
+        }
+        Ask::Remember { .. } => Answer::Remembered("ok"),
+        Ask::Remembered { .. } => Answer::Remembered("no"),
     }
 }
 

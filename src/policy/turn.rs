@@ -13,7 +13,7 @@ use rhai::{Dynamic, EvalAltResult, NativeCallContext};
 use super::judgement::{Action, Effects, FaultKind, Mode, RuleEvent, Withheld};
 use super::memory::{Kept, NoteValue, Scope};
 use super::policies::{Policies, Policy};
-use super::question::{Answer, Question};
+use super::question::{Answer, Ask, Question, StateQuestion};
 use super::scene::Scene;
 use crate::session::stage::Stage;
 use crate::smtp::reply::EnhancedCode;
@@ -69,6 +69,8 @@ pub(super) struct State {
     pub(super) done: Draft,
     /// What the running policy ordered so far.
     pub(super) draft: Draft,
+    /// What this run asked of the memory that outlives sessions.
+    pub(super) asked: Vec<Ask>,
     /// The skips that hold for this turn.
     pub(super) skips: Vec<Arc<str>>,
     /// The first stop of this run. It counts even where Rhai's own functions swallow errors, as `sort` does with those of
@@ -154,6 +156,23 @@ impl Turn {
         }
         let learnt = self.state().learnt.get(&question).cloned();
         learnt.ok_or_else(|| self.stop(call, Stop::Asked(question)))
+    }
+
+    /// The answer to one question to the memory that outlives sessions, or the stop that asks it: once for each time that a
+    /// run gets there.
+    pub(super) fn ask_state(
+        &self,
+        call: &NativeCallContext<'_>,
+        ask: Ask,
+    ) -> Result<Answer, Box<EvalAltResult>> {
+        let policy = self.policy().map_or_else(|| Arc::from(""), |policy| Arc::clone(&policy.name));
+        let occurrence = {
+            let mut state = self.state();
+            let occurrence = state.asked.iter().filter(|earlier| **earlier == ask).count();
+            state.asked.push(ask.clone());
+            occurrence
+        };
+        self.fact(call, Question::State(StateQuestion { policy, occurrence, ask }))
     }
 
     /// The note `policy.key` that the running policy may see.

@@ -24,6 +24,7 @@ mod report;
 mod runner;
 mod sent;
 mod setup;
+mod state;
 mod steps;
 mod upstream;
 mod words;

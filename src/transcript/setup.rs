@@ -17,6 +17,7 @@ use self::listener::{auth, inquiry};
 pub(super) use self::policies::OwnPolicy;
 use self::policies::{mode, setting};
 use super::certificate::certificate;
+use super::state::StateChange;
 use super::upstream::{self, UpstreamSetup};
 use super::words::{Mistake, Word, Words};
 use super::zone::DnsChange;
@@ -58,6 +59,7 @@ pub(super) struct Setup {
     pub(super) normalise: Vec<IpNet>,
     pub(super) clock: Timestamp,
     pub(super) dns: Vec<DnsChange>,
+    pub(super) state: Vec<StateChange>,
     pub(super) upstream: UpstreamSetup,
     /// Other upstreams, by their names.
     pub(super) others: Vec<(String, UpstreamSetup)>,
@@ -90,6 +92,7 @@ impl Default for Setup {
             normalise: Vec::new(),
             clock: DEFAULT_CLOCK,
             dns: Vec::new(),
+            state: Vec::new(),
             upstream: UpstreamSetup::default(),
             others: Vec::new(),
             routes: Vec::new(),
@@ -113,7 +116,7 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 25] = [
+pub(super) const DIRECTIVES: [&str; 26] = [
     "certificate",
     "client",
     "local",
@@ -135,6 +138,7 @@ pub(super) const DIRECTIVES: [&str; 25] = [
     "normalise",
     "clock",
     "dns",
+    "state",
     "upstream",
     "route",
     "split",
@@ -173,6 +177,7 @@ impl Setup {
             "normalise" => self.normalise = networks(&words.list())?,
             "clock" => self.clock = words.expect("a time")?.parse("a time as in RFC 3339")?,
             "dns" => self.dns.push(DnsChange::read(words)?),
+            "state" => self.state.push(StateChange::read(words)?),
             "upstream" => self.side(words).read(words)?,
             "route" => self.read_route(words)?,
             "split" => self.splits = splits(words)?,

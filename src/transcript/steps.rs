@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::format::read_bytes;
 use super::pattern::{Pattern, ReplyLine};
+use super::state::StateChange;
 use super::upstream;
 use super::words::{Mistake, Word, Words};
 use super::zone::DnsChange;
@@ -37,6 +38,8 @@ pub(super) enum Action {
     Wait(Duration),
     /// `dns` in the middle of a dialogue.
     Dns(DnsChange),
+    /// `state` in the middle of a dialogue.
+    State(StateChange),
     /// `upstream COMMAND` in the middle of a dialogue, and `U:`.
     Direct(Rule),
     /// The same for another upstream.

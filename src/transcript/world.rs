@@ -15,6 +15,7 @@ use super::books::Books;
 use super::bridge::RealTime;
 use super::others::Other;
 use super::setup::{Limit, Setup, TlsOffer};
+use super::state::SimulatedState;
 use super::upstream::{UpstreamSetup, direct};
 use crate::checks::results::{Iprev, MessageResults, Sealable, Spf};
 use crate::checks::{Checker, Clock, MessageCheck};
@@ -73,6 +74,8 @@ pub(super) struct World {
     /// The others, to which routes lead.
     pub(super) others: Vec<Other>,
     pub(super) responder: Responder,
+    /// What policies remember.
+    pub(super) state: Arc<SimulatedState>,
     pub(super) books: Arc<Books>,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -88,7 +91,8 @@ impl World {
         let hostname = setup.hostname.clone().unwrap_or_else(|| defaults.hostname.clone());
         let metrics = Metrics::new();
         let (responder, resolver) = names(setup, real).await?;
-        let facts = bridged(resolver, &hostname, setup, real);
+        let state = Arc::new(SimulatedState::new(&setup.state, setup.clock.into()));
+        let facts = bridged(resolver, Arc::clone(&state), &hostname, setup, real);
         let (simulated, upstream) = mail_server(setup, None, &hostname, &metrics).await?;
         let (others, routes) = elsewhere(setup, &simulated, &hostname, &metrics).await?;
         let books = Arc::new(Books::default());
@@ -123,6 +127,7 @@ impl World {
             upstream: simulated,
             others,
             responder,
+            state,
             books,
             metrics,
         })
@@ -186,12 +191,18 @@ async fn names(setup: &Setup, real: &RealTime) -> Result<(Responder, Resolver), 
     real.wait_for(open).await
 }
 
-fn bridged(resolver: Resolver, hostname: &str, setup: &Setup, real: &RealTime) -> BridgedFacts {
+fn bridged(
+    resolver: Resolver,
+    state: Arc<SimulatedState>,
+    hostname: &str,
+    setup: &Setup,
+    real: &RealTime,
+) -> BridgedFacts {
     let clock = StoppedClock::new(setup.clock.into());
     let settings = checks::Settings { hostname: hostname.to_owned(), ..checks::Settings::default() };
     let checker = Checker::new(resolver.clone(), settings, clock.shared());
     let world = facts::World::new(resolver, Arc::new(checker), clock.shared());
-    BridgedFacts { world, clock, real: real.clone() }
+    BridgedFacts { world, state, clock, real: real.clone() }
 }
 
 /// The transcript's clock: it began at the time that the transcript says, and goes on with the stopped clock.
@@ -224,6 +235,7 @@ impl StoppedClock {
 /// The real facts, over simulated names, fetched in real time while the dialogue's clock stands still.
 struct BridgedFacts {
     world: facts::World,
+    state: Arc<SimulatedState>,
     clock: StoppedClock,
     real: RealTime,
 }
@@ -236,6 +248,9 @@ impl fmt::Debug for BridgedFacts {
 
 impl Facts for BridgedFacts {
     fn answer<'a>(&'a self, subject: &'a Subject, question: &'a Question) -> BoxFuture<'a, Answer> {
+        if let Question::State(question) = question {
+            return Box::pin(self.state.answer(question, self.now()));
+        }
         let (world, subject, question) = (self.world.clone(), subject.clone(), question.clone());
         self.now();
         Box::pin(self.real.wait_for(async move {

@@ -56,6 +56,8 @@ mod sealing;
 #[cfg(test)]
 mod smuggling;
 #[cfg(test)]
+mod state;
+#[cfg(test)]
 mod tampering;
 #[cfg(test)]
 mod tls;

@@ -58,7 +58,9 @@ fn tour(gatepost: &Gatepost, authority: &Authority) {
 fn start(postfix: &Postfix, authority: &Authority) -> Gatepost {
     let odd = "/// One sender's mail fails, another's disappears.\nfn mail(session, mail) {\n    \
                if mail.sender.local_part == \"broken\" { throw \"no\"; }\n    \
-               if mail.sender.local_part == \"trap\" { discard(\"trap\", \"nobody writes from there\"); }\n}\n";
+               if mail.sender.local_part == \"trap\" { discard(\"trap\", \"nobody writes from there\"); }\n    \
+               remember(\"sender\", mail.sender.address, \"1h\");\n    \
+               greylist(session.client.ip, mail.sender, \"x@example.org\", \"1s\", \"1h\");\n}\n";
     let keys = SIGNED.lines().take_while(|line| !line.is_empty());
     let keys: String = keys.map(|key| key.replacen(' ', " TXT ", 1) + "\n").collect();
     Plan::in_front_of(postfix)
@@ -66,6 +68,8 @@ fn start(postfix: &Postfix, authority: &Authority) -> Gatepost {
         .dns(&keys)
         .listener(format!("tls: {}", authority.setting("opportunistic")))
         .listener("limits: { message_size: 1MiB }")
+        // Room for one of a kind, so that the second takes its place.
+        .section("state: { at: embedded:state, max_records: 1 }")
         .start()
 }
 
@@ -88,6 +92,8 @@ fn every_metric_moves() {
         (gatepost.metrics().sum("sessions_active", &[]) == 1).then_some(())
     });
     drop(client);
+    gatepost.counted("store_flushes_total", &[("result", "ok")], 1);
+    gatepost.counted("store_displaced_total", &[], 1);
     gatepost.signal(Signal::HUP);
     gatepost.counted("config_reloads_total", &[("outcome", "ok")], 1);
 

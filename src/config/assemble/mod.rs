@@ -10,6 +10,7 @@ mod policy;
 mod routes;
 mod seal;
 mod secret;
+mod state;
 mod tls;
 mod upstream;
 
@@ -55,7 +56,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let authserv_id = authentication.authserv_id.as_ref().and_then(|id| name::authserv_id(id, report));
     let checks = checks(&authentication, called, report);
     let dns = dns(file.dns.unwrap_or_default(), report);
-    let state = file.state.and_then(|state| embedded(&state, report));
+    let state = state::settings(file.state, report);
     let log = file.log.unwrap_or_default();
     let shutdown = file.shutdown.unwrap_or_default();
     let drain = duration(shutdown.drain, DRAIN, Duration::ZERO, 60 * 60, report);
@@ -73,7 +74,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
         seal_key: authentication.seal.as_ref().and_then(|seal| seal::key_file(seal, report)),
         received_spf: authentication.received_spf.unwrap_or(false),
         dns,
-        state,
+        state: state?,
         admin,
         log: Log { format: log.format.unwrap_or_default(), level: log.level.unwrap_or_default() },
         drain,
@@ -159,14 +160,6 @@ fn resolver(server: &Placed<String>, report: &mut Report) -> Option<SocketAddr> 
         report.error_with_help(server.place, "expected the IP address of a resolver", help);
     }
     found
-}
-
-fn embedded(state: &Placed<String>, report: &mut Report) -> Option<PathBuf> {
-    let path = state.value.strip_prefix("embedded:").filter(|path| !path.is_empty());
-    if path.is_none() {
-        report.error_with_help(state.place, "expected the place of a store", "write `embedded:PATH`");
-    }
-    path.map(|path| report.resolve(path.as_ref()))
 }
 
 /// `placed` or `default`; a value beyond `least` and `most` bytes is reported.

@@ -97,7 +97,7 @@ fn order(
 }
 
 /// Notes down what a policy or rule in shadow would have ordered, once.
-fn withhold(state: &mut State, by: &Arc<str>, effect: String) {
+pub(super) fn withhold(state: &mut State, by: &Arc<str>, effect: String) {
     let withheld = Withheld { by: Arc::clone(by), effect };
     let all = &mut state.draft.withheld;
     if !all.contains(&withheld) && all.len() < MAX_EDITS {

@@ -20,6 +20,7 @@ mod mail;
 mod message;
 mod reads;
 mod session;
+mod state;
 mod verdicts;
 
 pub(super) use mail::{Mail, Rcpt};
@@ -51,6 +52,7 @@ pub(super) fn build(budget: &Budget) -> Engine {
     mail::register(&mut engine);
     message::register(&mut engine);
     facts::register(&mut engine);
+    state::register(&mut engine);
     functions::register(&mut engine);
     reads::register(&mut engine);
     verdicts::register(&mut engine);

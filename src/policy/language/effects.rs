@@ -1,7 +1,7 @@
 //! What orders something and ends nothing.
 
 use super::{
-    AT_MESSAGE, BEFORE_BODY, BEFORE_CLOSE, Function, Named, Nature, Parameter, TEXT, Type, p, words,
+    AT_MESSAGE, BEFORE_BODY, BEFORE_CLOSE, Form, Function, Named, Nature, Parameter, TEXT, Type, p, words,
 };
 use crate::policy::words::OVERRIDES;
 use crate::session::stage::Stage;
@@ -42,6 +42,14 @@ pub(super) const EFFECTS: &[Function] = &[
         Some(Named::Rule),
         BEFORE_BODY,
         "552 when the message turns out larger; the smallest limit counts.",
+    ),
+    effect(
+        "remember",
+        &[&[NAME, p("key", TEXT), p("keep", Type::Text(Form::Duration))]],
+        Some(Named::Kept),
+        BEFORE_CLOSE,
+        "Kept beyond the session, for so long from now: `remembered(name, key)` says yes. It happens when the script gets there, \
+         and is not undone. What a policy in shadow remembers, only policies in shadow are told.",
     ),
     effect(
         "override_dmarc",

@@ -1,8 +1,25 @@
 //! What needs the world outside: the script is stopped, the fact fetched, and the script run again.
 
-use super::{ANY, BEFORE_CLOSE, Function, Nature, Parameter, TEXT, Type, object, p};
+use super::{ADDRESSEE, ANY, BEFORE_CLOSE, Form, Function, Named, Nature, Parameter, TEXT, Type, object, p};
 
 const NAME: Parameter = p("name", TEXT);
+
+const DURATION: Type = Type::Text(Form::Duration);
+const GREYLIST: [Parameter; 5] = [
+    p("client", TEXT),
+    p("sender", ADDRESSEE),
+    p("rcpt", ADDRESSEE),
+    p("delay", DURATION),
+    p("keep", DURATION),
+];
+const GREYLIST_WITH_PASSES: [Parameter; 6] = [
+    p("client", TEXT),
+    p("sender", ADDRESSEE),
+    p("rcpt", ADDRESSEE),
+    p("delay", DURATION),
+    p("keep", DURATION),
+    p("passes", Type::Integer),
+];
 
 pub(super) const FACTS: &[Function] = &[
     fact("dns_a", &[&[NAME]], object("DnsAnswer"), "The IPv4 addresses of a name."),
@@ -27,6 +44,34 @@ pub(super) const FACTS: &[Function] = &[
         object("Fcrdns"),
         "Whether a name of the client leads back to its address. `none` for loopback addresses.",
     ),
+    Function {
+        names: Some(Named::Counter),
+        ..fact(
+            "rate",
+            &[&[p("rule", TEXT), p("key", TEXT), p("limits", TEXT)]],
+            object("Rate"),
+            "Counts one more for this key, in sliding windows, unless one is full: `60/m`, `100/10m`, or several: `20/m, 200/h`. \
+             It happens once, when the script gets there. The rule's mode decides where it counts; a rule that is off, or skipped, \
+             counts nothing.",
+        )
+    },
+    fact(
+        "greylist",
+        &[&GREYLIST, &GREYLIST_WITH_PASSES],
+        object("Greylist"),
+        "Sees an attempt (RFC 6647), by the client's network (/24, /64), or a domain that speaks for it, by sender, and by \
+         recipient: an unknown one has to wait for `delay`, then it is known for `keep` from the last time. After `passes` (5) of \
+         its pairs a client is known whatever it sends; 0 for never. In shadow a first attempt is accepted, and known.",
+    ),
+    Function {
+        names: Some(Named::Kept),
+        ..fact(
+            "remembered",
+            &[&[p("name", TEXT), p("key", TEXT)]],
+            object("Remembered"),
+            "Whether this policy, or for `policy.name` another one, remembers the key.",
+        )
+    },
     Function {
         stages: ANY,
         ..fact("now", &[&[]], Type::Integer, "Seconds since 1970; the same for the whole run.")

@@ -161,6 +161,10 @@ pub(super) enum Named {
     Setting,
     List,
     Regex,
+    /// A rule whose events are counted; its mode is that of the rule, or without one the policy's.
+    Counter,
+    /// What a policy remembers; for `remembered` also `policy.name` of another one.
+    Kept,
     /// A reason of RFC 9990 for not following a DMARC policy.
     Override,
 }

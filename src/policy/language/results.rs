@@ -62,6 +62,47 @@ pub(super) const OBJECTS: &[Object] = &[
             VALUES,
         ],
     },
+    Object {
+        name: "Rate",
+        engine: "Rate",
+        doc: "How much of something there was.",
+        properties: &[
+            property(
+                "result",
+                words(&["ok", "over", "error"]),
+                "`over`: there was no room, and this one is not counted.",
+            ),
+            property(
+                "count",
+                Type::Integer,
+                "How many the first limit's time has seen, this one counted if it was ok.",
+            ),
+            property("retry_after", Type::Integer, "Seconds until there is room; 0 unless over."),
+        ],
+    },
+    Object {
+        name: "Greylist",
+        engine: "Greylist",
+        doc: "What greylisting makes of an attempt.",
+        properties: &[
+            property(
+                "result",
+                words(&["wait", "pass", "known", "error"]),
+                "`pass`: it has waited, and passes for the first time.",
+            ),
+            property("remaining", Type::Integer, "Seconds left to wait; 0 unless it has to."),
+        ],
+    },
+    Object {
+        name: "Remembered",
+        engine: "Remembered",
+        doc: "Whether something is remembered.",
+        properties: &[property(
+            "result",
+            words(&["yes", "no", "error"]),
+            "`error`: the store could not be asked.",
+        )],
+    },
 ];
 
 const SPF: &[Property] = &[

@@ -5,6 +5,7 @@ use rhai::Position;
 use super::super::judgement::Action;
 use super::super::language::{self, Named, Nature};
 use super::super::lint::Host;
+use super::super::units;
 use super::super::words::{self, FORBIDDEN};
 use super::file::ScriptFile;
 use super::suggest;
@@ -22,6 +23,11 @@ pub(super) struct Names {
     pub(super) settings: Vec<(String, Position)>,
     pub(super) lists: Vec<(String, Position)>,
     pub(super) regexes: Vec<(String, Position)>,
+    /// What `rate` counts.
+    pub(super) counters: Vec<(String, Position)>,
+    /// What is remembered, and what is asked for.
+    pub(super) kept: Vec<(String, Position)>,
+    pub(super) remembered: Vec<(String, Position)>,
 }
 
 /// A call that names a rule.
@@ -212,6 +218,8 @@ impl Check<'_> {
             Some(Named::Regex) => {
                 self.literal(call, "pattern").map_or((), |regex| self.names.regexes.push(regex))
             }
+            Some(Named::Counter) => self.counter(call),
+            Some(Named::Kept) => self.kept(call, word),
             Some(Named::Override) => self.override_reason(call),
             None => {}
         }
@@ -329,6 +337,40 @@ impl Check<'_> {
                 self.names.targets.push((target, position, stages.to_vec()));
             }
         }
+    }
+
+    /// `rate(RULE, key, limits)`, the limits checked where they are written out.
+    fn counter(&mut self, call: &Call) {
+        if let Some(name) = self.literal(call, "rule").filter(|name| self.is_name(name, "rule")) {
+            self.names.counters.push(name);
+        }
+        if let Some(Argument { value: Literal::Text(limits), position }) = call.arguments.get(2)
+            && units::rates(limits).is_none()
+        {
+            let problem = self.file.error(*position, limits.len() + 2, "this is no limit of a rate");
+            let help = "write `60/m`, `100/10m`, or several of different times: `20/m, 200/h`";
+            self.problems.push(problem.with_help(help));
+        }
+    }
+
+    /// `remember(NAME, key, keep)` and `remembered(NAME, key)`.
+    fn kept(&mut self, call: &Call, word: &language::Function) {
+        let Some(name) = self.literal(call, "name") else { return };
+        match word.nature {
+            Nature::Fact => self.names.remembered.push(name),
+            _ if self.is_name(&name, "name") => self.names.kept.push(name),
+            _ => {}
+        }
+    }
+
+    /// Whether the name can be a label and a key.
+    fn is_name(&mut self, (name, position): &(String, Position), what: &str) -> bool {
+        let fits = words::is_name(name);
+        if !fits {
+            let problem = self.file.error(*position, name.len() + 2, format!("`{name}` cannot be a {what}"));
+            self.problems.push(problem.with_help("use lower-case letters, digits, `-` and `_`"));
+        }
+        fits
     }
 
     fn override_reason(&mut self, call: &Call) {

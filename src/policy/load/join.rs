@@ -10,7 +10,7 @@ use super::super::judgement::{Action, Mode};
 use super::super::lists::EntrySet;
 use super::super::policies::{Plan, Policy, RuleInfo};
 use super::super::sources::{Selection, Sources};
-use super::{Script, ScriptFile, modes, settings, suggest};
+use super::{Script, ScriptFile, kept, modes, settings, suggest};
 use crate::diagnostic::Diagnostic;
 use crate::session::stage::Stage;
 
@@ -38,6 +38,7 @@ pub(super) fn join(
     settings::check(&scripts, sources, problems);
     check_lists(&scripts, lists, problems);
     check_targets(&scripts, problems);
+    kept::check(&scripts, problems);
     let of_scripts = scripts.iter().map(|script| (&script.file, &script.names.regexes));
     let of_libraries = of_libraries.iter().map(|(file, patterns)| (file, patterns));
     let regexes = compile_regexes(of_scripts.chain(of_libraries), problems);

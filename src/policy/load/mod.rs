@@ -16,6 +16,7 @@ mod constants;
 mod file;
 mod fingerprint;
 mod join;
+mod kept;
 mod lists;
 mod modes;
 mod settings;

@@ -63,9 +63,12 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
             "bounce",
             "recipients",
             "size",
+            "rates",
+            "spamtrap",
             "spf",
             "dmarc",
-            "headers"
+            "headers",
+            "greylist"
         ]
     );
     for policy in policies.policies() {
@@ -77,10 +80,15 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
         [
             "manners.early-commands",
             "helo.unresolved",
+            "recipients.guessed-before",
+            "rates.per-client",
+            "rates.per-user",
+            "rates.recipients-per-client",
             "spf.fail",
             "headers.no-date",
             "headers.no-message-id",
-            "headers.duplicate-field"
+            "headers.duplicate-field",
+            "greylist.wait"
         ]
     );
     let relay = &policies.rules()[0];
@@ -607,4 +615,33 @@ fn the_fingerprint_changes_with_every_file_and_with_nothing_else() {
     changed(&sources, "a file that is gone");
     fs::write(dir.path().join("notes.txt"), "x").unwrap();
     assert_eq!(sources.fingerprint(), *seen.last().unwrap());
+}
+
+/// A name that nothing keeps would be a "no" for ever, and a rate that is none a 451 when mail comes.
+#[test]
+fn what_is_counted_and_remembered_has_names_that_are_known() {
+    for (body, expected) in [
+        ("rate(x, \"k\", \"1/m\");", "must be written out as a text in double quotes"),
+        ("rate(\"A b\", \"k\", \"1/m\");", "`A b` cannot be a rule"),
+        ("rate(\"r\", \"k\", \"1/month\");", "this is no limit of a rate"),
+        ("remembered(\"hit\", \"k\");", "the policy `x` remembers nothing as `hit`"),
+        ("remember(\"hit\", \"k\", \"1h\"); remembered(\"hut\", \"k\");", "did you mean `hit`?"),
+        ("remembered(\"y.hit\", \"k\");", "there is no policy `y`"),
+        ("remember(\"x.hit\", \"k\", \"1h\");", "`x.hit` cannot be a name"),
+        ("\"hit\".remember(\"k\", \"1h\");", "`remember` is no method"),
+    ] {
+        let text = format!("fn mail(session, mail) {{ let x = \"r\"; {body} }}");
+        let (dir, sources) = folder(&[("10-x.rhai", &text)]);
+        let problems = Policies::load(&sources).err().unwrap_or_default();
+        let shown: Vec<_> = problems.iter().map(|problem| problem.render(false)).collect();
+        assert_eq!(problems.len(), 1, "{body}: {shown:#?}");
+        assert!(shown[0].contains(expected), "{body}: {}", shown[0]);
+        drop(dir);
+    }
+    let text =
+        "fn mail(session, mail) { rate(\"per-clint\", \"k\", \"1/m\"); defer(\"per-client\", \"t\"); }";
+    let (_dir, sources) = folder(&[("10-x.rhai", text)]);
+    let warnings = Policies::load(&sources).unwrap().warnings().to_vec();
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].render(false).contains("did you mean `per-client`?"));
 }
