@@ -108,6 +108,7 @@ fn mail(recipients: Vec<Arc<RcptScene>>) -> MailScene {
         parameters: Vec::new(),
         recipients,
         discarded: Vec::new(),
+        quarantined: Vec::new(),
     }
 }
 

@@ -58,7 +58,9 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
             "relay",
             "protocol",
             "manners",
+            "lists",
             "helo",
+            "client",
             "sender",
             "bounce",
             "recipients",
@@ -77,6 +79,7 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
         [
             "manners.early-commands",
             "helo.unresolved",
+            "client.no-name",
             "spf.fail",
             "headers.no-date",
             "headers.no-message-id",
@@ -607,4 +610,24 @@ fn the_fingerprint_changes_with_every_file_and_with_nothing_else() {
     changed(&sources, "a file that is gone");
     fs::write(dir.path().join("notes.txt"), "x").unwrap();
     assert_eq!(sources.fingerprint(), *seen.last().unwrap());
+}
+
+#[test]
+fn what_is_kept_needs_a_place() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(
+        dir.path().join("00-relay.rhai"),
+        "const GATE = true;\nfn rcpt(session, mail, rcpt) { quarantine(\"trap\", \"no\"); }\n",
+    )
+    .unwrap();
+    let mut sources = Sources {
+        dir: dir.path().to_owned(),
+        listeners: vec![("mx".to_owned(), Selection::All)],
+        ..Sources::default()
+    };
+    let problems = Policies::load(&sources).unwrap_err();
+    let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+    assert!(problem.render(false).contains("needs a quarantine, and none is configured"), "{problem:?}");
+    sources.quarantine = true;
+    assert!(Policies::load(&sources).is_ok());
 }
