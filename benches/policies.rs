@@ -119,6 +119,7 @@ fn mail(recipients: Vec<Arc<RcptScene>>) -> MailScene {
         parameters: Vec::new(),
         recipients,
         discarded: Vec::new(),
+        quarantined: Vec::new(),
     }
 }
 

@@ -58,6 +58,7 @@
 //! | 2 | [`dns`] | the resolver with its caches and limits; a responder for tests | SMTP, policy |
 //! | 3 | [`checks`] | SPF, DKIM, DMARC, ARC and seals; the only room that knows mail-auth | replies: a check never refuses |
 //! | 3 | [`state`] | greylisting, rates and what is to be remembered; embedded or in Redis | SMTP, policy |
+//! | 3 | [`quarantine`] | messages that policies keep back: on disk, listed, let go, deleted | the dialogue, policy |
 //! | 3 | [`upstream`] | the client side of the dialogue, SMTP and LMTP; addresses, capabilities, identity; the Maildir | session, policy |
 //! | 4 | [`policy`] | Rhai: engine, script API, verdicts, lists, loading, snapshot | sockets, where facts come from |
 //! | 5 | [`facts`] | answers what policy asks | the dialogue |
@@ -73,7 +74,8 @@
 //! # Invariants
 //!
 //! 1. **No acknowledged mail is lost.** The session says 250 to a final dot on a [`Receipt`](smtp::receipt::Receipt) only,
-//!    and a receipt is made where the upstream's complete 2yz reply is read, or where a Maildir has synced file and folder.
+//!    and a receipt is made where the upstream's complete 2yz reply is read, or where a Maildir or the quarantine has synced
+//!    file and folder.
 //!    The one exception is a policy's `discard`, in so many words.
 //! 2. **Bytes are sacred.** What goes upstream is what arrived, plus and minus declared header fields
 //!    ([`message::edit::Edits`]).
@@ -115,6 +117,7 @@ pub mod message;
 pub mod metrics;
 pub mod policy;
 pub mod proxy;
+pub mod quarantine;
 pub mod server;
 pub mod session;
 pub mod smtp;

@@ -18,7 +18,8 @@ use crate::facts::World;
 use crate::message::spool::{self, Spooler};
 use crate::metrics::{DnsMetrics, Metrics};
 use crate::policy::Policies;
-use crate::proxy::{Border, Facts, Journal, Listener, Presence, Routes, Tracing};
+use crate::proxy::{Border, Facts, Journal, Listener, Presence, Routes, Tarpits, Tracing};
+use crate::quarantine::Quarantine;
 use crate::server::{
     self, Address, Admission, Ceiling, Door, HANDSHAKES, Handshakes, Service, Upgrade, Watched,
 };
@@ -51,6 +52,8 @@ pub(super) struct House {
     pub(super) resolver: Resolver,
     facts: Arc<dyn Facts>,
     spooler: Arc<Spooler>,
+    quarantine: Option<Arc<Quarantine>>,
+    tarpits: Arc<Tarpits>,
     border: Border,
     pub(super) admissions: HashMap<String, Arc<Admission>>,
 }
@@ -99,6 +102,8 @@ impl House {
             upstreams: upstreams(ground, &settings, before),
             facts: Arc::new(world.with_store(Arc::clone(&ground.store))),
             spooler: spooler(&settings.spool, before)?,
+            quarantine: quarantine(ground, &settings, before)?,
+            tarpits: tarpits(&settings, before),
             border: Border::new(settings.domains.iter().cloned(), settings.trusted_networks.clone()),
             admissions: admissions(ground, &settings, before),
             resolver,
@@ -168,6 +173,8 @@ impl House {
             facts: Arc::clone(&self.facts),
             spooler: Arc::clone(&self.spooler),
             presence: Arc::clone(&ground.presence),
+            quarantine: self.quarantine.clone(),
+            tarpits: Arc::clone(&self.tarpits),
             journal: Arc::clone(&ground.journal),
             metrics,
             policy_metrics: ground.metrics.policy(),
@@ -282,6 +289,32 @@ pub(super) fn addresses(target: &Target) -> &[String] {
     match &target.kind {
         Kind::Smtp(remote) => &remote.addresses,
         Kind::Maildir(_) => &[],
+    }
+}
+
+/// The folder of the quarantine, if there is one; the one that there was where it is the same.
+fn quarantine(
+    ground: &Ground,
+    settings: &Settings,
+    before: Option<&House>,
+) -> anyhow::Result<Option<Arc<Quarantine>>> {
+    let Some(ready::Quarantine::Folder(wanted)) = &settings.quarantine else { return Ok(None) };
+    let known = before.and_then(|before| before.quarantine.as_ref());
+    if let Some(known) = known.filter(|known| known.settings() == wanted) {
+        return Ok(Some(Arc::clone(known)));
+    }
+    let opened = Quarantine::open(wanted.clone(), ground.metrics.quarantine());
+    let opened = opened
+        .with_context(|| format!("the folder of the quarantine, {}, cannot be used", wanted.dir.display()))?;
+    opened.keep_tidy();
+    Ok(Some(opened))
+}
+
+/// The places for sessions whose replies are delayed; those that there were where there are as many.
+fn tarpits(settings: &Settings, before: Option<&House>) -> Arc<Tarpits> {
+    match before.filter(|before| before.settings.tarpits == settings.tarpits) {
+        Some(before) => Arc::clone(&before.tarpits),
+        None => Tarpits::new(settings.tarpits),
     }
 }
 

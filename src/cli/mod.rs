@@ -10,6 +10,7 @@ mod endpoint;
 mod estate;
 mod house;
 mod probes;
+mod quarantine;
 mod reload;
 mod run;
 mod screen;
@@ -84,6 +85,11 @@ enum Command {
         #[arg(long, conflicts_with = "dir")]
         reference: bool,
     },
+    /// Look at the mail that policies keep back, let it go, or delete it
+    Quarantine {
+        #[command(subcommand)]
+        order: quarantine::Order,
+    },
 }
 
 /// Why a command ends with status 1.
@@ -152,6 +158,7 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
     match command {
         Command::Run => run::run(loaded, |found| show(screen, found)),
         Command::Test { paths } => test::test(&loaded, paths, screen),
+        Command::Quarantine { order } => quarantine::quarantine(&loaded.settings, order, screen),
         Command::Status { format } => status::status(&Endpoint::of(&loaded.settings)?, *format, screen),
         Command::Reload { wait, format } => {
             reload::reload(&Endpoint::of(&loaded.settings)?, *wait, *format, screen)

@@ -54,6 +54,7 @@ pub(super) struct File {
     pub routes: Option<Named<Placed<String>>>,
     pub trusted_networks: Option<Vec<Placed<IpNet>>>,
     pub policies: Option<Policies>,
+    pub quarantine: Option<Placed<Quarantine>>,
     pub spool: Option<Spool>,
     pub authentication: Option<Authentication>,
     pub dns: Option<Dns>,
@@ -71,6 +72,7 @@ section!(File {
     routes: optional,
     trusted_networks: optional,
     policies: optional,
+    quarantine: optional,
     spool: optional,
     authentication: optional,
     dns: optional,
@@ -108,6 +110,7 @@ pub(super) struct Policies {
     pub modes: Option<Named<Mode>>,
     pub settings: Option<Named<Named<Setting>>>,
     pub lists: Option<Named<Entries>>,
+    pub redirect_domains: Option<Placed<Entries>>,
     pub limits: Option<Budget>,
 }
 
@@ -118,6 +121,7 @@ section!(Policies {
     modes: optional,
     settings: optional,
     lists: optional,
+    redirect_domains: optional,
     limits: optional,
 });
 
@@ -154,9 +158,21 @@ pub(super) struct Budget {
     pub time: Option<Placed<Duration>>,
     pub operations: Option<Placed<u64>>,
     pub facts: Option<Placed<u32>>,
+    pub tarpits: Option<Placed<u64>>,
 }
 
-section!(Budget { time: optional, operations: optional, facts: optional });
+section!(Budget { time: optional, operations: optional, facts: optional, tarpits: optional });
+
+/// `quarantine`.
+#[derive(Debug, Default)]
+pub(super) struct Quarantine {
+    pub dir: Option<Placed<PathBuf>>,
+    pub max_age: Option<Placed<Duration>>,
+    pub max_size: Option<Placed<Size>>,
+    pub address: Option<Placed<String>>,
+}
+
+section!(Quarantine { dir: optional, max_age: optional, max_size: optional, address: optional });
 
 /// `spool`.
 #[derive(Debug, Default)]

@@ -18,7 +18,7 @@ use crate::server::{Address, Bounds};
 use crate::session::Terms;
 use crate::tls::{CertificateFiles, ServerTls};
 use crate::upstream::Target;
-use crate::{checks, dns, log, state};
+use crate::{checks, dns, log, quarantine, state};
 
 /// The whole configuration.
 #[derive(Debug)]
@@ -41,6 +41,10 @@ pub struct Settings {
     pub trusted_networks: Vec<IpNet>,
     /// Where policies come from and how they are bent.
     pub policies: Sources,
+    /// Where mail is kept that policies keep back.
+    pub quarantine: Option<Quarantine>,
+    /// How many sessions may have their replies delayed by policies at once.
+    pub tarpits: usize,
     /// Where messages are kept while they pass.
     pub spool: spool::Settings,
     /// What is checked.
@@ -82,6 +86,15 @@ impl fmt::Debug for Admin {
             .field("hosts", &self.hosts)
             .finish_non_exhaustive()
     }
+}
+
+/// Where quarantined mail goes.
+#[derive(Debug)]
+pub enum Quarantine {
+    /// To a folder.
+    Folder(quarantine::Settings),
+    /// To an address, by way of the upstream; the listeners' terms have it.
+    Address,
 }
 
 /// One listener. The policies that it takes are in [`Settings::policies`].

@@ -44,6 +44,16 @@ families! {
             "When a certificate of a listener expires, in seconds since 1970, by the name of its file.";
         policy_decisions_total: Counter [listener, stage, rule, action, mode],
             "Verdicts and effects of policies by rule; only mode enforce had an effect.";
+        tarpits_total: Counter [listener, result],
+            "Replies that a policy delayed: waited to the end, ended with the client or the process, or not begun for want of room.";
+        tarpits_active: Gauge [listener],
+            "Sessions whose reply is being delayed by a policy.";
+        quarantine_operations_total: Counter [operation, outcome],
+            "What was done with entries of the quarantine, by the daemon; full is 452 to the client.";
+        quarantine_entries: Gauge [state],
+            "Entries of the quarantine; pending ones wait for the upstream, or were left by a crash.";
+        quarantine_bytes: Gauge [],
+            "Octets on disk that the quarantine takes.";
         policy_duration_seconds: Histogram [stage, policy] in SCRIPT_SECONDS,
             "Time in a policy's script for one stage, all reruns together, without waiting for facts.";
         policy_errors_total: Counter [policy, stage, kind],

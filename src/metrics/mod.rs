@@ -25,6 +25,7 @@ mod family;
 mod listener;
 mod names;
 mod policy;
+mod quarantine;
 mod state;
 mod tls;
 mod upstream;
@@ -34,6 +35,7 @@ pub use dns::DnsMetrics;
 pub use exposition::sum;
 pub use listener::{Admission, ListenerMetrics, Outcome};
 pub use policy::{PolicyMetrics, RuleLabels};
+pub use quarantine::QuarantineMetrics;
 pub use state::StoreMetrics;
 pub use upstream::{AddressMetrics, UpstreamMetrics};
 
@@ -102,6 +104,11 @@ impl Metrics {
     /// Handles for SPF, DKIM and DMARC.
     pub fn checks(&self) -> CheckMetrics {
         CheckMetrics::new(&self.families)
+    }
+
+    /// Handles for the quarantine.
+    pub fn quarantine(&self) -> QuarantineMetrics {
+        QuarantineMetrics::new(&self.families)
     }
 
     /// Handles for the resolver.

@@ -15,6 +15,7 @@ use super::scene::Scene;
 use super::sources::{Budget, OnError};
 use crate::diagnostic::Diagnostic;
 use crate::session::stage::Stage;
+use crate::smtp::domains::DomainSet;
 
 /// One generation of policies: engine, scripts, lists and settings. It never changes; a reload makes another one, and a
 /// transaction keeps the one with which it began.
@@ -29,6 +30,8 @@ pub struct Policies {
     pub(super) regexes: HashMap<String, Regex>,
     pub(super) budget: Budget,
     pub(super) on_error: OnError,
+    /// Where policies may send mail that was for somebody else.
+    pub(super) redirect_domains: DomainSet,
     pub(super) rules: Vec<RuleInfo>,
     pub(super) warnings: Vec<Diagnostic>,
     /// The fingerprint of the files.
@@ -72,7 +75,7 @@ pub(super) struct Rule {
 pub struct RuleInfo {
     /// The policy.
     pub policy: Arc<str>,
-    /// `policy.rule`, as in metrics, logs and configuration.
+    /// `policy.rule`, as in metrics, logs and configuration; for an effect without a rule the policy alone.
     pub rule: Arc<str>,
     /// The stage at which it can fire.
     pub stage: Stage,
@@ -82,7 +85,7 @@ pub struct RuleInfo {
     pub gate: bool,
     /// What it does.
     pub action: Action,
-    /// The reply code that the client gets.
+    /// The reply code that the client gets; 250 where nothing is refused.
     pub code: u16,
     /// The file, relative to the policies' folder.
     pub file: Arc<str>,

@@ -128,9 +128,15 @@ impl StageRun {
         drop(self.arguments);
         drop(turn);
         memory.learn(learnt);
-        memory.keep(&moment, judgement.verdict == Verdict::Pass, done.scope);
+        memory.keep(
+            &moment,
+            judgement.verdict == Verdict::Pass,
+            done.effects.redirect.as_deref(),
+            done.scope,
+        );
         judgement.effects = done.effects;
         judgement.events = done.events;
+        judgement.applied = done.applied;
         judgement.withheld = done.withheld;
         judgement.facts.extend(remembered.into_iter().map(FactTrace::remembered));
         judgement
@@ -286,14 +292,19 @@ fn verdict(stage: Stage, ruling: Ruling) -> Verdict {
         source: Source::Policy,
         rule: ruling.rule,
         place: Some(ruling.place),
-        detail: if ruling.action == Action::Discard { ruling.text.clone() } else { String::new() },
+        detail: match ruling.action {
+            Action::Discard | Action::Quarantine => ruling.text.clone(),
+            _ => String::new(),
+        },
     };
     let refusal =
         |reason| Refusal { reply: reply(stage, ruling.code, ruling.enhanced, &ruling.text), reason };
     match ruling.action {
         Action::Discard => Verdict::Discard(reason),
+        Action::Quarantine => Verdict::Quarantine(reason),
         Action::Disconnect => Verdict::Disconnect(refusal(reason)),
-        Action::Reject | Action::Defer | Action::LimitSize => Verdict::Refuse(refusal(reason)),
+        // Whatever else there is is no verdict.
+        _ => Verdict::Refuse(refusal(reason)),
     }
 }
 

@@ -169,6 +169,8 @@ pub struct MailScene {
     pub recipients: Vec<Arc<RcptScene>>,
     /// The recipients that a policy discarded.
     pub discarded: Vec<Arc<RcptScene>>,
+    /// The recipients whose copy is for the quarantine.
+    pub quarantined: Vec<Arc<RcptScene>>,
 }
 
 /// `rcpt`: one recipient.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::judgement::Mode;
+use crate::smtp::domains::DomainSet;
 
 /// Everything that one generation of policies is made of, as the configuration gives it.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +26,10 @@ pub struct Sources {
     pub listeners: Vec<(String, Selection)>,
     /// What one stage may cost.
     pub budget: Budget,
+    /// Whether there is a place for mail that policies quarantine.
+    pub quarantine: bool,
+    /// The domains to which policies may redirect mail or add recipients: ours, and those that the operator adds.
+    pub redirect_domains: DomainSet,
     /// The file of the configuration, which diagnostics about modes, settings, lists and listeners name.
     pub config: PathBuf,
 }

@@ -54,6 +54,8 @@ impl Rig {
         let mut sources = Sources {
             dir: dir.path().to_owned(),
             listeners: vec![("mx".to_owned(), Selection::All)],
+            quarantine: true,
+            redirect_domains: ["ours.test".to_owned()].into_iter().collect(),
             ..Sources::default()
         };
         bend(&mut sources);
@@ -221,6 +223,7 @@ fn mail(sender: &str) -> MailScene {
         parameters: Vec::new(),
         recipients: Vec::new(),
         discarded: Vec::new(),
+        quarantined: Vec::new(),
     }
 }
 
@@ -245,6 +248,7 @@ fn told(judgement: &Judgement) -> String {
         Verdict::Refuse(refusal) => of("", refusal),
         Verdict::Disconnect(refusal) => of("close ", refusal),
         Verdict::Discard(reason) => format!("discard {} {}", reason.rule, reason.detail),
+        Verdict::Quarantine(reason) => format!("quarantine {} {}", reason.rule, reason.detail),
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rhai::{Dynamic, EvalAltResult, NativeCallContext};
 
-use super::judgement::{Action, Effects, FaultKind, Mode, RuleEvent, Withheld};
+use super::judgement::{Action, Applied, Effects, FaultKind, Mode, RuleEvent, Withheld};
 use super::memory::{Kept, NoteValue, Scope};
 use super::policies::{Policies, Policy};
 use super::question::{Answer, Ask, Question, StateQuestion};
@@ -90,17 +90,16 @@ pub(super) struct Draft {
     pub(super) events: Vec<RuleEvent>,
     pub(super) effects: Effects,
     pub(super) scope: Scope,
+    pub(super) applied: Vec<Applied>,
     pub(super) withheld: Vec<Withheld>,
 }
 
 impl Draft {
     pub(super) fn absorb(&mut self, newer: Self) {
         self.events.extend(newer.events);
-        self.effects.headers.extend(newer.effects.headers);
-        if newer.effects.dmarc_override.is_some() {
-            self.effects.dmarc_override = newer.effects.dmarc_override;
-        }
+        self.effects.absorb(newer.effects);
         self.scope.absorb(newer.scope);
+        self.applied.extend(newer.applied);
         self.withheld.extend(newer.withheld);
     }
 }
@@ -181,6 +180,13 @@ impl Turn {
         let state = self.state();
         let scopes = [&state.draft.scope, &state.done.scope].into_iter().chain(self.0.kept.session_scopes());
         scopes.filter_map(|scope| scope.note(key, sees_shadow)).next().cloned()
+    }
+
+    /// The sum of the scores that hold at this moment and that the running policy may see.
+    pub(super) fn total_score(&self) -> f64 {
+        let sees_shadow = self.sees_shadow();
+        let state = self.state();
+        self.0.kept.total_score(&self.0.scene.moment, [&state.done.scope, &state.draft.scope], sees_shadow)
     }
 
     /// Whether the running policy is in shadow, and sees what others in shadow noted.

@@ -31,14 +31,14 @@ pub(super) fn stage_named(name: &str) -> Option<Stage> {
     Stage::ALL.into_iter().find(|stage| stage.name() == name)
 }
 
-/// The codes of a verdict that names none.
+/// The codes of a verdict that names none; 250 where nothing is refused.
 pub(super) const fn default_codes(action: Action) -> (u16, EnhancedCode) {
     match action {
         Action::Reject => (550, EnhancedCode::new(5, 7, 1)),
         Action::Defer => (451, EnhancedCode::new(4, 7, 1)),
         Action::Disconnect => (421, EnhancedCode::new(4, 7, 0)),
-        Action::Discard => (250, EnhancedCode::new(2, 0, 0)),
         Action::LimitSize => (552, EnhancedCode::new(5, 3, 4)),
+        _ => (250, EnhancedCode::new(2, 0, 0)),
     }
 }
 

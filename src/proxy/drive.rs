@@ -2,14 +2,16 @@
 
 mod auth;
 mod message;
+mod quarantine;
 mod relay;
+mod tarpit;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use self::relay::offers;
@@ -36,6 +38,8 @@ const COMMAND_BUDGET: Duration = Duration::from_secs(4 * 60);
 const MESSAGE_BUDGET: Duration = Duration::from_secs(9 * 60);
 /// How long an upstream may take to let go of a client that goes on to another one.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long policies may take with the end of a session.
+const CONCLUSION: Duration = Duration::from_secs(5);
 /// How often an upstream that waits for the message hears a NOOP.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
@@ -51,10 +55,11 @@ pub async fn drive<C: Client>(
 ) {
     let _counted = Counted::begin(listener.metrics.clone());
     // Apart, so that an idle session is as small as can be: what waits here is moved and copied with its task.
-    let mut driver = Box::new(Driver::new(Wire::new(client), peer, tls, listener));
-    if let Err(error) = driver.run(&end).await {
+    let mut driver = Box::new(Driver::new(Wire::new(client), peer, tls, listener, end));
+    if let Err(error) = driver.run().await {
         Box::pin(driver.client_gone(&error)).await;
     }
+    Box::pin(driver.conclude()).await;
     Box::pin(driver.part()).await;
 }
 
@@ -87,6 +92,9 @@ struct Driver<C> {
     untold: Option<Reply>,
     /// Until when the client waits for the command at hand.
     patience: Instant,
+    /// How long replies of the open transaction were delayed by order of policy.
+    tarpitted: Duration,
+    end: End,
 }
 
 /// How far the message of the transaction is.
@@ -97,13 +105,13 @@ enum Message {
     /// It arrives.
     Arriving(Box<Intake>),
     /// It is there.
-    Complete(Box<Received>, Additions),
+    Complete(Box<Received>, Box<Additions>),
     /// It was handed on or given up; its size.
     Gone(u64),
 }
 
 impl<C: Client> Driver<C> {
-    fn new(wire: Wire<C>, peer: Peer, tls: Option<tls::Info>, listener: Arc<Listener>) -> Self {
+    fn new(wire: Wire<C>, peer: Peer, tls: Option<tls::Info>, listener: Arc<Listener>, end: End) -> Self {
         let connection = Connection {
             id: Id::fresh().to_string(),
             peer,
@@ -133,11 +141,13 @@ impl<C: Client> Driver<C> {
             asked_upstream: Instant::now(),
             untold: None,
             patience: Instant::now(),
+            tarpitted: Duration::ZERO,
+            end,
             listener,
         }
     }
 
-    async fn run(&mut self, end: &End) -> io::Result<()> {
+    async fn run(&mut self) -> io::Result<()> {
         self.session.begin();
         loop {
             self.perform_all().await?;
@@ -146,7 +156,7 @@ impl<C: Client> Driver<C> {
             if self.session.is_closed() {
                 return Ok(());
             }
-            self.listen(end).await?;
+            self.listen().await?;
         }
     }
 
@@ -174,7 +184,7 @@ impl<C: Client> Driver<C> {
     }
 
     /// Waits for the client, for the clock, or for the order to end.
-    async fn listen(&mut self, end: &End) -> io::Result<()> {
+    async fn listen(&mut self) -> io::Result<()> {
         let Some(wire) = &mut self.wire else { return Err(io::ErrorKind::NotConnected.into()) };
         // What was said before the banner counts as such, even when the time for it is over by now.
         if self.session.is_listening()
@@ -190,8 +200,8 @@ impl<C: Client> Driver<C> {
         tokio::select! {
             read = wire.read(in_message) => return self.take(read?),
             () = sleep_until_some(deadline) => self.session.timed_out(Instant::now().into_std()),
-            () = end.drain.cancelled(), if !self.session.is_draining() => self.session.drain(),
-            () = end.now.cancelled() => self.session.shut_down(),
+            () = self.end.drain.cancelled(), if !self.session.is_draining() => self.session.drain(),
+            () = self.end.now.cancelled() => self.session.shut_down(),
             () = sleep_until_some(keep_alive) => Box::pin(self.keep_alive()).await,
         }
         Ok(())
@@ -242,6 +252,11 @@ impl<C: Client> Driver<C> {
                 self.flush().await?;
                 let answer = Box::pin(self.deliver()).await;
                 self.session.delivered(answer.map_err(|refusal| self.unless_login_is_lost(refusal)));
+            }
+            Action::Quarantine => {
+                self.flush().await?;
+                let answer = Box::pin(self.quarantine()).await;
+                self.session.delivered(answer);
             }
             Action::Finish(finished) => Box::pin(self.finish(*finished)).await,
             Action::SpeakFor(said) => Box::pin(self.speak_for(&said)).await,
@@ -304,13 +319,35 @@ impl<C: Client> Driver<C> {
             return Verdict::Refuse(trouble::out_of_time());
         };
         self.books.judged(scene::origin(&self.connection, &self.listener, &self.judge), stage, &judgement);
-        self.take_effects(&moment, judgement.effects);
+        let tarpit = judgement.effects.tarpit;
+        self.take_effects(&moment, &judgement.verdict, judgement.effects);
+        if let Some(time) = tarpit {
+            self.tarpit(time).await;
+        }
         judgement.verdict
     }
 
+    /// Tells the policies that the session is over. Nothing that they say changes anything; it is counted and logged.
+    async fn conclude(&mut self) {
+        let scene = scene::closing(&self.session, &self.listener, &self.connection);
+        if let Ok(judgement) = timeout(CONCLUSION, self.judge.judge(scene)).await {
+            let origin = scene::origin(&self.connection, &self.listener, &self.judge);
+            self.books.judged(origin, Stage::Close, &judgement);
+        }
+    }
+
     /// What policies ordered beside their verdict, where it takes effect at this stage.
-    fn take_effects(&mut self, moment: &Moment, effects: Effects) {
+    fn take_effects(&mut self, moment: &Moment, verdict: &Verdict, mut effects: Effects) {
+        let goes_on = !matches!(verdict, Verdict::Refuse(_) | Verdict::Disconnect(_));
+        if goes_on {
+            self.session.rearrange(std::mem::take(&mut effects.recipients));
+        }
         match moment {
+            Moment::Rcpt(..) => {
+                if let Some(path) = effects.redirect.filter(|_| goes_on) {
+                    self.session.redirect(*path);
+                }
+            }
             Moment::Data(mail) => {
                 if let Some(limit) = self.judge.memory().size_limit(mail) {
                     let mut reason = Reason::new(Source::Policy, &limit.rule);
@@ -320,7 +357,7 @@ impl<C: Client> Driver<C> {
             }
             Moment::Message(mail, _) => {
                 if let Message::Complete(_, additions) = &mut self.message {
-                    *additions = Additions { effects, tags: self.judge.memory().tags(mail) };
+                    **additions = Additions { effects, tags: self.judge.memory().tags(mail) };
                 }
             }
             _ => {}
@@ -343,6 +380,7 @@ impl<C: Client> Driver<C> {
                 self.judge.renew();
                 self.judge.begin_transaction(&mail.path);
                 self.books.begin_transaction();
+                self.tarpitted = Duration::ZERO;
                 self.connection.transaction = Id::fresh().to_string();
             }
             _ => {}

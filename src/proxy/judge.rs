@@ -149,10 +149,11 @@ impl Judge {
 fn disposition(judgement: &Judgement, tags: &[(String, String)]) -> DmarcPolicy {
     let refused = matches!(&judgement.verdict, Verdict::Refuse(refusal) | Verdict::Disconnect(refusal)
         if refusal.reason.rule.starts_with("dmarc.") && refusal.reply.code().class() == Class::Permanent);
+    let kept = matches!(&judgement.verdict, Verdict::Quarantine(reason) if reason.rule.starts_with("dmarc."));
     let quarantine = |(name, value): &(String, String)| name == "dmarc" && value == "quarantine";
     if refused {
         DmarcPolicy::Reject
-    } else if tags.iter().any(quarantine) {
+    } else if kept || tags.iter().any(quarantine) {
         DmarcPolicy::Quarantine
     } else {
         DmarcPolicy::None
@@ -201,8 +202,17 @@ mod tests {
 
     fn judgement(verdict: Verdict) -> Judgement {
         let effects = Effects::default();
-        let (events, withheld, errors) = (Vec::new(), Vec::new(), Vec::new());
-        Judgement { verdict, effects, events, withheld, errors, timings: Vec::new(), facts: Vec::new() }
+        let (events, applied, withheld, errors) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Judgement {
+            verdict,
+            effects,
+            events,
+            applied,
+            withheld,
+            errors,
+            timings: Vec::new(),
+            facts: Vec::new(),
+        }
     }
 
     fn refusal(code: u16, rule: &str) -> Refusal {
@@ -219,6 +229,12 @@ mod tests {
             (Verdict::Pass, tag("none"), DmarcPolicy::None),
             (Verdict::Refuse(refusal(550, "dmarc.reject")), Vec::new(), DmarcPolicy::Reject),
             (Verdict::Disconnect(refusal(550, "dmarc.reject")), tag("quarantine"), DmarcPolicy::Reject),
+            (
+                Verdict::Quarantine(Reason::new(Source::Policy, "dmarc.q")),
+                Vec::new(),
+                DmarcPolicy::Quarantine,
+            ),
+            (Verdict::Quarantine(Reason::new(Source::Policy, "spam.q")), Vec::new(), DmarcPolicy::None),
             (Verdict::Refuse(refusal(451, "dmarc.temperror")), Vec::new(), DmarcPolicy::None),
             (Verdict::Refuse(refusal(550, "headers.one-from")), Vec::new(), DmarcPolicy::None),
         ] {

@@ -161,7 +161,7 @@ pub fn announce(policies: &Policies, generation: Fingerprint, sources: &Sources,
                 action: rule.action.name_in(rule.mode),
                 mode: rule.mode.name(),
             };
-            metrics.expect_rule(labels, Some(rule.code));
+            metrics.expect_rule(labels, Some(rule.code).filter(|code| *code >= 400));
         }
     }
 }

@@ -128,6 +128,13 @@ pub(super) const LINE_LENGTH: Fixed = Fixed::new(
     "line_length",
     "a line of the message has more than 998 octets (RFC 5322 2.1.1)",
 );
+pub(super) const NOBODY_LEFT: Fixed = Fixed::new(
+    451,
+    (3, 5),
+    Source::Internal,
+    "nobody-left",
+    "the message has no recipient left: try again later",
+);
 pub(super) const SESSION_TIMEOUT: Fixed =
     Fixed::new(421, (4, 2), Source::Limit, "session_timeout", "the session took too long: closing");
 pub(super) const SHUTTING_DOWN: Fixed =

@@ -46,6 +46,7 @@ impl Talk {
             timeouts: Timeouts::default(),
             tls_required: false,
             inquiries: Inquiries::default(),
+            quarantine_address: None,
         };
         let offers = Offers {
             starttls: true,
@@ -107,6 +108,7 @@ impl Talk {
                     }),
                 );
             }
+            Action::Quarantine => self.session.delivered(Ok(Receipt::from_durable_store("q"))),
             Action::Finish(finished) => {
                 if let Some(reply) = &finished.reply {
                     self.hear(reply);

@@ -15,6 +15,7 @@ mod certificate;
 mod client;
 mod expect;
 mod format;
+mod kept;
 #[cfg(test)]
 mod matrix;
 mod others;

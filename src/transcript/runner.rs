@@ -14,7 +14,7 @@ use super::bridge::RealTime;
 use super::format::Script;
 use super::play::{Failure, play};
 use super::report::{Failed, Report};
-use super::setup::Split;
+use super::setup::{QuarantineSetup, Split};
 use super::world::{Defaults, NAME};
 use super::{Options, TestError};
 use crate::diagnostic::Diagnostic;
@@ -196,6 +196,13 @@ fn sources(script: &Script, options: &Options) -> Sources {
     };
     sources.listeners = vec![(NAME.to_owned(), setup.selection.clone())];
     sources.config.clone_from(&script.file);
+    sources.quarantine = setup.quarantine != QuarantineSetup::Off;
+    if let Some(domains) = &setup.domains {
+        sources.redirect_domains = domains.iter().map(|domain| domain.to_lowercase()).collect();
+    } else if setup.policies_dir.is_some() {
+        sources.redirect_domains = options.domains.iter().cloned().collect();
+    }
+    sources.redirect_domains.extend(setup.redirect_domains.iter().map(|domain| domain.to_lowercase()));
     sources.modes.extend(setup.modes.iter().cloned());
     for (policy, name, value) in &setup.settings {
         sources.settings.entry(policy.clone()).or_default().insert(name.clone(), value.clone());

@@ -3,6 +3,7 @@
 mod limits;
 mod listener;
 mod policies;
+mod quarantine;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ pub(super) use self::listener::TlsOffer;
 use self::listener::{auth, inquiry};
 pub(super) use self::policies::OwnPolicy;
 use self::policies::{mode, setting};
+pub(super) use self::quarantine::QuarantineSetup;
 use super::certificate::certificate;
 use super::state::StateChange;
 use super::upstream::{self, UpstreamSetup};
@@ -39,6 +41,9 @@ pub(super) struct Setup {
     pub(super) hostname: Option<String>,
     pub(super) domains: Option<Vec<String>>,
     pub(super) trusted: Option<Vec<IpNet>>,
+    /// Where policies may send mail beside our own domains.
+    pub(super) redirect_domains: Vec<String>,
+    pub(super) quarantine: QuarantineSetup,
     pub(super) tls: TlsOffer,
     pub(super) manners: Manners,
     pub(super) auth: AuthTerms,
@@ -77,6 +82,8 @@ impl Default for Setup {
             hostname: None,
             domains: None,
             trusted: None,
+            redirect_domains: Vec::new(),
+            quarantine: QuarantineSetup::default(),
             tls: TlsOffer::Off,
             manners: Manners::default(),
             auth: AuthTerms::default(),
@@ -116,13 +123,15 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 26] = [
+pub(super) const DIRECTIVES: [&str; 28] = [
     "certificate",
     "client",
     "local",
     "hostname",
     "domains",
     "trusted",
+    "redirect_domains",
+    "quarantine",
     "proxy_protocol",
     "xclient",
     "exempt",
@@ -160,6 +169,8 @@ impl Setup {
             "hostname" => self.hostname = Some(words.expect("a host name")?.text.to_owned()),
             "domains" => self.domains = Some(texts(&words.list())),
             "trusted" => self.trusted = Some(networks(&words.list())?),
+            "redirect_domains" => self.redirect_domains = texts(&words.list()),
+            "quarantine" => self.quarantine = QuarantineSetup::read(words)?,
             "proxy_protocol" => self.manners.proxy_protocol = networks(&words.list())?,
             "xclient" => self.manners.xclient = networks(&words.list())?,
             "exempt" => self.manners.exempt = networks(&words.list())?,

@@ -13,8 +13,9 @@ use tokio::time::Instant;
 
 use super::books::Books;
 use super::bridge::RealTime;
+use super::kept::Keeping;
 use super::others::Other;
-use super::setup::{Limit, Setup, TlsOffer};
+use super::setup::{Limit, QuarantineSetup, Setup, TlsOffer};
 use super::state::SimulatedState;
 use super::upstream::{UpstreamSetup, direct};
 use crate::checks::results::{Iprev, MessageResults, Sealable, Spf};
@@ -28,7 +29,7 @@ use crate::message::spool::{self, Spooler};
 use crate::metrics::Metrics;
 use crate::policy::Policies;
 use crate::policy::question::{Answer, Question};
-use crate::proxy::{Border, DEFAULT_HEADER_LIMIT, Facts, Listener, Peer, Routes};
+use crate::proxy::{Border, DEFAULT_HEADER_LIMIT, Facts, Listener, Peer, Routes, Tarpits};
 use crate::session::{Limits, Terms, Timeouts};
 use crate::tls::{Certificates, ClientCertificate, ClientSettings, ClientTls, ServerTls, TlsError, Verify};
 use crate::upstream::simulated::{self, Script};
@@ -41,6 +42,8 @@ pub(super) const NAME: &str = "transcript";
 const DNS_TIMEOUT: Duration = Duration::from_secs(2);
 /// The memory for the messages of one dialogue; there is no folder for more.
 const SPOOL: u64 = 256 << 20;
+/// Sessions whose replies may be delayed at once: there is one.
+const TARPITS: usize = 1;
 
 /// What the operator's configuration says, where a transcript does not.
 #[derive(Clone, Debug)]
@@ -53,8 +56,8 @@ pub(super) struct Defaults {
 /// Why a world cannot be built: never the transcript's fault.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WorldError {
-    #[error("the DNS of the transcript cannot be served: {0}")]
-    Responder(#[from] std::io::Error),
+    #[error("the DNS or the quarantine of the transcript cannot be had: {0}")]
+    Place(#[from] std::io::Error),
     #[error("the DNS of the transcript cannot be asked: {0}")]
     Resolver(#[from] dns::DnsError),
     #[error("{0}")]
@@ -73,6 +76,8 @@ pub(super) struct World {
     pub(super) upstream: Arc<simulated::Upstream>,
     /// The others, to which routes lead.
     pub(super) others: Vec<Other>,
+    /// What policies keep back.
+    pub(super) keeping: Keeping,
     pub(super) responder: Responder,
     /// What policies remember.
     pub(super) state: Arc<SimulatedState>,
@@ -96,6 +101,7 @@ impl World {
         let (simulated, upstream) = mail_server(setup, None, &hostname, &metrics).await?;
         let (others, routes) = elsewhere(setup, &simulated, &hostname, &metrics).await?;
         let books = Arc::new(Books::default());
+        let keeping = Keeping::open(&setup.quarantine, &policies, metrics.quarantine())?;
         let listener = Listener {
             name: NAME.into(),
             terms: terms(setup, &hostname),
@@ -114,6 +120,8 @@ impl World {
                 memory: SPOOL,
                 memory_per_message: SPOOL,
             })?),
+            quarantine: keeping.quarantine.clone(),
+            tarpits: tarpits(setup),
             journal: Arc::clone(&books) as _,
             metrics: metrics.listener(NAME),
             policy_metrics: metrics.policy(),
@@ -126,6 +134,7 @@ impl World {
             certificate: setup.certificate.clone().map(Arc::new),
             upstream: simulated,
             others,
+            keeping,
             responder,
             state,
             books,
@@ -155,7 +164,7 @@ fn terms(setup: &Setup, hostname: &str) -> Terms {
             Limit::Command(time) => timeouts.command = time,
             Limit::Data(time) => timeouts.data = time,
             Limit::Session(time) => timeouts.session = time,
-            Limit::HeaderSize(_) | Limit::Upstream(..) => {}
+            Limit::HeaderSize(_) | Limit::Upstream(..) | Limit::Tarpits(_) => {}
         }
     }
     Terms {
@@ -165,7 +174,19 @@ fn terms(setup: &Setup, hostname: &str) -> Terms {
         tls_required: setup.tls == TlsOffer::Required,
         auth: setup.auth,
         inquiries: setup.inquiries,
+        quarantine_address: match &setup.quarantine {
+            QuarantineSetup::Address(address) => Some(Arc::new(address.clone())),
+            _ => None,
+        },
     }
+}
+
+fn tarpits(setup: &Setup) -> Arc<Tarpits> {
+    let limit = |limit: &Limit| match limit {
+        Limit::Tarpits(number) => Some(*number),
+        _ => None,
+    };
+    Tarpits::new(setup.limits.iter().rev().find_map(limit).unwrap_or(TARPITS))
 }
 
 fn header_limit(setup: &Setup) -> usize {

@@ -42,6 +42,8 @@ mod observation;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod quarantine;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod reload;

@@ -10,7 +10,7 @@ use crate::harness::{
 };
 
 /// Families that a run as short as a test's may leave at 0.
-const MAY_REST: [&str; 4] = [
+const MAY_REST: [&str; 5] = [
     // Only while every look-up fails.
     "gatepost_dns_failing",
     // Tasks that wait for a worker at the very moment of the scrape.
@@ -19,6 +19,8 @@ const MAY_REST: [&str; 4] = [
     "gatepost_sessions_active",
     // Likewise, with an upstream.
     "gatepost_upstream_sessions_active",
+    // Only while a reply is being delayed.
+    "gatepost_tarpits_active",
 ];
 
 const SIGNED: &str = include_str!("../suites/dkim/001.txt");
@@ -38,6 +40,7 @@ fn tour(gatepost: &Gatepost, authority: &Authority) {
         550
     );
     assert_eq!(client.deliver("trap@sender.example", "suzie@example.org", &fine).code, 250);
+    assert_eq!(client.deliver("kept@sender.example", "suzie@example.org", &fine).code, 250);
     assert_eq!(client.ask("NONSENSE").code, 500);
     assert_eq!(client.ask("RCPT TO:<suzie@example.org>").code, 503);
 
@@ -60,11 +63,15 @@ fn start(postfix: &Postfix, authority: &Authority) -> Gatepost {
                if mail.sender.local_part == \"broken\" { throw \"no\"; }\n    \
                if mail.sender.local_part == \"trap\" { discard(\"trap\", \"nobody writes from there\"); }\n    \
                remember(\"sender\", mail.sender.address, \"1h\");\n    \
-               greylist(session.client.ip, mail.sender, \"x@example.org\", \"1s\", \"1h\");\n}\n";
+               greylist(session.client.ip, mail.sender, \"x@example.org\", \"1s\", \"1h\");\n    \
+               if mail.sender.local_part == \"kept\" { tarpit(\"1ms\"); }\n}\n\
+               /// And a third one's is kept.\nfn message(session, mail, message) {\n    \
+               if mail.sender.local_part == \"kept\" { quarantine(\"kept\", \"somebody should look\"); }\n}\n";
     let keys = SIGNED.lines().take_while(|line| !line.is_empty());
     let keys: String = keys.map(|key| key.replacen(' ', " TXT ", 1) + "\n").collect();
     Plan::in_front_of(postfix)
         .policy("70-odd.rhai", odd)
+        .section("quarantine: { dir: quarantine }")
         .dns(&keys)
         .listener(format!("tls: {}", authority.setting("opportunistic")))
         .listener("limits: { message_size: 1MiB }")

@@ -7,6 +7,7 @@ mod listener;
 mod lmtp;
 mod name;
 mod policy;
+mod quarantine;
 mod routes;
 mod seal;
 mod secret;
@@ -16,6 +17,7 @@ mod upstream;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -43,13 +45,25 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let called = hostname.as_deref().unwrap_or_default();
     let domains = file.domains.and_then(|domains| name::domains(&domains, report));
     let routes = file.routes.as_ref();
-    let (listeners, upstreams) =
+    let quarantine = file.quarantine.as_ref().map(|raw| quarantine::quarantine(raw, report));
+    let (quarantine, quarantine_address) = quarantine.unwrap_or_default();
+    let quarantine_address = quarantine_address.map(Arc::new);
+    let (mut listeners, upstreams) =
         sides(file.listeners.as_ref(), file.upstreams.as_ref(), routes, called, report);
     let routes = routes::all(routes, domains.as_deref(), file.upstreams.as_ref(), report);
     let doors = file.admin.as_ref().and_then(|admin| admin.listen.as_ref());
     listener::check_addresses(file.listeners.as_ref(), doors, report);
     let admin = file.admin.as_ref().and_then(|admin| admin::admin(admin, report));
-    let policies = policy::sources(file.policies.unwrap_or_default(), file.listeners.as_ref(), report);
+    for listener in listeners.iter_mut().flatten() {
+        listener.terms.quarantine_address.clone_from(&quarantine_address);
+    }
+    let raw_policies = file.policies.unwrap_or_default();
+    let tarpits = tarpits(&raw_policies, report);
+    let mut policies = policy::sources(raw_policies, file.listeners.as_ref(), report);
+    if let Some(policies) = &mut policies {
+        policies.quarantine = quarantine.is_some();
+        policies.redirect_domains.extend(domains.iter().flatten().cloned());
+    }
     let trusted_networks = trusted(file.trusted_networks.unwrap_or_default(), report);
     let spool = spool(file.spool.unwrap_or_default(), report);
     let authentication = file.authentication.unwrap_or_default();
@@ -68,6 +82,8 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
         routes: routes?,
         trusted_networks,
         policies: policies?,
+        quarantine,
+        tarpits,
         spool,
         checks,
         authserv_id: authserv_id.unwrap_or_else(|| called.to_owned()),
@@ -130,6 +146,13 @@ fn trusted(networks: Vec<Placed<IpNet>>, report: &mut Report) -> Vec<IpNet> {
         report.warning(network.place, message, "name the networks of your own servers and users");
     }
     networks.into_iter().map(|network| network.value).collect()
+}
+
+/// How many sessions may be delayed at once: enough to annoy, too few to matter.
+fn tarpits(raw: &raw::Policies, report: &mut Report) -> usize {
+    let placed = raw.limits.as_ref().and_then(|limits| limits.tarpits.clone());
+    let found = placed.and_then(|placed| within(&placed, 0, 1_000_000, |n| n, report));
+    found.map_or(200, whole)
 }
 
 /// The folder is /var/tmp unless configured: it is there for every user, and unlike /tmp it is not in memory.

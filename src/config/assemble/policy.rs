@@ -10,7 +10,7 @@ use super::super::raw::{self, Entries};
 use super::super::read::{Named, Placed, within};
 use super::super::report::Report;
 use super::super::tree::Key;
-use super::{count, duration};
+use super::{count, duration, name};
 
 /// What the section `policies` says, and which policies each listener takes.
 pub(super) fn sources(
@@ -26,6 +26,14 @@ pub(super) fn sources(
         modes: table(raw.modes.unwrap_or_default()),
         settings: settings.filter_map(|(policy, own)| Some((policy.name, table(own?)))).collect(),
         lists: lists(raw.lists.unwrap_or_default(), report),
+        redirect_domains: raw
+            .redirect_domains
+            .and_then(|domains| name::redirect_domains(&domains, report))
+            .into_iter()
+            .flatten()
+            .collect(),
+        // What the other sections say is not known here.
+        quarantine: false,
         listeners: listeners.map(|listeners| selections(listeners, report)).unwrap_or_default(),
         budget: budget(raw.limits.unwrap_or_default(), report),
         config: report.file().to_owned(),

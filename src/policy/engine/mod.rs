@@ -19,6 +19,7 @@ mod guards;
 mod mail;
 mod message;
 mod reads;
+mod recipients;
 mod session;
 mod state;
 mod verdicts;
@@ -57,6 +58,7 @@ pub(super) fn build(budget: &Budget) -> Engine {
     reads::register(&mut engine);
     verdicts::register(&mut engine);
     effects::register(&mut engine);
+    recipients::register(&mut engine);
     guards::register(&mut engine);
     engine
 }

@@ -1,4 +1,4 @@
-//! `setting`, `list`, `noted`: what belongs to the policy or was left by another one.
+//! `setting`, `list`, `noted`, `total_score`: what belongs to the policy or was left by another one.
 
 use std::sync::Arc;
 
@@ -27,6 +27,9 @@ pub(super) fn register(engine: &mut Engine) {
     });
     engine.register_fn("noted", |call: NativeCallContext<'_>, rcpt: &mut Rcpt, key: ImmutableString| {
         noted_of(&call, rcpt, &key)
+    });
+    engine.register_fn("total_score", |call: NativeCallContext<'_>| {
+        Ok::<_, Box<EvalAltResult>>(Turn::of(&call)?.total_score())
     });
     engine.register_fn("contains", |list: &mut List, text: ImmutableString| list.0.contains(&text));
     engine.register_fn("contains", |list: &mut List, address: Address| list.0.contains(address.address()));

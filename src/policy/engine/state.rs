@@ -134,7 +134,7 @@ fn remember(call: &NativeCallContext<'_>, name: &str, key: &str, keep: &str) -> 
     let shadow = policy.mode == Mode::Shadow;
     let name = format!("{}.{name}", policy.name);
     if shadow {
-        withhold(&mut turn.state(), &policy.name, format!("remember {name} {key}"));
+        withhold(&mut turn.state(), &policy.name, format!("remember {name} {key}"), None);
     }
     turn.ask_state(call, Ask::Remember { name, shadow, key, keep }).map(drop)
 }

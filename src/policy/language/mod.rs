@@ -144,6 +144,8 @@ pub(super) enum Nature {
     Verdict(Action),
     /// Orders something and goes on.
     Effect,
+    /// Orders something that is counted, in the name of a rule or of its policy, and goes on.
+    Order(Action),
     /// Reads what belongs to the policy or the session.
     Read,
     /// Asks the world outside.
@@ -183,6 +185,8 @@ pub(super) const BEFORE_CLOSE: &[Stage] = &[
 ];
 const IN_TRANSACTION: &[Stage] = &[Stage::Mail, Stage::Rcpt, Stage::Data, Stage::Message];
 const BEFORE_BODY: &[Stage] = &[Stage::Rcpt, Stage::Data];
+const FROM_RCPT: &[Stage] = &[Stage::Rcpt, Stage::Data, Stage::Message];
+const FROM_DATA: &[Stage] = &[Stage::Data, Stage::Message];
 const AT_MESSAGE: &[Stage] = &[Stage::Message];
 
 /// Every table of functions, in the order of the reference.

@@ -112,6 +112,7 @@ const MAIL: &[Property] = &[
     property("parameters", Type::Map, "The parameters of MAIL by keyword in lower case."),
     property("recipients", RECIPIENTS, "The recipients accepted so far."),
     property("discarded", RECIPIENTS, "The recipients that a policy discarded."),
+    property("quarantined", RECIPIENTS, "The recipients whose copy is for the quarantine."),
     fact("spf", object("Spf"), "SPF of the sender's domain."),
     fact("helo_spf", object("Spf"), "SPF of the name in HELO."),
 ];

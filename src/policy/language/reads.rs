@@ -39,6 +39,15 @@ pub(super) const READS: &[Function] = &[
         "What `in` asks: whether an address, a domain or an IP address is in the list.",
     ),
     read(None, "noted", &[&[KEY]], Type::Any, None, "The note `\"policy.key\"`; `\"\"` if there is none."),
+    read(
+        None,
+        "total_score",
+        &[&[]],
+        Type::Float,
+        None,
+        "The sum of the scores so far: of the session and the transaction, and at `rcpt` of this recipient, later the highest \
+         among the recipients. Scores of rules in shadow are seen by policies in shadow only.",
+    ),
     read(Some("Rcpt"), "noted", &[&[KEY]], Type::Any, None, "The same, left at `rcpt` for this recipient."),
     read(
         Some("Message"),

@@ -18,6 +18,7 @@ use crate::smtp::reply::{Code, EnhancedCode};
 #[derive(Debug, Default)]
 pub(super) struct Names {
     pub(super) rules: Vec<RuleSite>,
+    pub(super) orders: Vec<OrderSite>,
     /// The targets of `skip`, with the stages at which they are skipped.
     pub(super) targets: Vec<(String, Position, Vec<Stage>)>,
     pub(super) settings: Vec<(String, Position)>,
@@ -36,6 +37,14 @@ pub(super) struct RuleSite {
     pub(super) rule: String,
     pub(super) action: Action,
     pub(super) code: u16,
+    pub(super) stages: Vec<Stage>,
+    pub(super) position: Position,
+}
+
+/// A call that orders something without naming a rule.
+#[derive(Debug)]
+pub(super) struct OrderSite {
+    pub(super) action: Action,
     pub(super) stages: Vec<Stage>,
     pub(super) position: Position,
 }
@@ -221,7 +230,14 @@ impl Check<'_> {
             Some(Named::Counter) => self.counter(call),
             Some(Named::Kept) => self.kept(call, word),
             Some(Named::Override) => self.override_reason(call),
-            None => {}
+            None => self.unnamed(call, word, stages),
+        }
+    }
+
+    /// An effect without a rule is counted in the name of its policy.
+    fn unnamed(&mut self, call: &Call, word: &language::Function, stages: Vec<Stage>) {
+        if let Nature::Order(action) = word.nature {
+            self.names.orders.push(OrderSite { action, stages, position: call.position });
         }
     }
 
@@ -233,20 +249,18 @@ impl Check<'_> {
             let help = "use lower-case letters, digits, `-` and `_`; `error` is taken";
             return self.problems.push(self.file.error(position, rule.len() + 2, message).with_help(help));
         }
-        let action = match word.nature {
-            Nature::Verdict(action) => action,
-            _ => Action::LimitSize,
-        };
+        let (Nature::Verdict(action) | Nature::Order(action)) = word.nature else { return };
         let takes_codes = matches!(action, Action::Reject | Action::Defer | Action::Disconnect);
-        let code = if takes_codes { self.codes(call, action) } else { self.two_arguments(call, action) };
+        let code = if takes_codes { self.codes(call, action) } else { self.without_codes(call, action) };
         if let Some(code) = code {
             self.names.rules.push(RuleSite { rule, action, code, stages, position: call.position });
         }
     }
 
-    fn two_arguments(&mut self, call: &Call, action: Action) -> Option<u16> {
-        if call.arguments.len() != 2 {
-            self.at_name(call, format!("`{}` takes two arguments", call.name), None);
+    fn without_codes(&mut self, call: &Call, action: Action) -> Option<u16> {
+        if call.arguments.len() != action.arguments() {
+            let number = if action.arguments() == 3 { "three" } else { "two" };
+            self.at_name(call, format!("`{}` takes {number} arguments", call.name), None);
             return None;
         }
         Some(words::default_codes(action).0)

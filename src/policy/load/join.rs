@@ -39,6 +39,7 @@ pub(super) fn join(
     check_lists(&scripts, lists, problems);
     check_targets(&scripts, problems);
     kept::check(&scripts, problems);
+    check_quarantine(&scripts, sources, problems);
     let of_scripts = scripts.iter().map(|script| (&script.file, &script.names.regexes));
     let of_libraries = of_libraries.iter().map(|(file, patterns)| (file, patterns));
     let regexes = compile_regexes(of_scripts.chain(of_libraries), problems);
@@ -87,6 +88,21 @@ fn check_lists(scripts: &[Script], lists: &HashMap<String, Arc<EntrySet>>, probl
             let problem = suggest(problem, name, lists.keys().map(String::as_str));
             let help = format!("add it to policies.lists: `{name}: {{ file: {name}.txt }}`");
             problems.push(if problem.help.is_some() { problem } else { problem.with_help(help) });
+        }
+    }
+}
+
+/// Mail cannot be kept where there is no place for it.
+fn check_quarantine(scripts: &[Script], sources: &Sources, problems: &mut Vec<Diagnostic>) {
+    if sources.quarantine {
+        return;
+    }
+    for script in scripts {
+        let keeps = |action| matches!(action, Action::Quarantine | Action::Hold);
+        for site in script.names.rules.iter().filter(|site| keeps(site.action)) {
+            let message = format!("`{}` needs a quarantine, and none is configured", site.action.name());
+            let problem = script.file.error(site.position, site.action.name().len(), message);
+            problems.push(problem.with_help("add `quarantine: { dir: PATH }` to the configuration"));
         }
     }
 }
@@ -175,20 +191,26 @@ fn compile_regexes<'s>(
     compiled
 }
 
-/// A rule's stage, action and code, and the first line that has them.
-type RuleLine = (String, Stage, Action, u16, usize);
+/// A rule's stage, action and code, and the first line that has them. Without a rule it is the policy's.
+type RuleLine = (Option<String>, Stage, Action, u16, usize);
 
 fn rule_lines(script: &Script) -> Vec<RuleLine> {
+    let rules = script.names.rules.iter();
+    let rules = rules.map(|site| (Some(&site.rule), site.action, site.code, &site.stages, site.position));
+    let orders = script.names.orders.iter();
+    let orders = orders.map(|site| {
+        (None, site.action, super::words::default_codes(site.action).0, &site.stages, site.position)
+    });
     let mut lines: Vec<RuleLine> = Vec::new();
-    for site in &script.names.rules {
-        for stage in &site.stages {
-            let code = super::words::code_at(*stage, site.code);
-            let line = site.position.line().unwrap_or(0);
-            let is_same = |(rule, at, action, with, _): &RuleLine| {
-                (rule.as_str(), *at, *action, *with) == (site.rule.as_str(), *stage, site.action, code)
+    for (rule, action, code, stages, position) in rules.chain(orders) {
+        for stage in stages {
+            let code = super::words::code_at(*stage, code);
+            let line = position.line().unwrap_or(0);
+            let is_same = |(known, at, does, with, _): &RuleLine| {
+                (known.as_ref(), *at, *does, *with) == (rule, *stage, action, code)
             };
             if !lines.iter().any(is_same) {
-                lines.push((site.rule.clone(), *stage, site.action, code, line));
+                lines.push((rule.cloned(), *stage, action, code, line));
             }
         }
     }
@@ -199,12 +221,15 @@ fn rule_infos(policy: &Policy, lines: Vec<RuleLine>) -> Vec<RuleInfo> {
     let lines = lines.into_iter();
     lines
         .filter_map(|(name, stage, action, code, line)| {
-            let rule = policy.rules.get(&name)?;
+            let (rule, mode) = match name {
+                Some(name) => policy.rules.get(&name).map(|rule| (Arc::clone(&rule.id), rule.mode))?,
+                None => (Arc::clone(&policy.name), policy.mode),
+            };
             Some(RuleInfo {
                 policy: Arc::clone(&policy.name),
-                rule: Arc::clone(&rule.id),
+                rule,
                 stage,
-                mode: rule.mode,
+                mode,
                 gate: policy.gate,
                 action,
                 code,

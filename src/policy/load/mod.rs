@@ -61,6 +61,7 @@ impl Policies {
             regexes: parts.regexes,
             budget: sources.budget,
             on_error: sources.on_error,
+            redirect_domains: sources.redirect_domains.clone(),
             rules: parts.rules,
             warnings: problems,
             generation,

@@ -58,7 +58,9 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
             "relay",
             "protocol",
             "manners",
+            "lists",
             "helo",
+            "client",
             "sender",
             "bounce",
             "recipients",
@@ -84,6 +86,7 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
             "rates.per-client",
             "rates.per-user",
             "rates.recipients-per-client",
+            "client.no-name",
             "spf.fail",
             "headers.no-date",
             "headers.no-message-id",
@@ -644,4 +647,24 @@ fn what_is_counted_and_remembered_has_names_that_are_known() {
     let warnings = Policies::load(&sources).unwrap().warnings().to_vec();
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].render(false).contains("did you mean `per-client`?"));
+}
+
+#[test]
+fn what_is_kept_needs_a_place() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(
+        dir.path().join("00-relay.rhai"),
+        "const GATE = true;\nfn rcpt(session, mail, rcpt) { quarantine(\"trap\", \"no\"); }\n",
+    )
+    .unwrap();
+    let mut sources = Sources {
+        dir: dir.path().to_owned(),
+        listeners: vec![("mx".to_owned(), Selection::All)],
+        ..Sources::default()
+    };
+    let problems = Policies::load(&sources).unwrap_err();
+    let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+    assert!(problem.render(false).contains("needs a quarantine, and none is configured"), "{problem:?}");
+    sources.quarantine = true;
+    assert!(Policies::load(&sources).is_ok());
 }
