@@ -89,7 +89,7 @@ struct Driver<C> {
     /// When the upstream last heard from us.
     asked_upstream: Instant,
     /// The reply to a message that the upstream took, until it is on its way to the client.
-    untold: Option<Reply>,
+    untold: Option<Box<Reply>>,
     /// Until when the client waits for the command at hand.
     patience: Instant,
     /// How long replies of the open transaction were delayed by order of policy.

@@ -82,11 +82,11 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
         [
             "manners.early-commands",
             "helo.unresolved",
+            "client.no-name",
             "recipients.guessed-before",
             "rates.per-client",
             "rates.per-user",
             "rates.recipients-per-client",
-            "client.no-name",
             "spf.fail",
             "headers.no-date",
             "headers.no-message-id",

@@ -69,7 +69,7 @@ impl<C: Client> Driver<C> {
         let reply = self.books.finished(origin, id, route, &finished, self.judge.checked(), size);
         if let Some(reply) = reply {
             self.queue(&reply);
-            self.untold = (finished.outcome == Some(Outcome::Accepted)).then_some(reply);
+            self.untold = (finished.outcome == Some(Outcome::Accepted)).then(|| Box::new(reply));
         }
         self.judge.end_transaction();
         if let Some(upstream) = &mut self.upstream {
