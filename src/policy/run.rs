@@ -68,7 +68,7 @@ enum Ending {
 
 impl StageRun {
     pub(super) fn new(policies: &Arc<Policies>, scene: Scene, memory: &Memory) -> Self {
-        let plan = policies.plan(&scene.session.listener, scene.moment.stage());
+        let plan = policies.plan(&scene.session.listener).at(&scene.moment);
         let (turn, arguments) = if plan.is_empty() {
             (None, Arguments::default())
         } else {
@@ -132,6 +132,7 @@ impl StageRun {
         judgement.effects = done.effects;
         judgement.events = done.events;
         judgement.withheld = done.withheld;
+        judgement.excused = done.excused;
         judgement.facts.extend(remembered.into_iter().map(FactTrace::remembered));
         judgement
     }
@@ -201,7 +202,7 @@ impl StageRun {
     /// A policy failed. Its orders are dropped; whether mail is touched depends on what it is and how it failed.
     fn fail(&mut self, turn: &Turn, policy: &Policy, fault: ScriptFault) {
         let passes = turn.0.policies.on_error == OnError::Pass && !policy.gate && !fault.kind.is_budget();
-        if policy.enforced && !passes && turn.0.stage != Stage::Close {
+        if turn.is_enforced(policy) && !passes && turn.0.stage != Stage::Close {
             self.judgement.verdict = failure(turn.0.stage, &fault);
         }
         self.judgement.errors.push(fault);
@@ -215,9 +216,10 @@ impl StageRun {
         self.position += 1;
     }
 
-    const fn used(&mut self, policy: &Policy) -> &mut Used {
+    fn used(&mut self, policy: &Policy) -> &mut Used {
+        let is_enforced = self.turn.as_ref().is_none_or(|turn| turn.is_enforced(policy));
         let [enforced, shadow] = &mut self.used;
-        if policy.enforced { enforced } else { shadow }
+        if is_enforced { enforced } else { shadow }
     }
 }
 

@@ -85,6 +85,7 @@ impl World {
         policies: Arc<Policies>,
         real: &RealTime,
     ) -> Result<Self, WorldError> {
+        let name = setup.listener.as_deref().unwrap_or(NAME);
         let hostname = setup.hostname.clone().unwrap_or_else(|| defaults.hostname.clone());
         let metrics = Metrics::new();
         let (responder, resolver) = names(setup, real).await?;
@@ -93,7 +94,7 @@ impl World {
         let (others, routes) = elsewhere(setup, &simulated, &hostname, &metrics).await?;
         let books = Arc::new(Books::default());
         let listener = Listener {
-            name: NAME.into(),
+            name: name.into(),
             terms: terms(setup, &hostname),
             starttls: setup.tls != TlsOffer::Off,
             header_limit: header_limit(setup),
@@ -111,7 +112,7 @@ impl World {
                 memory_per_message: SPOOL,
             })?),
             journal: Arc::clone(&books) as _,
-            metrics: metrics.listener(NAME),
+            metrics: metrics.listener(name),
             policy_metrics: metrics.policy(),
             check_metrics: metrics.checks(),
             presence: Arc::default(),

@@ -70,6 +70,11 @@ pub(super) fn sealers(raw: &Placed<Entries>, report: &mut Report) -> Vec<String>
     entries(raw, Star::Refused, report).unwrap_or_default()
 }
 
+/// The domains beside ours to which policies may send mail on.
+pub(super) fn redirects(raw: &Placed<Entries>, report: &mut Report) -> Vec<String> {
+    entries(raw, Star::Anywhere, report).unwrap_or_default()
+}
+
 /// What to say of `*`, which is any domain.
 #[derive(Clone, Copy, Debug)]
 enum Star {
@@ -77,6 +82,8 @@ enum Star {
     Warned,
     /// Anybody can seal.
     Refused,
+    /// Mail goes where a sender's message says.
+    Anywhere,
 }
 
 impl Star {
@@ -87,6 +94,8 @@ impl Star {
             ),
             Self::Refused => Diagnostic::error(file, "`*` would trust every sealer")
                 .with_help("name the forwarders and lists whose word you take: anyone can seal"),
+            Self::Anywhere => Diagnostic::error(file, "`*` would let policies send mail to anybody")
+                .with_help("name the domains: an address out of a message would make this an open relay"),
         }
     }
 }

@@ -160,6 +160,7 @@ pub(super) enum Named {
     Target,
     Setting,
     List,
+    Table,
     Regex,
     /// A reason of RFC 9990 for not following a DMARC policy.
     Override,
