@@ -16,7 +16,9 @@ use gatepost::config::{Settings, load, load_text};
 use gatepost::diagnostic::Diagnostic;
 use gatepost::log;
 use gatepost::policy::judgement::Mode;
-use gatepost::policy::sources::{Budget, ListSource, OnError, Selection, Setting};
+use gatepost::policy::sources::{
+    Budget, EntrySource, ListKind, ListSource, OnError, Selection, Setting, TableSource,
+};
 use gatepost::server::{Address, Rate};
 use gatepost::session::{AuthTerms, Inquiry};
 use gatepost::state;
@@ -198,8 +200,31 @@ fn every_key_about_policies_arrives() {
         ("quoted", Setting::Text("5".into())),
     ];
     assert_eq!(policies.settings["size"], expected.map(|(name, value)| (name.to_owned(), value)).into());
-    assert_eq!(policies.lists["own"], ListSource::Inline(vec!["a.example".into(), "*".into()]));
-    assert!(matches!(&policies.lists["partners"], ListSource::File(path) if path.is_file()));
+    assert_eq!(policies.lists["own"], EntrySource::Inline(vec!["a.example".into(), "*".into()]).into());
+    let ListSource { kind: None, entries: EntrySource::File(path) } = &policies.lists["partners"] else {
+        panic!("a file of any kind")
+    };
+    assert!(path.is_file());
+    let networks = EntrySource::Inline(vec!["192.0.2.0/24".into()]);
+    assert_eq!(policies.lists["nets"], ListSource { kind: Some(ListKind::Networks), entries: networks });
+    assert!(matches!(&policies.tables["logins"], TableSource::File(path) if path.is_file()));
+    let owners = [("jane", vec!["jane@example.org"]), ("joe", vec!["joe@example.org", "sales@example.org"])];
+    let owners =
+        owners.map(|(key, values)| (key.to_owned(), values.into_iter().map(str::to_owned).collect()));
+    assert_eq!(policies.tables["owners"], TableSource::Inline(owners.into()));
+    let [scanner, greylist] = policies.exceptions.as_slice() else { panic!("two exceptions") };
+    assert_eq!((scanner.target.as_str(), scanner.mode), ("helo.not-fqdn", Mode::Off));
+    assert_eq!(scanner.clients, ["192.0.2.0/24", "2001:db8::1/128"].map(|net| net.parse().unwrap()));
+    assert_eq!((scanner.listeners.as_slice(), scanner.why.as_str()), (&["mx".to_owned()][..], "old scanner"));
+    assert_eq!(scanner.until.map(|until| until.to_string()).as_deref(), Some("2027-03-31"));
+    assert_eq!((greylist.target.as_str(), greylist.mode, greylist.until), ("greylist", Mode::Shadow, None));
+    assert_eq!(greylist.recipients, ["a@example.org", ".example.net"]);
+    let wishes = &policies.domains["example.net"];
+    assert_eq!(wishes.settings["size"]["max_size"], Setting::Text("10MiB".into()));
+    assert_eq!(wishes.modes["recipients.too-many"], Mode::Shadow);
+    assert!(policies.require_tests);
+    let redirects = format!("{:?}", policies.redirect_domains);
+    assert!(redirects.contains("partner.example"), "{redirects}");
     assert_eq!(policies.budget, Budget { time: Duration::from_millis(20), operations: 5000, facts: 8 });
     let expected = [
         ("mx", Selection::Except(vec!["helo".into()])),
@@ -294,9 +319,9 @@ fn walk(path: &str, wrap: &dyn Fn(&str) -> String, out: &mut Vec<String>) -> boo
 fn the_reference_has_every_key_and_no_other() {
     let mut known = Vec::new();
     assert!(walk("", &str::to_owned, &mut known));
-    // A list may be a file, and a secret be kept in one of three places: the reference has that in one row.
+    // A list may be a file or stand under `entries`, and a secret be kept in one of three places: the reference has that in one row.
     let row = |key: &String| {
-        let places = [".file", ".env", ".credential"];
+        let places = [".file", ".entries", ".env", ".credential"];
         places.iter().find_map(|place| key.strip_suffix(place)).unwrap_or(key).to_owned()
     };
     let mut known: Vec<String> = known.iter().map(row).collect();

@@ -12,6 +12,7 @@ mod house;
 mod probes;
 mod quarantine;
 mod reload;
+mod rules;
 mod run;
 mod screen;
 mod seal_key;
@@ -56,10 +57,12 @@ enum Command {
         deny: Option<check::Denied>,
     },
     /// Run transcripts through the configured policies, without a network
-    Test {
-        /// Transcripts, or folders of them [default: the folder `tests` of the policies]
-        #[arg(value_name = "PATH")]
-        paths: Vec<PathBuf>,
+    Test(test::Wanted),
+    /// Say what every rule of the policies is, what its mode is and why
+    Rules {
+        /// How it is written
+        #[arg(long, value_name = "FORMAT", default_value = "text")]
+        format: Format,
     },
     /// Ask the process that serves how it does
     Status {
@@ -157,12 +160,15 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
     let loaded = load(&path, |found| show(screen, found))?;
     match command {
         Command::Run => run::run(loaded, |found| show(screen, found)),
-        Command::Test { paths } => test::test(&loaded, paths, screen),
         Command::Quarantine { order } => quarantine::quarantine(&loaded.settings, order, screen),
         Command::Status { format } => status::status(&Endpoint::of(&loaded.settings)?, *format, screen),
         Command::Reload { wait, format } => {
             reload::reload(&Endpoint::of(&loaded.settings)?, *wait, *format, screen)
         }
+        Command::Test(wanted) => {
+            test::test(loaded, wanted, screen, || load(&path, |found| screen.diagnostics(found)))
+        }
+        Command::Rules { format } => rules::rules(&loaded, *format, screen),
         // Answered above: neither needs what was loaded.
         Command::Check { .. } | Command::Definitions { .. } => Ok(()),
     }

@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::read::{Choice, Keys, Named, Placed, Read, Size, choice, parsed, scalar};
+use super::read::{Choice, Keys, Named, Placed, Read, Size, choice, parsed};
 use crate::log;
-use crate::policy::judgement::Mode;
-use crate::policy::sources::{OnError, Setting};
 
 use super::report::Report;
 use super::tree::{Node, Value};
@@ -33,6 +31,7 @@ macro_rules! section {
 // They stand behind the macro that they use.
 mod admin;
 mod listener;
+mod policies;
 mod state;
 mod upstream;
 
@@ -41,6 +40,7 @@ pub(super) use self::listener::{
     Asking, Auth, BareNewlines, Certificate, Inquiries, Limits, LineLength, Listener, ListenerTls,
     MinVersion, Selection, Timeouts, TlsMode,
 };
+pub(super) use self::policies::{Budget, Domain, Exception, List, Policies, Settings, Table};
 pub(super) use self::state::State;
 pub(super) use self::upstream::{Upstream, UpstreamTimeouts, UpstreamTls};
 
@@ -100,68 +100,6 @@ impl Read for Entries {
         file.map(Self::File)
     }
 }
-
-/// `policies`.
-#[derive(Debug, Default)]
-pub(super) struct Policies {
-    pub dir: Option<Placed<PathBuf>>,
-    pub on_error: Option<OnError>,
-    pub deny_warnings: Option<bool>,
-    pub modes: Option<Named<Mode>>,
-    pub settings: Option<Named<Named<Setting>>>,
-    pub lists: Option<Named<Entries>>,
-    pub redirect_domains: Option<Placed<Entries>>,
-    pub limits: Option<Budget>,
-}
-
-section!(Policies {
-    dir: optional,
-    on_error: optional,
-    deny_warnings: optional,
-    modes: optional,
-    settings: optional,
-    lists: optional,
-    redirect_domains: optional,
-    limits: optional,
-});
-
-impl Choice for OnError {
-    const WORDS: &'static [(&'static str, Self)] = &[("defer", Self::Defer), ("pass", Self::Pass)];
-}
-
-impl Choice for Mode {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("enforce", Self::Enforce), ("shadow", Self::Shadow), ("off", Self::Off)];
-}
-
-impl Read for Setting {
-    fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        if matches!(node.value, Value::List(_)) {
-            return Vec::read(node, report).map(Self::Array);
-        }
-        let found = scalar(node, report, "a text, a number, a bool or a list of texts")?;
-        let text = &found.text;
-        if !found.plain {
-            return Some(Self::Text(text.clone()));
-        }
-        let number = || text.parse().map(Self::Integer).or_else(|_| text.parse().map(Self::Float)).ok();
-        let word = || text.parse().map(Self::Bool).ok();
-        let looks_like_number = text.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit());
-        let literal = if looks_like_number { number() } else { word() };
-        Some(literal.unwrap_or_else(|| Self::Text(text.clone())))
-    }
-}
-
-/// `policies.limits`.
-#[derive(Debug, Default)]
-pub(super) struct Budget {
-    pub time: Option<Placed<Duration>>,
-    pub operations: Option<Placed<u64>>,
-    pub facts: Option<Placed<u32>>,
-    pub tarpits: Option<Placed<u64>>,
-}
-
-section!(Budget { time: optional, operations: optional, facts: optional, tarpits: optional });
 
 /// `quarantine`.
 #[derive(Debug, Default)]

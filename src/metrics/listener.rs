@@ -15,7 +15,7 @@ const COMMANDS: [&str; 16] = [
 ];
 
 /// The limits of a listener, by the rule names under which they refuse.
-const LIMITS: [&str; 24] = [
+const LIMITS: [&str; 25] = [
     "sessions",
     "sessions_per_ip",
     "sessions_per_network",
@@ -25,6 +25,7 @@ const LIMITS: [&str; 24] = [
     "message_size",
     "header_size",
     "recipients",
+    "other_policies",
     "other_route",
     "one_recipient",
     "transactions",

@@ -22,6 +22,7 @@ mod dns;
 mod exposition;
 mod families;
 mod family;
+mod figures;
 mod listener;
 mod names;
 mod policy;
@@ -33,6 +34,7 @@ mod upstream;
 pub use checks::CheckMetrics;
 pub use dns::DnsMetrics;
 pub use exposition::sum;
+pub use figures::{Figures, PolicyFigures, RuleFigures};
 pub use listener::{Admission, ListenerMetrics, Outcome};
 pub use policy::{PolicyMetrics, RuleLabels};
 pub use quarantine::QuarantineMetrics;
@@ -40,6 +42,7 @@ pub use state::StoreMetrics;
 pub use upstream::{AddressMetrics, UpstreamMetrics};
 
 use families::Families;
+use figures::Tally;
 use names::Names;
 
 /// The content type of [`Metrics::encode`].
@@ -59,6 +62,7 @@ pub struct Metrics {
     process: Registry,
     families: Families,
     names: Arc<Names>,
+    tally: Arc<Tally>,
     dns_cache: Mutex<Option<Gauged>>,
 }
 
@@ -83,7 +87,14 @@ impl Metrics {
         }
         let families = Families::register(&own);
         families.build_info.with([env!("CARGO_PKG_VERSION")]).set(1);
-        Arc::new(Self { own, process, families, names: Arc::default(), dns_cache: Mutex::default() })
+        Arc::new(Self {
+            own,
+            process,
+            families,
+            names: Arc::default(),
+            tally: Arc::default(),
+            dns_cache: Mutex::default(),
+        })
     }
 
     /// Handles for the listener of this name in the configuration.
@@ -98,7 +109,7 @@ impl Metrics {
 
     /// Handles for policies and reloads.
     pub fn policy(&self) -> PolicyMetrics {
-        PolicyMetrics::new(&self.families, &self.names)
+        PolicyMetrics::new(&self.families, &self.names, &self.tally)
     }
 
     /// Handles for SPF, DKIM and DMARC.

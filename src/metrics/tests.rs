@@ -140,7 +140,7 @@ fn upstream_policy_checks_and_dns_move() {
     upstream.tls_handshake("TLSv1.9", Some("made-up"));
     upstream.tls_handshake("TLSv1.2", None);
     policy.decision(rule("mx", "helo.bare-ip", "shadow"));
-    policy.duration("helo", "helo", MILLISECOND);
+    policy.duration("helo", &"helo".into(), MILLISECOND);
     policy.error("helo", "helo", "operations");
     checks.spf("mailfrom", "pass");
     checks.dkim("fail", "body");

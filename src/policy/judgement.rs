@@ -33,6 +33,15 @@ impl Mode {
         }
     }
 
+    /// The order in which modes give way: an exception makes a rule softer and never harder.
+    pub(super) const fn softness(self) -> u8 {
+        match self {
+            Self::Enforce => 0,
+            Self::Shadow => 1,
+            Self::Off => 2,
+        }
+    }
+
     /// The mode with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
@@ -161,6 +170,8 @@ pub struct Judgement {
     pub applied: Vec<Applied>,
     /// The effects that policies in shadow asked for, in words.
     pub withheld: Vec<Withheld>,
+    /// The rules that would have fired harder, and the exceptions that softened them.
+    pub excused: Vec<Excused>,
     /// The scripts that failed, in order.
     pub errors: Vec<ScriptFault>,
     /// How long each policy that had a say took.
@@ -179,6 +190,7 @@ impl Judgement {
             events: Vec::new(),
             applied: Vec::new(),
             withheld: Vec::new(),
+            excused: Vec::new(),
             errors: Vec::new(),
             timings: Vec::new(),
             facts: Vec::new(),
@@ -270,6 +282,17 @@ pub struct Withheld {
     pub effect: String,
     /// What would have been counted, had it been applied.
     pub action: Option<Action>,
+}
+
+/// A rule that an exception of the configuration softened where it had something to say.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Excused {
+    /// `policy.rule`.
+    pub rule: Arc<str>,
+    /// What the exception made of its mode: with [`Mode::Off`] it left no other trace.
+    pub mode: Mode,
+    /// Why the exception is there.
+    pub why: Arc<str>,
 }
 
 /// A script that failed.

@@ -68,7 +68,7 @@ enum Ending {
 
 impl StageRun {
     pub(super) fn new(policies: &Arc<Policies>, scene: Scene, memory: &Memory) -> Self {
-        let plan = policies.plan(&scene.session.listener, scene.moment.stage());
+        let plan = policies.plan(&scene.session.listener).at(&scene.moment);
         let (turn, arguments) = if plan.is_empty() {
             (None, Arguments::default())
         } else {
@@ -138,6 +138,7 @@ impl StageRun {
         judgement.events = done.events;
         judgement.applied = done.applied;
         judgement.withheld = done.withheld;
+        judgement.excused = done.excused;
         judgement.facts.extend(remembered.into_iter().map(FactTrace::remembered));
         judgement
     }
@@ -207,7 +208,7 @@ impl StageRun {
     /// A policy failed. Its orders are dropped; whether mail is touched depends on what it is and how it failed.
     fn fail(&mut self, turn: &Turn, policy: &Policy, fault: ScriptFault) {
         let passes = turn.0.policies.on_error == OnError::Pass && !policy.gate && !fault.kind.is_budget();
-        if policy.enforced && !passes && turn.0.stage != Stage::Close {
+        if turn.is_enforced(policy) && !passes && turn.0.stage != Stage::Close {
             self.judgement.verdict = failure(turn.0.stage, &fault);
         }
         self.judgement.errors.push(fault);
@@ -221,9 +222,10 @@ impl StageRun {
         self.position += 1;
     }
 
-    const fn used(&mut self, policy: &Policy) -> &mut Used {
+    fn used(&mut self, policy: &Policy) -> &mut Used {
+        let is_enforced = self.turn.as_ref().is_none_or(|turn| turn.is_enforced(policy));
         let [enforced, shadow] = &mut self.used;
-        if policy.enforced { enforced } else { shadow }
+        if is_enforced { enforced } else { shadow }
     }
 }
 

@@ -10,13 +10,14 @@ use super::question::{
     Answer, Ask, GreylistAnswer, Lookup, Question, RateAnswer, RateLimit, RecordType, StateQuestion,
 };
 use super::scene::*;
-use super::sources::{ListSource, OnError, Selection, Setting};
+use super::sources::{EntrySource, OnError, Selection, Setting};
 use super::*;
 use crate::checks::results::{ArcChain, CheckResult, Dkim, Dmarc, DmarcPolicy, Spf};
 use crate::message::header::Header;
 use crate::session::stage::{Verdict, Violation};
 use crate::smtp::path::{ForwardPath, ReversePath};
 
+mod bent;
 mod facts;
 mod names;
 mod runs;

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rhai::{Dynamic, EvalAltResult, NativeCallContext};
 
-use super::judgement::{Action, Applied, Effects, FaultKind, Mode, RuleEvent, Withheld};
+use super::exceptions::{Bent, Exception};
+use super::judgement::{Action, Applied, Effects, Excused, FaultKind, Mode, RuleEvent, Withheld};
 use super::memory::{Kept, NoteValue, Scope};
-use super::policies::{Policies, Policy};
+use super::policies::{Policies, Policy, Rule};
 use super::question::{Answer, Ask, Question, StateQuestion};
 use super::scene::Scene;
 use crate::session::stage::Stage;
@@ -52,6 +53,8 @@ pub(super) struct Shared {
     /// What the session remembered when the turn began.
     pub(super) facts: Arc<HashMap<Question, Answer>>,
     pub(super) kept: Arc<Kept>,
+    /// What bends the modes of rules.
+    bent: Bent,
     /// Uncontended: scripts of one turn run one after the other, on one thread at a time.
     state: Mutex<State>,
 }
@@ -92,6 +95,7 @@ pub(super) struct Draft {
     pub(super) scope: Scope,
     pub(super) applied: Vec<Applied>,
     pub(super) withheld: Vec<Withheld>,
+    pub(super) excused: Vec<Excused>,
 }
 
 impl Draft {
@@ -101,6 +105,14 @@ impl Draft {
         self.scope.absorb(newer.scope);
         self.applied.extend(newer.applied);
         self.withheld.extend(newer.withheld);
+        self.excused.extend(newer.excused);
+    }
+
+    /// Notes down that an exception softened a rule, once.
+    fn excuse(&mut self, rule: &Arc<str>, mode: Mode, why: &Arc<str>) {
+        if !self.excused.iter().any(|old| old.rule == *rule) {
+            self.excused.push(Excused { rule: Arc::clone(rule), mode, why: Arc::clone(why) });
+        }
     }
 }
 
@@ -112,8 +124,9 @@ impl Turn {
         kept: Arc<Kept>,
     ) -> Self {
         let stage = scene.moment.stage();
+        let bent = Bent::of(&scene, &policies.exceptions, &policies.domains);
         let state = State { skips: kept.skips(&scene), ..State::default() };
-        Self(Arc::new(Shared { policies, scene, stage, facts, kept, state: Mutex::new(state) }))
+        Self(Arc::new(Shared { policies, scene, stage, facts, kept, bent, state: Mutex::new(state) }))
     }
 
     /// The turn that the call of a host's word belongs to.
@@ -137,10 +150,58 @@ impl Turn {
     pub(super) fn rule(&self, rule: &str) -> Option<(Arc<str>, Mode)> {
         let policy = self.policy()?;
         let known = policy.rules.get(rule)?;
-        let state = self.state();
+        if let Some(coverage) = &self.0.policies.coverage {
+            coverage.reached(&known.id);
+        }
+        let mut state = self.state();
         let skipped =
             !policy.gate && (state.skips.contains(&known.id) || state.draft.scope.skips.contains(&known.id));
-        Some((Arc::clone(&known.id), if skipped { Mode::Off } else { known.mode }))
+        if skipped {
+            return Some((Arc::clone(&known.id), Mode::Off));
+        }
+        let (mode, exception) = self.mode_of(policy, Some(known));
+        if let Some(exception) = exception {
+            state.draft.excuse(&known.id, mode, &exception.why);
+        }
+        Some((Arc::clone(&known.id), mode))
+    }
+
+    /// The mode of the running policy's effects without a rule.
+    pub(super) fn mode(&self) -> Mode {
+        self.policy().map_or(Mode::Off, |policy| self.mode_of(policy, None).0)
+    }
+
+    /// The mode of a rule, or of effects without one: exception, the recipient's domain, what was configured. With the
+    /// exception, where one made it softer.
+    fn mode_of(&self, policy: &Policy, rule: Option<&Rule>) -> (Mode, Option<&Exception>) {
+        let configured = rule.map_or(policy.mode, |rule| rule.mode);
+        let (policies, bent) = (&self.0.policies, &self.0.bent);
+        if bent.is_straight() || policy.gate {
+            return (configured, None);
+        }
+        let wishes = bent.domain().and_then(|domain| policies.domains.wishes.get(domain));
+        let wished = wishes.and_then(|wishes| wishes.mode(&policy.name, rule)).unwrap_or(configured);
+        let holding = bent.exceptions().filter_map(|index| policies.exceptions.get(index));
+        let own = holding.filter(|exception| exception.is_about(&policy.name, rule));
+        match own.max_by_key(|exception| exception.mode.softness()) {
+            Some(exception) if exception.mode.softness() > wished.softness() => {
+                (exception.mode, Some(exception))
+            }
+            _ => (wished, None),
+        }
+    }
+
+    /// Whether a fault of `policy` may touch mail: not when all that it could do is in shadow.
+    pub(super) fn is_enforced(&self, policy: &Policy) -> bool {
+        if self.0.bent.is_straight() {
+            return policy.enforced;
+        }
+        let is_enforced = |rule: Option<&Rule>| self.mode_of(policy, rule).0 == Mode::Enforce;
+        if policy.rules.is_empty() {
+            is_enforced(None)
+        } else {
+            policy.rules.values().any(|rule| is_enforced(Some(rule)))
+        }
     }
 
     /// The answer to `question`, or the stop that fetches it.
@@ -191,7 +252,7 @@ impl Turn {
 
     /// Whether the running policy is in shadow, and sees what others in shadow noted.
     pub(super) fn sees_shadow(&self) -> bool {
-        self.policy().is_some_and(|policy| policy.mode == Mode::Shadow)
+        self.mode() == Mode::Shadow
     }
 
     /// The error that ends the script for `stop`.

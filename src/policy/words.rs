@@ -5,6 +5,9 @@ use super::judgement::Action;
 use crate::session::stage::Stage;
 use crate::smtp::reply::EnhancedCode;
 
+/// The stages at which a policy of a domain's own has a say.
+pub(super) const TENANT_STAGES: [Stage; 2] = [Stage::Rcpt, Stage::Message];
+
 /// What scripts may not say, and why.
 pub(super) const FORBIDDEN: [(&str, &str); 10] = [
     ("eval", "a script cannot write scripts"),

@@ -192,6 +192,9 @@ impl<C: Client> Driver<C> {
         {
             return self.take(read?);
         }
+        if self.session.transaction().is_none() {
+            self.judge.rest();
+        }
         let in_message = matches!(self.message, Message::Arriving(_));
         let deadline = self.session.deadline().map(Instant::from_std);
         let waits = |upstream: &upstream::Session| upstream.in_transaction() || upstream.holds_login();
@@ -211,6 +214,9 @@ impl<C: Client> Driver<C> {
     fn take(&mut self, bytes: Bytes) -> io::Result<()> {
         if bytes.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if self.judge.is_retired() {
+            self.session.retire();
         }
         self.session.receive(bytes);
         Ok(())
@@ -371,13 +377,11 @@ impl<C: Client> Driver<C> {
         match self.session.question() {
             Some(Question::Helo(hello)) => {
                 let hello = hello.clone();
-                self.judge.renew();
                 self.judge.begin_helo(Some(scene::helo_name(&hello)));
                 self.session.offer(offers(&self.listener));
                 self.rename(&hello).await;
             }
             Some(Question::Mail(mail)) => {
-                self.judge.renew();
                 self.judge.begin_transaction(&mail.path);
                 self.books.begin_transaction();
                 self.tarpitted = Duration::ZERO;

@@ -4,24 +4,26 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::Listener;
 use super::reverse::Reverse;
 use super::scene::Connection;
+use super::{Listener, routes};
 use crate::checks::MessageCheck;
 use crate::checks::results::{CheckResult, Dkim, DmarcPolicy, MessageResults, Spf};
 use crate::facts::{self, Subject};
 use crate::policy::question::{Answer, Question};
-use crate::policy::scene::{Moment, Scene};
+use crate::policy::scene::{Address, Moment, Scene};
 use crate::policy::{Judgement, Memory, Policies, Step};
-use crate::session::stage::Verdict;
-use crate::smtp::path::ReversePath;
+use crate::session::Transaction;
+use crate::session::stage::{Refusal, Verdict};
+use crate::smtp::path::{ForwardPath, ReversePath};
 use crate::smtp::reply::Class;
 
 /// Policy's side of one session: its generation, its memory, and what it has been told.
 #[derive(Debug)]
 pub(super) struct Judge {
     listener: Arc<Listener>,
-    policies: Arc<Policies>,
+    /// The generation that judges the open transaction. Without one nothing is held, so that what is replaced can go.
+    policies: Option<Arc<Policies>>,
     memory: Memory,
     subject: Subject,
     checked: Checked,
@@ -41,7 +43,6 @@ pub(super) struct Checked {
 impl Judge {
     /// The judge of a connection's client, whoever that is by now.
     pub(super) fn new(listener: Arc<Listener>, connection: &Connection) -> Self {
-        let policies = listener.policies.load_full();
         let Connection { peer, name, .. } = connection;
         let subject = Subject::new(peer.ip);
         let reverse = match peer.named {
@@ -50,7 +51,8 @@ impl Judge {
             // The address is the hop's: its name says nothing about the client.
             false => Reverse::nobody(),
         };
-        Self { listener, policies, memory: Memory::default(), subject, checked: Checked::default(), reverse }
+        let (memory, checked) = (Memory::default(), Checked::default());
+        Self { listener, policies: None, memory, subject, checked, reverse }
     }
 
     /// The client's name, and whether it can be relied on.
@@ -75,9 +77,34 @@ impl Judge {
         &self.memory
     }
 
-    /// Takes the policies of now. Not within a transaction, which keeps the generation with which it began.
-    pub(super) fn renew(&mut self) {
-        self.policies = self.listener.policies.load_full();
+    /// Lets go of the policies: no transaction is open.
+    pub(super) fn rest(&mut self) {
+        self.policies = None;
+    }
+
+    /// Whether the policies of the open transaction are to go.
+    pub(super) fn is_retired(&self) -> bool {
+        self.policies.as_ref().is_some_and(|policies| policies.is_retired())
+    }
+
+    /// The policies of the open transaction, else those of now.
+    fn policies(&self) -> Arc<Policies> {
+        self.policies.clone().unwrap_or_else(|| self.listener.policies.load_full())
+    }
+
+    /// Looks whether one verdict can speak for the recipients of `transaction` and for this one.
+    ///
+    /// # Errors
+    /// It cannot: one of them is at a domain whose own policies judge whole messages.
+    pub(super) fn admit(&self, transaction: &Transaction, rcpt: &ForwardPath) -> Result<(), Refusal> {
+        let policies = self.policies();
+        let speaker = |path: &ForwardPath| {
+            policies.speaker(&self.listener.name, Address::from(path).domain()).map(str::to_owned)
+        };
+        match transaction.recipients.first() {
+            Some(first) if speaker(&first.path) != speaker(rcpt) => Err(routes::other_policies()),
+            _ => Ok(()),
+        }
     }
 
     /// A new HELO, or STARTTLS: what was learnt from the last one is forgotten (RFC 3207 4.2).
@@ -90,6 +117,7 @@ impl Judge {
 
     pub(super) fn begin_transaction(&mut self, sender: &ReversePath) {
         self.end_transaction();
+        self.policies = Some(self.listener.policies.load_full());
         self.subject.sender = Some(sender.clone());
     }
 
@@ -125,7 +153,7 @@ impl Judge {
     /// What the policies of now say about `scene`.
     pub(super) async fn judge(&mut self, scene: Scene) -> Judgement {
         let moment = scene.moment.clone();
-        let mut run = self.policies.begin(scene, &self.memory);
+        let mut run = self.policies().begin(scene, &self.memory);
         while let Step::Ask(questions) = run.step() {
             for question in questions {
                 let asked = Instant::now();
@@ -202,14 +230,14 @@ mod tests {
 
     fn judgement(verdict: Verdict) -> Judgement {
         let effects = Effects::default();
-        let (events, applied, withheld, errors) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Judgement {
             verdict,
             effects,
-            events,
-            applied,
-            withheld,
-            errors,
+            events: Vec::new(),
+            applied: Vec::new(),
+            withheld: Vec::new(),
+            excused: Vec::new(),
+            errors: Vec::new(),
             timings: Vec::new(),
             facts: Vec::new(),
         }

@@ -84,6 +84,8 @@ pub struct Session {
     pace: Option<Pace>,
     line_ends: LineEnds,
     draining: bool,
+    /// What the open transaction is judged by is to go.
+    retired: bool,
     arrival: Arrival,
     /// The banner is out.
     greeted: bool,
@@ -154,6 +156,7 @@ impl Session {
             pace: None,
             line_ends: LineEnds::Strict,
             draining: false,
+            retired: false,
             terms,
             arrival: Arrival::default(),
             greeted: false,
@@ -329,6 +332,12 @@ impl Session {
     /// Asks the session to end as soon as no transaction is open.
     pub const fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// Asks the session to give up the open transaction, if there is one, at the client's next command: what it is judged by
+    /// is too old. A message under way still gets its answer.
+    pub const fn retire(&mut self) {
+        self.retired = self.transaction.is_some();
     }
 
     /// Ends the session with 421, in the middle of a message too: the client keeps it and comes again.

@@ -140,6 +140,15 @@ pub(super) const SESSION_TIMEOUT: Fixed =
 pub(super) const SHUTTING_DOWN: Fixed =
     Fixed::new(421, (3, 2), Source::Internal, "shutdown", "shutting down: try again in a moment");
 
+/// The policies changed again and again since the transaction began, and its own are not kept any longer.
+pub(super) const RETIRED: Fixed = Fixed::new(
+    421,
+    (3, 2),
+    Source::Internal,
+    "retired",
+    "the policies were replaced during this transaction: try again in a moment",
+);
+
 /// What the session itself says to a violation that no policy spoke about. `None`: it may go on.
 pub(super) const fn violation(event: Violation) -> Option<Fixed> {
     match event {

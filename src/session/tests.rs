@@ -396,6 +396,24 @@ fn draining_waits_for_the_transaction() {
 }
 
 #[test]
+fn a_retired_transaction_ends_at_the_next_command() {
+    let mut talk = at_data();
+    talk.session.retire();
+    assert_eq!(talk.says(b"x\r\n.\r\n"), ["250 2.0.0", "accepted"], "a message under way is answered");
+    assert_eq!(talk.says(b"NOOP\r\n"), ["250 2.0.0"], "the next transaction is another one");
+
+    let mut talk = Talk::new();
+    talk.session.retire();
+    assert_eq!(talk.says(b"NOOP\r\n"), ["250 2.0.0"], "there is no transaction");
+    talk.says(b"EHLO client.example.net\r\nMAIL FROM:<a@example.net>\r\n");
+    talk.session.retire();
+    assert_eq!(talk.says(b"RSET\r\n"), ["nothing", "250 2.0.0"], "which ends it in good order");
+    talk.says(b"MAIL FROM:<a@example.net>\r\n");
+    talk.session.retire();
+    assert_eq!(talk.says(b"RCPT TO:<b@example.org>\r\n"), ["nothing", "421 4.3.2", "close"]);
+}
+
+#[test]
 fn a_client_that_vanishes_in_its_message_aborts_it() {
     let mut talk = at_data();
     talk.says(b"half a mess");

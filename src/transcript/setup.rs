@@ -16,7 +16,7 @@ use self::limits::limit;
 pub(super) use self::listener::TlsOffer;
 use self::listener::{auth, inquiry};
 pub(super) use self::policies::OwnPolicy;
-use self::policies::{mode, setting};
+use self::policies::{mode, setting, table};
 pub(super) use self::quarantine::QuarantineSetup;
 use super::certificate::certificate;
 use super::state::StateChange;
@@ -24,7 +24,7 @@ use super::upstream::{self, UpstreamSetup};
 use super::words::{Mistake, Word, Words};
 use super::zone::DnsChange;
 use crate::policy::judgement::Mode;
-use crate::policy::sources::{Selection, Setting};
+use crate::policy::sources::{Selection, Setting, TableEntries};
 use crate::proxy::Manners;
 use crate::session::{AuthTerms, Inquiries};
 use crate::tls::ClientCertificate;
@@ -51,6 +51,8 @@ pub(super) struct Setup {
     pub(super) certificate: Option<ClientCertificate>,
     pub(super) policies_dir: Option<PathBuf>,
     pub(super) selection: Selection,
+    /// The listener of the configuration whose policies the session has.
+    pub(super) listener: Option<String>,
     /// Policies that stand in the transcript itself.
     pub(super) own_policies: Vec<OwnPolicy>,
     /// Policy, setting and value.
@@ -58,6 +60,8 @@ pub(super) struct Setup {
     /// Policy or `policy.rule`, and its mode.
     pub(super) modes: Vec<(String, Mode)>,
     pub(super) lists: Vec<(String, Vec<String>)>,
+    /// Tables with their keys and values.
+    pub(super) tables: Vec<(String, TableEntries)>,
     pub(super) limits: Vec<Limit>,
     /// Who answers VRFY, EXPN and HELP.
     pub(super) inquiries: Inquiries,
@@ -90,10 +94,12 @@ impl Default for Setup {
             certificate: None,
             policies_dir: None,
             selection: Selection::All,
+            listener: None,
             own_policies: Vec::new(),
             settings: Vec::new(),
             modes: Vec::new(),
             lists: Vec::new(),
+            tables: Vec::new(),
             limits: Vec::new(),
             inquiries: Inquiries::default(),
             normalise: Vec::new(),
@@ -123,7 +129,7 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 28] = [
+pub(super) const DIRECTIVES: [&str; 30] = [
     "certificate",
     "client",
     "local",
@@ -143,7 +149,9 @@ pub(super) const DIRECTIVES: [&str; 28] = [
     "setting",
     "mode",
     "list",
+    "table",
     "limit",
+    "listener",
     "normalise",
     "clock",
     "dns",
@@ -183,7 +191,9 @@ impl Setup {
             "list" => {
                 self.lists.push((words.expect("the list's name")?.text.to_owned(), texts(&words.list())))
             }
+            "table" => table(words, &mut self.tables)?,
             "limit" => self.limits.push(limit(words)?),
+            "listener" => self.listener = Some(words.expect("the listener's name")?.text.to_owned()),
             "inquiry" => inquiry(words, &mut self.inquiries)?,
             "normalise" => self.normalise = networks(&words.list())?,
             "clock" => self.clock = words.expect("a time")?.parse("a time as in RFC 3339")?,

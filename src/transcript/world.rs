@@ -93,6 +93,7 @@ impl World {
         policies: Arc<Policies>,
         real: &RealTime,
     ) -> Result<Self, WorldError> {
+        let name = setup.listener.as_deref().unwrap_or(NAME);
         let hostname = setup.hostname.clone().unwrap_or_else(|| defaults.hostname.clone());
         let metrics = Metrics::new();
         let (responder, resolver) = names(setup, real).await?;
@@ -103,7 +104,7 @@ impl World {
         let books = Arc::new(Books::default());
         let keeping = Keeping::open(&setup.quarantine, &policies, metrics.quarantine())?;
         let listener = Listener {
-            name: NAME.into(),
+            name: name.into(),
             terms: terms(setup, &hostname),
             starttls: setup.tls != TlsOffer::Off,
             header_limit: header_limit(setup),
@@ -123,7 +124,7 @@ impl World {
             quarantine: keeping.quarantine.clone(),
             tarpits: tarpits(setup),
             journal: Arc::clone(&books) as _,
-            metrics: metrics.listener(NAME),
+            metrics: metrics.listener(name),
             policy_metrics: metrics.policy(),
             check_metrics: metrics.checks(),
             presence: Arc::default(),

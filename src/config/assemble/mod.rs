@@ -3,6 +3,7 @@
 mod admin;
 mod arrival;
 mod auth;
+mod exceptions;
 mod listener;
 mod lmtp;
 mod name;

@@ -100,9 +100,10 @@ fn order(
     apply: impl FnOnce(&mut State) -> Said,
 ) -> Said {
     let turn = Turn::of(call)?;
+    let mode = turn.mode();
     let Some(policy) = turn.policy() else { return Ok(()) };
     let mut state = turn.state();
-    match policy.mode {
+    match mode {
         Mode::Enforce => apply(&mut state),
         Mode::Off => Ok(()),
         Mode::Shadow => {
@@ -166,14 +167,15 @@ pub(super) fn withhold(state: &mut State, by: &Arc<str>, effect: String, action:
 /// Notes of a policy in shadow are real, but only policies in shadow see them.
 fn note(call: &NativeCallContext<'_>, key: &str, value: &Dynamic) -> Said {
     let turn = Turn::of(call)?;
-    let Some(policy) = turn.policy().filter(|policy| policy.mode != Mode::Off) else { return Ok(()) };
+    let mode = turn.mode();
+    let Some(policy) = turn.policy().filter(|_| mode != Mode::Off) else { return Ok(()) };
     let Some(value) = note_value(value) else {
         return Err(fault(call, "a note is a text, a number, or true or false"));
     };
     if key.len() > MAX_NOTE || matches!(&value, NoteValue::Text(text) if text.len() > MAX_NOTE) {
         return Err(too_large(call, "note"));
     }
-    let note = Note { key: format!("{}.{key}", policy.name), value, shadow: policy.mode == Mode::Shadow };
+    let note = Note { key: format!("{}.{key}", policy.name), value, shadow: mode == Mode::Shadow };
     if turn.state().draft.scope.put_note(note) { Ok(()) } else { Err(too_large(call, "notes")) }
 }
 

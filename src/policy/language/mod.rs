@@ -162,6 +162,7 @@ pub(super) enum Named {
     Target,
     Setting,
     List,
+    Table,
     Regex,
     /// A rule whose events are counted; its mode is that of the rule, or without one the policy's.
     Counter,

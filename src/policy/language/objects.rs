@@ -46,6 +46,12 @@ pub(super) const OBJECTS: &[Object] = &[
         doc: "What `list(name)` gives, to be asked with `in` and `!in`.",
         properties: &[],
     },
+    Object {
+        name: "Table",
+        engine: "Table",
+        doc: "What `table(name)` gives, to be asked with `.get` and `.get_all`.",
+        properties: &[],
+    },
 ];
 
 const SESSION: &[Property] = &[

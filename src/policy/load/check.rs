@@ -23,6 +23,7 @@ pub(super) struct Names {
     pub(super) targets: Vec<(String, Position, Vec<Stage>)>,
     pub(super) settings: Vec<(String, Position)>,
     pub(super) lists: Vec<(String, Position)>,
+    pub(super) tables: Vec<(String, Position)>,
     pub(super) regexes: Vec<(String, Position)>,
     /// What `rate` counts.
     pub(super) counters: Vec<(String, Position)>,
@@ -39,6 +40,8 @@ pub(super) struct RuleSite {
     pub(super) code: u16,
     pub(super) stages: Vec<Stage>,
     pub(super) position: Position,
+    /// The first line of what the function around it says about itself.
+    pub(super) doc: String,
 }
 
 /// A call that orders something without naming a rule.
@@ -53,6 +56,8 @@ pub(super) struct OrderSite {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in super::super) enum Role {
     Policy,
+    /// A policy of a domain's own.
+    Tenant,
     Library,
 }
 
@@ -105,6 +110,11 @@ impl Check<'_> {
             return;
         }
         if let Some(stage) = words::stage_named(name) {
+            if self.role == Role::Tenant && !words::TENANT_STAGES.contains(&stage) {
+                let message = format!("a policy of a domain's own is not asked at {stage}");
+                let help = "it has a say about its recipients (`rcpt`) and messages to them (`message`)";
+                return self.problems.push(self.file.error(at, name.len(), message).with_help(help));
+            }
             let parameters = language::parameters(stage);
             if function.parameters != parameters.len() {
                 let message = match parameters.len() {
@@ -162,7 +172,7 @@ impl Check<'_> {
 
     /// Constants of a library can be seen inside it; those of a policy are not there when it runs.
     fn global(&mut self, position: Position) {
-        if self.role == Role::Policy {
+        if self.role != Role::Library {
             let message = "a policy's functions cannot see its constants";
             let help = "declare the value in SETTINGS and read it with `setting(\"name\")`";
             self.problems.push(self.file.error(position, 1, message).with_help(help));
@@ -218,12 +228,13 @@ impl Check<'_> {
             return self.at_name(call, message, Some(&format!("it can be used at {}", allowed.join(", "))));
         }
         match word.names {
-            Some(Named::Rule) => self.rule(call, word, stages),
+            Some(Named::Rule) => self.rule(function, call, word, stages),
             Some(Named::Target) => self.targets(call, &stages),
             Some(Named::Setting) => {
                 self.literal(call, "setting").map_or((), |name| self.names.settings.push(name))
             }
             Some(Named::List) => self.literal(call, "list").map_or((), |name| self.names.lists.push(name)),
+            Some(Named::Table) => self.literal(call, "table").map_or((), |name| self.names.tables.push(name)),
             Some(Named::Regex) => {
                 self.literal(call, "pattern").map_or((), |regex| self.names.regexes.push(regex))
             }
@@ -242,7 +253,7 @@ impl Check<'_> {
     }
 
     /// A verdict or an effect with a rule: `(rule, text)`, `(rule, enhanced, text)`, `(rule, code, enhanced, text)`.
-    fn rule(&mut self, call: &Call, word: &language::Function, stages: Vec<Stage>) {
+    fn rule(&mut self, function: &Function, call: &Call, word: &language::Function, stages: Vec<Stage>) {
         let Some((rule, position)) = self.literal(call, "rule") else { return };
         if !words::is_name(&rule) || rule == words::ERROR_RULE {
             let message = format!("`{rule}` cannot be the name of a rule");
@@ -253,8 +264,18 @@ impl Check<'_> {
         let takes_codes = matches!(action, Action::Reject | Action::Defer | Action::Disconnect);
         let code = if takes_codes { self.codes(call, action) } else { self.without_codes(call, action) };
         if let Some(code) = code {
-            self.names.rules.push(RuleSite { rule, action, code, stages, position: call.position });
+            let doc = self.doc_of(function, &stages);
+            self.names.rules.push(RuleSite { rule, action, code, stages, position: call.position, doc });
         }
+    }
+
+    /// What the function says about itself, or that of the first stage that leads to it.
+    fn doc_of(&self, function: &Function, stages: &[Stage]) -> String {
+        let of_stage =
+            |stage: &Stage| self.survey.functions.iter().find(|function| function.name == stage.name());
+        let around = stages.iter().filter_map(of_stage);
+        let docs = [function].into_iter().chain(around).map(|function| &function.doc);
+        docs.into_iter().find(|doc| !doc.is_empty()).cloned().unwrap_or_default()
     }
 
     fn without_codes(&mut self, call: &Call, action: Action) -> Option<u16> {

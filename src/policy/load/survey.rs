@@ -21,6 +21,8 @@ pub(super) struct Function {
     pub(super) name: String,
     pub(super) parameters: usize,
     pub(super) position: Position,
+    /// The first line of its `///` text.
+    pub(super) doc: String,
     pub(super) calls: Vec<Call>,
     /// Names with `global::` in front.
     pub(super) globals: Vec<Position>,
@@ -65,6 +67,7 @@ impl Survey {
                 name: definition.name.to_string(),
                 parameters: definition.params.len(),
                 position: file.position_of_function(&definition.name, definition.body.start_position()),
+                doc: first_line(definition.comments.iter().map(AsRef::as_ref)),
                 calls: Vec::new(),
                 globals: Vec::new(),
                 mentions: Vec::new(),
@@ -170,6 +173,12 @@ impl Call {
     pub(super) fn word(&self) -> Option<&'static language::Function> {
         if self.module.is_empty() { language::find(&self.name) } else { None }
     }
+}
+
+/// The first line of `///` comments that says anything, without its slashes.
+fn first_line<'c>(comments: impl Iterator<Item = &'c str>) -> String {
+    let lines = comments.flat_map(str::lines).map(|line| line.trim().trim_start_matches('/').trim());
+    lines.into_iter().find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 
 /// The first part of a namespace; empty where there is none.

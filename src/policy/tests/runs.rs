@@ -167,7 +167,7 @@ fn faults_have_a_kind_and_a_place() {
         let text = format!("{}{rest}", helo_policy(script));
         let files = [("10-x.rhai", text.as_str()), ("lib/net.rhai", "fn fail(x) { throw x }")];
         let mut rig = Rig::with(&files, |sources| {
-            sources.lists.insert("l".to_owned(), ListSource::Inline(vec![]));
+            sources.lists.insert("l".to_owned(), EntrySource::Inline(vec![]).into());
             sources.budget.time = Duration::from_secs(30);
         });
         let judgement = rig.helo();

@@ -59,6 +59,7 @@ impl<C: Client> Driver<C> {
         let login = self.session.login().is_some();
         let route =
             if login { routes.admit_known(transaction)? } else { routes.admit(transaction, &rcpt.path)? };
+        self.judge.admit(transaction, &rcpt.path)?;
         Ok(Arc::clone(route))
     }
 
