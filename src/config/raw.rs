@@ -107,6 +107,9 @@ pub(super) struct Policies {
     pub settings: Option<Named<Named<Setting>>>,
     pub lists: Option<Named<Entries>>,
     pub limits: Option<Budget>,
+    pub http_hosts: Option<Vec<Placed<String>>>,
+    pub clamd: Option<Placed<String>>,
+    pub rspamd: Option<Placed<String>>,
 }
 
 section!(Policies {
@@ -117,6 +120,9 @@ section!(Policies {
     settings: optional,
     lists: optional,
     limits: optional,
+    http_hosts: optional,
+    clamd: optional,
+    rspamd: optional,
 });
 
 impl Choice for OnError {

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use crate::admin::Place;
+use crate::facts::ServiceSettings;
 use crate::message::spool;
 use crate::policy::Sources;
 use crate::proxy::Manners;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub trusted_networks: Vec<IpNet>,
     /// Where policies come from and how they are bent.
     pub policies: Sources,
+    /// The services that policies may ask.
+    pub services: ServiceSettings,
     /// Where messages are kept while they pass.
     pub spool: spool::Settings,
     /// What is checked.

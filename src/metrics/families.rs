@@ -72,6 +72,12 @@ families! {
             "Answers in the DNS caches.";
         dns_failing: Gauge [],
             "1 if nothing was answered for ten seconds, though names of five different domains were asked for.";
+        dnsbl_lookups_total: Counter [list, outcome],
+            "Questions to DNS lists by what they said; a list that no script or setting names counts as other.";
+        dnsbl_usable: Gauge [list],
+            "1 if the test entries of a DNS list are as they should be, seen through our own resolver.";
+        services_asked_total: Counter [service, outcome],
+            "Questions of policies to web services and scanners.";
         upstream_up: Gauge [upstream],
             "1 if the last connection or probe succeeded.";
         upstream_address_up: Gauge [upstream, address],

@@ -20,6 +20,7 @@ use prometheus::{Registry, TextEncoder};
 mod checks;
 mod dns;
 mod exposition;
+mod facts;
 mod families;
 mod family;
 mod listener;
@@ -31,6 +32,7 @@ mod upstream;
 pub use checks::CheckMetrics;
 pub use dns::DnsMetrics;
 pub use exposition::sum;
+pub use facts::FactMetrics;
 pub use listener::{Admission, ListenerMetrics, Outcome};
 pub use policy::{PolicyMetrics, RuleLabels};
 pub use upstream::{AddressMetrics, UpstreamMetrics};
@@ -105,6 +107,11 @@ impl Metrics {
     /// Handles for the resolver.
     pub fn dns(&self) -> DnsMetrics {
         DnsMetrics::new(&self.families)
+    }
+
+    /// Handles for what policies ask the world.
+    pub fn facts(&self) -> FactMetrics {
+        FactMetrics::new(&self.families, &self.names)
     }
 
     /// `entries` is asked at each scrape how many answers the DNS cache holds; the last call counts.

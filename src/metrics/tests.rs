@@ -18,6 +18,7 @@ async fn every_family_is_exposed_with_help_and_a_name_of_its_kind() {
     let metrics = Metrics::new();
     let (listener, upstream, policy) = (metrics.listener("mx"), metrics.upstream("main"), metrics.policy());
     let (_checks, _dns) = (metrics.checks(), metrics.dns());
+    metrics.facts().usable("zen.test", true);
     listener.sessions_limit(2);
     listener.offers_auth();
     listener.certificate("mx.pem", UNIX_EPOCH);

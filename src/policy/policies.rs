@@ -1,6 +1,6 @@
 //! One generation of policies, loaded and ready.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -33,6 +33,8 @@ pub struct Policies {
     pub(super) warnings: Vec<Diagnostic>,
     /// The fingerprint of the files.
     pub(super) generation: Arc<str>,
+    /// The lists in DNS that scripts and settings name.
+    pub(super) zones: BTreeSet<Box<str>>,
 }
 
 /// The policies to ask at each stage, in the order of [`Stage::ALL`].
@@ -135,6 +137,11 @@ impl Policies {
             stages: policy.stages.clone(),
             doc: policy.doc.clone(),
         })
+    }
+
+    /// The lists in DNS that scripts and settings name, in order: what is worth a test before it is relied on.
+    pub fn zones(&self) -> impl Iterator<Item = &str> {
+        self.zones.iter().map(|zone| &**zone)
     }
 
     /// What looked wrong when they were loaded, but does not stop them.

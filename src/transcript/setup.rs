@@ -3,6 +3,7 @@
 mod limits;
 mod listener;
 mod policies;
+mod services;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ pub(super) use self::listener::TlsOffer;
 use self::listener::{auth, inquiry};
 pub(super) use self::policies::OwnPolicy;
 use self::policies::{mode, setting};
+pub(super) use self::services::Services;
 use super::certificate::certificate;
 use super::upstream::{self, UpstreamSetup};
 use super::words::{Mistake, Word, Words};
@@ -58,6 +60,8 @@ pub(super) struct Setup {
     pub(super) normalise: Vec<IpNet>,
     pub(super) clock: Timestamp,
     pub(super) dns: Vec<DnsChange>,
+    /// What web services and scanners answer.
+    pub(super) services: Services,
     pub(super) upstream: UpstreamSetup,
     /// Other upstreams, by their names.
     pub(super) others: Vec<(String, UpstreamSetup)>,
@@ -90,6 +94,7 @@ impl Default for Setup {
             normalise: Vec::new(),
             clock: DEFAULT_CLOCK,
             dns: Vec::new(),
+            services: Services::default(),
             upstream: UpstreamSetup::default(),
             others: Vec::new(),
             routes: Vec::new(),
@@ -113,7 +118,7 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 25] = [
+pub(super) const DIRECTIVES: [&str; 28] = [
     "certificate",
     "client",
     "local",
@@ -134,7 +139,10 @@ pub(super) const DIRECTIVES: [&str; 25] = [
     "limit",
     "normalise",
     "clock",
+    "clamd",
     "dns",
+    "http",
+    "rspamd",
     "upstream",
     "route",
     "split",
@@ -173,6 +181,9 @@ impl Setup {
             "normalise" => self.normalise = networks(&words.list())?,
             "clock" => self.clock = words.expect("a time")?.parse("a time as in RFC 3339")?,
             "dns" => self.dns.push(DnsChange::read(words)?),
+            "clamd" => self.services.read_clamd(words)?,
+            "http" => self.services.read_http(words)?,
+            "rspamd" => self.services.read_rspamd(words)?,
             "upstream" => self.side(words).read(words)?,
             "route" => self.read_route(words)?,
             "split" => self.splits = splits(words)?,

@@ -10,6 +10,7 @@ mod policy;
 mod routes;
 mod seal;
 mod secret;
+mod services;
 mod tls;
 mod upstream;
 
@@ -48,6 +49,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let doors = file.admin.as_ref().and_then(|admin| admin.listen.as_ref());
     listener::check_addresses(file.listeners.as_ref(), doors, report);
     let admin = file.admin.as_ref().and_then(|admin| admin::admin(admin, report));
+    let services = services::services(file.policies.as_ref(), report);
     let policies = policy::sources(file.policies.unwrap_or_default(), file.listeners.as_ref(), report);
     let trusted_networks = trusted(file.trusted_networks.unwrap_or_default(), report);
     let spool = spool(file.spool.unwrap_or_default(), report);
@@ -67,6 +69,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
         routes: routes?,
         trusted_networks,
         policies: policies?,
+        services,
         spool,
         checks,
         authserv_id: authserv_id.unwrap_or_else(|| called.to_owned()),

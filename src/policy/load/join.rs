@@ -1,6 +1,6 @@
 //! Scripts, configuration and listeners joined into one generation, and the checks that need all of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
@@ -10,7 +10,7 @@ use super::super::judgement::{Action, Mode};
 use super::super::lists::EntrySet;
 use super::super::policies::{Plan, Policy, RuleInfo};
 use super::super::sources::{Selection, Sources};
-use super::{Script, ScriptFile, modes, settings, suggest};
+use super::{Script, ScriptFile, modes, settings, suggest, zones};
 use crate::diagnostic::Diagnostic;
 use crate::session::stage::Stage;
 
@@ -24,6 +24,8 @@ pub(super) struct Parts {
     pub(super) whole: Plan,
     pub(super) regexes: HashMap<String, Regex>,
     pub(super) rules: Vec<RuleInfo>,
+    /// The lists in DNS that they may ask.
+    pub(super) zones: BTreeSet<Box<str>>,
 }
 
 /// Joins everything. The parts are whole only if no error was reported.
@@ -41,8 +43,11 @@ pub(super) fn join(
     let of_scripts = scripts.iter().map(|script| (&script.file, &script.names.regexes));
     let of_libraries = of_libraries.iter().map(|(file, patterns)| (file, patterns));
     let regexes = compile_regexes(of_scripts.chain(of_libraries), problems);
+    let (mut zones, asking) = (zones::written(&scripts, problems), zones::asking(&scripts));
     let sites: Vec<_> = scripts.iter().map(rule_lines).collect();
     let policies: Vec<_> = scripts.into_iter().map(|script| policy(script, sources)).collect();
+    let asking = policies.iter().zip(asking).filter(|(_, asks)| *asks);
+    zones.extend(asking.flat_map(|(policy, _)| zones::set(policy)));
     let rules = policies.iter().zip(sites).flat_map(|(policy, sites)| rule_infos(policy, sites)).collect();
     let plans = sources.listeners.iter();
     let plans = plans
@@ -53,7 +58,7 @@ pub(super) fn join(
         })
         .collect();
     let whole = plan(&policies, |_| true);
-    Parts { policies, plans, whole, regexes, rules }
+    Parts { policies, plans, whole, regexes, rules, zones }
 }
 
 fn policy(script: Script, sources: &Sources) -> Policy {

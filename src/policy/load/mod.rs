@@ -20,6 +20,7 @@ mod lists;
 mod modes;
 mod settings;
 mod survey;
+mod zones;
 
 use super::lint::{self, Host, Unit};
 use check::Names;
@@ -63,6 +64,7 @@ impl Policies {
             rules: parts.rules,
             warnings: problems,
             generation,
+            zones: parts.zones,
         })
     }
 }

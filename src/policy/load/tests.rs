@@ -63,9 +63,11 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
             "bounce",
             "recipients",
             "size",
+            "dnsbl",
             "spf",
             "dmarc",
-            "headers"
+            "headers",
+            "attachments"
         ]
     );
     for policy in policies.policies() {
@@ -77,10 +79,13 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
         [
             "manners.early-commands",
             "helo.unresolved",
+            "dnsbl.client",
+            "dnsbl.url",
             "spf.fail",
             "headers.no-date",
             "headers.no-message-id",
-            "headers.duplicate-field"
+            "headers.duplicate-field",
+            "attachments.unseen"
         ]
     );
     let relay = &policies.rules()[0];

@@ -33,7 +33,8 @@ fn an_ordinary_mail_passes_without_a_word() {
             ("pass", vec![], vec![])
         );
     }
-    assert_eq!(rig.asked, [helo, mail_hosts("sender.test"), Question::Spf, Question::Dmarc]);
+    let expected = [helo, mail_hosts("sender.test"), Question::Spf, Question::Dmarc, Question::Contents];
+    assert_eq!(rig.asked, expected);
     assert_eq!(rig.memory.size_limit(&rig.mail).unwrap().octets, 50 << 20);
 }
 
