@@ -73,6 +73,9 @@ fn answer(question: &Question) -> Answer {
         Question::State(question) => fresh(&question.ask),
         Question::Now => Answer::Now(1_800_000_000),
         Question::Random => Answer::Random(0.5),
+        Question::Listed(..) => Answer::Listed(Arc::default()),
+        Question::Contents => Answer::Contents(Some(Arc::default())),
+        other => other.unanswered(),
     }
 }
 

@@ -53,7 +53,7 @@
 //! | floor | room | what lives there | deliberately absent |
 //! |---|---|---|---|
 //! | 0 | [`smtp`] | the words: commands, replies, extensions, paths, lines, data, chunks | tokio, time, logs |
-//! | 1 | [`message`] | header view and edits, stamps, spool | policy, DNS |
+//! | 1 | [`message`] | header view and edits, stamps, parts and attachments, spool | policy, DNS |
 //! | 1 | [`session`] | the server side of the dialogue | async, DNS, scripts, metrics, the clock, the body's bytes |
 //! | 2 | [`dns`] | the resolver with its caches and limits; a responder for tests | SMTP, policy |
 //! | 3 | [`checks`] | SPF, DKIM, DMARC, ARC and seals; the only room that knows mail-auth | replies: a check never refuses |
@@ -61,7 +61,7 @@
 //! | 3 | [`quarantine`] | messages that policies keep back: on disk, listed, let go, deleted | the dialogue, policy |
 //! | 3 | [`upstream`] | the client side of the dialogue, SMTP and LMTP; addresses, capabilities, identity; the Maildir | session, policy |
 //! | 4 | [`policy`] | Rhai: engine, script API, verdicts, lists, loading, snapshot | sockets, where facts come from |
-//! | 5 | [`facts`] | answers what policy asks | the dialogue |
+//! | 5 | [`facts`] | answers what policy asks: DNS and lists in DNS, checks, web services, scanners | the dialogue |
 //! | 6 | [`proxy`] | the loop where all of them meet; PROXY headers, routes; the books, that is metrics and journal | listeners, YAML, concrete sockets |
 //! | 7 | [`server`], [`admin`] | sockets, also systemd's; limits, rates, drain, reload; HTTP for metrics, health, and what the operator asks and orders | Rhai |
 //! | 7 | [`transcript`] | runs dialogues from files through the same loop, in a simulated world | sockets towards client and upstream |

@@ -14,6 +14,7 @@ use gatepost::admin::Place;
 use gatepost::config::ready::ListenerTls;
 use gatepost::config::{Settings, load, load_text};
 use gatepost::diagnostic::Diagnostic;
+use gatepost::facts::Clamd;
 use gatepost::log;
 use gatepost::policy::judgement::Mode;
 use gatepost::policy::sources::{
@@ -182,6 +183,16 @@ fn every_key_of_an_upstream_arrives() {
     let Kind::Smtp(remote) = &settings.upstreams[0].kind else { panic!("a mail server") };
     assert_eq!(remote.identity, Identity::XClient, "the default fails closed");
     assert!(matches!(remote.tls, TlsMode::Opportunistic(_)));
+}
+
+#[test]
+fn services_of_policies() {
+    let services = good("everything.yaml").services;
+    assert_eq!(services.http_hosts, ["api.example.org", "127.0.0.1:8080", "[::1]:8443"]);
+    assert!(matches!(services.clamd, Some(Clamd::Unix(path)) if path.ends_with("run/clamd.ctl")));
+    assert!(services.rspamd.is_some());
+    let none = good("minimal.yaml").services;
+    assert!(none.http_hosts.is_empty() && none.clamd.is_none() && none.rspamd.is_none());
 }
 
 #[test]

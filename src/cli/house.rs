@@ -4,17 +4,18 @@
 //! with its connections, the resolver with its cache, the places of a listener's sessions) the later one takes over.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::checks::{Checker, Clock};
 use crate::config::Settings;
 use crate::config::ready::{self, Identity, ListenerTls};
 use crate::dns::{self, Resolver};
-use crate::facts::World;
+use crate::facts::{self, World};
 use crate::message::spool::{self, Spooler};
 use crate::metrics::{DnsMetrics, Metrics};
 use crate::policy::Policies;
@@ -56,6 +57,8 @@ pub(super) struct House {
     tarpits: Arc<Tarpits>,
     border: Border,
     pub(super) admissions: HashMap<String, Arc<Admission>>,
+    /// Tests the lists in DNS that the policies in force name, for as long as the house stands.
+    list_tests: OnceLock<AbortOnDropHandle<()>>,
 }
 
 impl Ground {
@@ -100,7 +103,12 @@ impl House {
         let world = World::new(resolver.clone(), checker, Clock::default());
         Ok(Self {
             upstreams: upstreams(ground, &settings, before),
-            facts: Arc::new(world.with_store(Arc::clone(&ground.store))),
+            facts: Arc::new(
+                world
+                    .with_store(Arc::clone(&ground.store))
+                    .with(settings.services.clone(), ground.metrics.facts()),
+            ),
+            list_tests: OnceLock::new(),
             spooler: spooler(&settings.spool, before)?,
             quarantine: quarantine(ground, &settings, before)?,
             tarpits: tarpits(&settings, before),
@@ -140,6 +148,10 @@ impl House {
 
     /// From now on this is the house that is lived in: limits hold, and metrics speak of it.
     pub(super) fn move_in(&self, ground: &Ground) {
+        let policies = Arc::clone(&ground.policies);
+        let zones = move || policies.load().zones().map(str::to_owned).collect::<Vec<_>>();
+        let tests = facts::test_lists(self.resolver.clone(), ground.metrics.facts(), zones);
+        self.list_tests.get_or_init(|| AbortOnDropHandle::new(tokio::spawn(tests)));
         let cache = self.resolver.clone();
         ground.metrics.watch_dns_cache(move || cache.cache_entries());
         for listener in &self.settings.listeners {

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use crate::admin::Place;
+use crate::facts::ServiceSettings;
 use crate::message::spool;
 use crate::policy::Sources;
 use crate::proxy::Manners;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub quarantine: Option<Quarantine>,
     /// How many sessions may have their replies delayed by policies at once.
     pub tarpits: usize,
+    /// The services that policies may ask.
+    pub services: ServiceSettings,
     /// Where messages are kept while they pass.
     pub spool: spool::Settings,
     /// What is checked.

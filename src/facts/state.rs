@@ -19,7 +19,7 @@ pub async fn ask_store(store: &Store, question: &StateQuestion, now: SystemTime)
 
 /// The answer where there is no store, or none that works.
 pub fn without_store(question: &StateQuestion) -> Answer {
-    in_words(&question.ask, None)
+    question.ask.unanswered()
 }
 
 /// An outcome in the words of policies; `None` for a failure.

@@ -96,6 +96,12 @@ families! {
             "Records of an embedded store that had to go before their time for want of room.";
         store_flushes_total: Counter [result],
             "Times that an embedded store wrote down what had changed.";
+        dnsbl_lookups_total: Counter [list, outcome],
+            "Questions to DNS lists by what they said; a list that no script or setting names counts as other.";
+        dnsbl_usable: Gauge [list],
+            "1 if the test entries of a DNS list are as they should be, seen through our own resolver.";
+        services_asked_total: Counter [service, outcome],
+            "Questions of policies to web services and scanners.";
         upstream_up: Gauge [upstream],
             "1 if the last connection or probe succeeded.";
         upstream_address_up: Gauge [upstream, address],

@@ -20,6 +20,7 @@ use prometheus::{Registry, TextEncoder};
 mod checks;
 mod dns;
 mod exposition;
+mod facts;
 mod families;
 mod family;
 mod figures;
@@ -34,6 +35,7 @@ mod upstream;
 pub use checks::CheckMetrics;
 pub use dns::DnsMetrics;
 pub use exposition::sum;
+pub use facts::FactMetrics;
 pub use figures::{Figures, PolicyFigures, RuleFigures};
 pub use listener::{Admission, ListenerMetrics, Outcome};
 pub use policy::{PolicyMetrics, RuleLabels};
@@ -130,6 +132,11 @@ impl Metrics {
     /// Handles for the store of policies' memory.
     pub fn store(&self) -> StoreMetrics {
         StoreMetrics::new(&self.families)
+    }
+
+    /// Handles for what policies ask the world.
+    pub fn facts(&self) -> FactMetrics {
+        FactMetrics::new(&self.families, &self.names)
     }
 
     /// `entries` is asked at each scrape how many answers the DNS cache holds; the last call counts.

@@ -19,6 +19,7 @@ async fn every_family_is_exposed_with_help_and_a_name_of_its_kind() {
     let (listener, upstream, policy) = (metrics.listener("mx"), metrics.upstream("main"), metrics.policy());
     let (_checks, _dns, _store) = (metrics.checks(), metrics.dns(), metrics.store());
     let _quarantine = metrics.quarantine();
+    metrics.facts().usable("zen.test", true);
     listener.sessions_limit(2);
     listener.offers_auth();
     listener.certificate("mx.pem", UNIX_EPOCH);

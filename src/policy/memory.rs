@@ -119,10 +119,17 @@ pub(super) enum Lifetime {
 impl Lifetime {
     pub(super) const fn of(question: &Question) -> Self {
         match question {
-            Question::Dns(..) | Question::MailHosts(_) | Question::Fcrdns => Self::Session,
+            Question::Dns(..) | Question::MailHosts(_) | Question::Fcrdns | Question::Listed(..) => {
+                Self::Session
+            }
             Question::HeloSpf => Self::Helo,
             Question::Spf | Question::Dkim | Question::Dmarc | Question::Arc => Self::Transaction,
-            Question::State(_) | Question::Now | Question::Random => Self::Stage,
+            Question::Clamd | Question::Rspamd | Question::Contents => Self::Transaction,
+            Question::State(_)
+            | Question::Now
+            | Question::Random
+            | Question::HttpGet(_)
+            | Question::HttpPost { .. } => Self::Stage,
         }
     }
 }

@@ -20,6 +20,7 @@ mod faults;
 pub mod judgement;
 mod language;
 mod lint;
+mod listing;
 mod lists;
 mod load;
 mod memory;

@@ -1,6 +1,6 @@
 //! One generation of policies, loaded and ready.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,6 +49,8 @@ pub struct Policies {
     pub(super) generation: Arc<str>,
     pub(super) retired: AtomicBool,
     pub(super) coverage: Option<Arc<Coverage>>,
+    /// The lists in DNS that scripts and settings name.
+    pub(super) zones: BTreeSet<Box<str>>,
 }
 
 /// One policy.
@@ -194,6 +196,11 @@ impl Policies {
             stages: policy.stages.clone(),
             doc: policy.doc.clone(),
         })
+    }
+
+    /// The lists in DNS that scripts and settings name, in order: what is worth a test before it is relied on.
+    pub fn zones(&self) -> impl Iterator<Item = &str> {
+        self.zones.iter().map(|zone| &**zone)
     }
 
     /// What looked wrong when they were loaded, but does not stop them.

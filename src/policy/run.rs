@@ -35,6 +35,8 @@ pub struct StageRun {
     used: [Used; 2],
     /// What the running policy used, its earlier runs counted.
     spent: Duration,
+    /// Whether it was seen what the policies behind the first that waited will want.
+    looked_ahead: bool,
     /// The questions that are open, with the policies that asked them.
     open: Vec<(Question, Arc<str>)>,
     judgement: Judgement,
@@ -83,6 +85,7 @@ impl StageRun {
             arguments,
             used: [Used::default(); 2],
             spent: Duration::ZERO,
+            looked_ahead: false,
             open: Vec::new(),
             judgement: Judgement::pass(),
         }
@@ -99,7 +102,7 @@ impl StageRun {
                 Ending::Passed => self.commit(&turn, policy),
                 Ending::Ruled(ruling) => self.rule(&turn, policy, ruling),
                 Ending::Asked(question) => match self.ask(policy, question) {
-                    Ok(step) => return step,
+                    Ok(question) => return self.wait_for(&turn, question, &mut watch),
                     Err(fault) => self.fail(&turn, policy, fault),
                 },
                 Ending::Failed(fault) => self.fail(&turn, policy, fault),
@@ -190,7 +193,7 @@ impl StageRun {
     }
 
     /// A fact is missing: the run's orders are dropped, and it begins again when the answer is there.
-    fn ask(&mut self, policy: &Policy, question: Question) -> Result<Step, ScriptFault> {
+    fn ask(&mut self, policy: &Policy, question: Question) -> Result<Question, ScriptFault> {
         let budget = self.turn.as_ref().map_or(0, |turn| turn.0.policies.budget.facts);
         let used = self.used(policy);
         if used.facts >= budget {
@@ -202,7 +205,58 @@ impl StageRun {
         }
         used.facts += 1;
         self.open.push((question.clone(), Arc::clone(&policy.name)));
-        Ok(Step::Ask(vec![question]))
+        Ok(question)
+    }
+
+    /// Waits for `question`, and the first time in a stage for what the policies behind the running one will want to know, as far
+    /// as that can be told now: they run as if nobody had an objection, and nothing that they order counts.
+    fn wait_for(&mut self, turn: &Turn, question: Question, watch: &mut Watch) -> Step {
+        let mut questions = vec![question];
+        if !std::mem::replace(&mut self.looked_ahead, true) {
+            let behind: Vec<_> = self.plan.iter().copied().skip(self.position + 1).collect();
+            for index in behind {
+                let Some(policy) = turn.0.policies.policy(index) else { continue };
+                if let Some(question) = self.look_ahead(turn, index, policy, watch)
+                    && self.used(policy).facts < turn.0.policies.budget.facts
+                {
+                    self.used(policy).facts += 1;
+                    self.open.push((question.clone(), Arc::clone(&policy.name)));
+                    questions.push(question);
+                }
+            }
+        }
+        Step::Ask(questions)
+    }
+
+    /// The first question of a policy that has not had its turn, if it can be asked for nothing.
+    fn look_ahead(
+        &mut self,
+        turn: &Turn,
+        index: usize,
+        policy: &Policy,
+        watch: &mut Watch,
+    ) -> Option<Question> {
+        let running = {
+            let mut state = turn.state();
+            let is_skipped = !policy.gate && state.skips.iter().any(|skip| **skip == *policy.name);
+            if is_skipped || (policy.mode == Mode::Off && policy.rules.is_empty()) {
+                return None;
+            }
+            std::mem::replace(&mut state.policy, index)
+        };
+        let left = turn.0.policies.budget.time.saturating_sub(self.used(policy).time) / 2;
+        let (_, spent) = watch.measure(left, || run_script(turn, policy, &self.arguments));
+        self.used(policy).time += spent;
+        let mut state = turn.state();
+        state.policy = running;
+        state.draft = Draft::default();
+        match state.stopped.take() {
+            Some(Stop::Asked(question)) if question.is_cheap() => {
+                let is_open = self.open.iter().any(|(open, _)| *open == question);
+                (!is_open).then_some(question)
+            }
+            _ => None,
+        }
     }
 
     /// A policy failed. Its orders are dropped; whether mail is touched depends on what it is and how it failed.

@@ -59,7 +59,7 @@ impl Moment {
     }
 
     /// The transaction, where there is one.
-    pub(super) const fn mail(&self) -> Option<&Arc<MailScene>> {
+    pub const fn mail(&self) -> Option<&Arc<MailScene>> {
         match self {
             Self::Mail(mail) | Self::Rcpt(mail, _) | Self::Data(mail) | Self::Message(mail, _) => Some(mail),
             Self::Connect | Self::Helo | Self::Auth | Self::Violation(_) | Self::Close => None,

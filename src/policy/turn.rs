@@ -96,6 +96,8 @@ pub(super) struct Draft {
     pub(super) applied: Vec<Applied>,
     pub(super) withheld: Vec<Withheld>,
     pub(super) excused: Vec<Excused>,
+    /// How often this run asked for something to happen, by the question.
+    pub(super) occurrences: HashMap<String, u32>,
 }
 
 impl Draft {
@@ -233,6 +235,17 @@ impl Turn {
             occurrence
         };
         self.fact(call, Question::State(StateQuestion { policy, occurrence, ask }))
+    }
+
+    /// The running policy, and how often it asked the like of `question` in this run before: what makes a question of its own
+    /// of each time that something is to happen.
+    pub(super) fn occurrence(&self, question: &str) -> (Arc<str>, u32) {
+        let policy = self.policy().map(|policy| Arc::clone(&policy.name)).unwrap_or_default();
+        let mut state = self.state();
+        let count = state.draft.occurrences.entry(question.to_owned()).or_default();
+        let nth = *count;
+        *count = nth.saturating_add(1);
+        (policy, nth)
     }
 
     /// The note `policy.key` that the running policy may see.

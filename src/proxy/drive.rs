@@ -24,6 +24,7 @@ use super::scene::{self, Connection};
 use super::trouble;
 use super::wire::{self, Client, Wire};
 use super::{Id, Listener, Peer};
+use crate::facts::Letter;
 use crate::policy::judgement::Effects;
 use crate::policy::scene::Moment;
 use crate::session::stage::{Reason, Source, Stage, Verdict};
@@ -312,15 +313,18 @@ impl<C: Client> Driver<C> {
         {
             return Verdict::Refuse(refusal);
         }
-        let message = match &self.message {
-            Message::Complete(received, _) => Some((received.size, received.header.clone())),
-            _ => None,
+        let (message, letter) = match &self.message {
+            Message::Complete(received, _) => {
+                let (header, body) = (received.header.clone(), received.body.clone());
+                (Some((received.size, header.clone())), Some(Letter { header, body }))
+            }
+            _ => (None, None),
         };
         let Some(scene) = scene::of(&self.session, &self.listener, &self.connection, message) else {
             return Verdict::Pass;
         };
         let moment = scene.moment.clone();
-        let judging = timeout_at(self.patience, self.judge.judge(scene));
+        let judging = timeout_at(self.patience, self.judge.judge(scene, letter));
         let Ok(judgement) = wire::in_company(&mut self.wire, judging).await else {
             return Verdict::Refuse(trouble::out_of_time());
         };
@@ -336,7 +340,7 @@ impl<C: Client> Driver<C> {
     /// Tells the policies that the session is over. Nothing that they say changes anything; it is counted and logged.
     async fn conclude(&mut self) {
         let scene = scene::closing(&self.session, &self.listener, &self.connection);
-        if let Ok(judgement) = timeout(CONCLUSION, self.judge.judge(scene)).await {
+        if let Ok(judgement) = timeout(CONCLUSION, self.judge.judge(scene, None)).await {
             let origin = scene::origin(&self.connection, &self.listener, &self.judge);
             self.books.judged(origin, Stage::Close, &judgement);
         }

@@ -1,20 +1,22 @@
 //! How policy is asked: a stage is run, stopped for the facts that it wants, and run on until it has a judgement.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
+use super::fetching::Fetching;
 use super::reverse::Reverse;
 use super::scene::Connection;
 use super::{Listener, routes};
 use crate::checks::MessageCheck;
 use crate::checks::results::{CheckResult, Dkim, DmarcPolicy, MessageResults, Spf};
-use crate::facts::{self, Subject};
+use crate::facts::{self, Envelope, Letter, Subject};
 use crate::policy::question::{Answer, Question};
 use crate::policy::scene::{Address, Moment, Scene};
-use crate::policy::{Judgement, Memory, Policies, Step};
+use crate::policy::{Judgement, Memory, Policies, StageRun, Step};
 use crate::session::Transaction;
-use crate::session::stage::{Refusal, Verdict};
+use crate::session::stage::{Refusal, Stage, Verdict};
 use crate::smtp::path::{ForwardPath, ReversePath};
 use crate::smtp::reply::Class;
 
@@ -25,7 +27,8 @@ pub(super) struct Judge {
     /// The generation that judges the open transaction. Without one nothing is held, so that what is replaced can go.
     policies: Option<Arc<Policies>>,
     memory: Memory,
-    subject: Subject,
+    /// Apart, so that an idle session is small.
+    subject: Box<Subject>,
     checked: Checked,
     reverse: Reverse,
 }
@@ -44,7 +47,7 @@ impl Judge {
     /// The judge of a connection's client, whoever that is by now.
     pub(super) fn new(listener: Arc<Listener>, connection: &Connection) -> Self {
         let Connection { peer, name, .. } = connection;
-        let subject = Subject::new(peer.ip);
+        let subject = Box::new(Subject::new(peer.ip));
         let reverse = match peer.named {
             true if name.is_empty() => Reverse::begin(&listener.facts, peer.ip),
             true => Reverse::told(name),
@@ -150,26 +153,72 @@ impl Judge {
         }
     }
 
-    /// What the policies of now say about `scene`.
-    pub(super) async fn judge(&mut self, scene: Scene) -> Judgement {
-        let moment = scene.moment.clone();
-        let mut run = self.policies().begin(scene, &self.memory);
-        while let Step::Ask(questions) = run.step() {
-            for question in questions {
-                let asked = Instant::now();
-                let answer = match question {
-                    Question::Fcrdns => facts::fcrdns(self.reverse.found().await).into(),
-                    _ => self.checked.answer(&self.listener, &self.subject, &question).await,
-                };
-                run.answer(question, answer, asked.elapsed());
+    /// The answer that the run cannot go on without. Others that arrive meanwhile are handed in.
+    async fn needed(&mut self, run: &mut StageRun, fetching: &mut Fetching, needed: &Question) -> Answer {
+        if *needed == Question::Fcrdns {
+            return facts::fcrdns(self.reverse.found().await).into();
+        }
+        if fetching.is_idle() {
+            return self.checked.answer(&self.listener, &self.subject, needed).await;
+        }
+        if let Some(answer) = self.checked.known(needed) {
+            return answer;
+        }
+        fetching.begin(&self.listener.facts, &self.subject, needed.clone());
+        while let Some((question, answer, took)) = fetching.next().await {
+            self.checked.keep(&self.listener, &question, &answer);
+            if question == *needed {
+                return answer;
             }
+            run.answer(question, answer, took);
+        }
+        needed.unanswered()
+    }
+
+    /// What the policies of now say about `scene`. `letter` is the message when it is all there.
+    pub(super) async fn judge(&mut self, scene: Scene, letter: Option<Letter>) -> Judgement {
+        let moment = scene.moment.clone();
+        self.subject.envelope = envelope(&scene);
+        self.subject.letter = letter;
+        let until = Instant::now() + patience(moment.stage());
+        let mut run = self.policies().begin(scene, &self.memory);
+        let mut fetching = Fetching::default();
+        while let Step::Ask(questions) = run.step() {
+            let mut questions = questions.into_iter();
+            let Some(needed) = questions.next() else { break };
+            // The client's name is being looked up since the connection was made.
+            let ahead = questions.filter(|question| *question != Question::Fcrdns);
+            for question in ahead.filter(|question| self.checked.known(question).is_none()) {
+                fetching.begin(&self.listener.facts, &self.subject, question);
+            }
+            let asked = Instant::now();
+            let answer = timeout_at(until, self.needed(&mut run, &mut fetching, &needed)).await;
+            run.answer(needed.clone(), answer.unwrap_or_else(|_| needed.unanswered()), asked.elapsed());
         }
         let judgement = run.finish(&mut self.memory);
+        // What is kept of the message goes when the message goes.
+        self.subject.letter = None;
         if let Moment::Message(mail, _) = &moment {
             self.checked.disposition = disposition(&judgement, &self.memory.tags(mail));
         }
         judgement
     }
+}
+
+/// What all facts of a stage together may take: the client's own patience with the command has to be enough for the upstream
+/// too.
+const fn patience(stage: Stage) -> Duration {
+    match stage {
+        Stage::Message => Duration::from_secs(120),
+        _ => Duration::from_secs(30),
+    }
+}
+
+fn envelope(scene: &Scene) -> Envelope {
+    let login = scene.session.auth.user.clone();
+    let Some(mail) = scene.moment.mail() else { return Envelope { login, ..Envelope::default() } };
+    let recipients = mail.recipients.iter().map(|rcpt| rcpt.address.original().to_owned()).collect();
+    Envelope { id: mail.id.clone(), recipients, login }
 }
 
 /// What was done with a message on DMARC's account: the policy of that name refused it, or had it tagged for the upstream's
@@ -195,7 +244,13 @@ impl Checked {
             return answer;
         }
         let answer = listener.facts.answer(subject, question).await;
-        match (question, &answer) {
+        self.keep(listener, question, &answer);
+        answer
+    }
+
+    /// Counts and keeps the result of a check.
+    fn keep(&mut self, listener: &Listener, question: &Question, answer: &Answer) {
+        match (question, answer) {
             (Question::HeloSpf, Answer::Spf(spf)) => {
                 listener.check_metrics.spf("helo", spf.result.name());
                 self.helo_spf = Some(Spf::clone(spf));
@@ -206,7 +261,6 @@ impl Checked {
             }
             _ => {}
         }
-        answer
     }
 
     fn known(&self, question: &Question) -> Option<Answer> {

@@ -9,6 +9,7 @@ mod arrival;
 mod books;
 mod border;
 mod drive;
+mod fetching;
 mod id;
 mod intake;
 mod journal;

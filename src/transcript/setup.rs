@@ -4,6 +4,7 @@ mod limits;
 mod listener;
 mod policies;
 mod quarantine;
+mod services;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use self::listener::{auth, inquiry};
 pub(super) use self::policies::OwnPolicy;
 use self::policies::{mode, setting, table};
 pub(super) use self::quarantine::QuarantineSetup;
+pub(super) use self::services::Services;
 use super::certificate::certificate;
 use super::state::StateChange;
 use super::upstream::{self, UpstreamSetup};
@@ -69,6 +71,8 @@ pub(super) struct Setup {
     pub(super) clock: Timestamp,
     pub(super) dns: Vec<DnsChange>,
     pub(super) state: Vec<StateChange>,
+    /// What web services and scanners answer.
+    pub(super) services: Services,
     pub(super) upstream: UpstreamSetup,
     /// Other upstreams, by their names.
     pub(super) others: Vec<(String, UpstreamSetup)>,
@@ -106,6 +110,7 @@ impl Default for Setup {
             clock: DEFAULT_CLOCK,
             dns: Vec::new(),
             state: Vec::new(),
+            services: Services::default(),
             upstream: UpstreamSetup::default(),
             others: Vec::new(),
             routes: Vec::new(),
@@ -129,7 +134,7 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 30] = [
+pub(super) const DIRECTIVES: [&str; 33] = [
     "certificate",
     "client",
     "local",
@@ -154,7 +159,10 @@ pub(super) const DIRECTIVES: [&str; 30] = [
     "listener",
     "normalise",
     "clock",
+    "clamd",
     "dns",
+    "http",
+    "rspamd",
     "state",
     "upstream",
     "route",
@@ -198,6 +206,9 @@ impl Setup {
             "normalise" => self.normalise = networks(&words.list())?,
             "clock" => self.clock = words.expect("a time")?.parse("a time as in RFC 3339")?,
             "dns" => self.dns.push(DnsChange::read(words)?),
+            "clamd" => self.services.read_clamd(words)?,
+            "http" => self.services.read_http(words)?,
+            "rspamd" => self.services.read_rspamd(words)?,
             "state" => self.state.push(StateChange::read(words)?),
             "upstream" => self.side(words).read(words)?,
             "route" => self.read_route(words)?,

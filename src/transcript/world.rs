@@ -15,7 +15,7 @@ use super::books::Books;
 use super::bridge::RealTime;
 use super::kept::Keeping;
 use super::others::Other;
-use super::setup::{Limit, QuarantineSetup, Setup, TlsOffer};
+use super::setup::{Limit, QuarantineSetup, Services, Setup, TlsOffer};
 use super::state::SimulatedState;
 use super::upstream::{UpstreamSetup, direct};
 use crate::checks::results::{Iprev, MessageResults, Sealable, Spf};
@@ -224,7 +224,7 @@ fn bridged(
     let settings = checks::Settings { hostname: hostname.to_owned(), ..checks::Settings::default() };
     let checker = Checker::new(resolver.clone(), settings, clock.shared());
     let world = facts::World::new(resolver, Arc::new(checker), clock.shared());
-    BridgedFacts { world, state, clock, real: real.clone() }
+    BridgedFacts { world, state, clock, real: real.clone(), services: setup.services.clone() }
 }
 
 /// The transcript's clock: it began at the time that the transcript says, and goes on with the stopped clock.
@@ -260,6 +260,7 @@ struct BridgedFacts {
     state: Arc<SimulatedState>,
     clock: StoppedClock,
     real: RealTime,
+    services: Services,
 }
 
 impl fmt::Debug for BridgedFacts {
@@ -272,6 +273,9 @@ impl Facts for BridgedFacts {
     fn answer<'a>(&'a self, subject: &'a Subject, question: &'a Question) -> BoxFuture<'a, Answer> {
         if let Question::State(question) = question {
             return Box::pin(self.state.answer(question, self.now()));
+        }
+        if let Some(answer) = self.services.answer(question) {
+            return Box::pin(async move { answer });
         }
         let (world, subject, question) = (self.world.clone(), subject.clone(), question.clone());
         self.now();

@@ -12,6 +12,7 @@ mod quarantine;
 mod routes;
 mod seal;
 mod secret;
+mod services;
 mod state;
 mod tls;
 mod upstream;
@@ -58,6 +59,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     for listener in listeners.iter_mut().flatten() {
         listener.terms.quarantine_address.clone_from(&quarantine_address);
     }
+    let services = services::services(file.policies.as_ref(), report);
     let raw_policies = file.policies.unwrap_or_default();
     let tarpits = tarpits(&raw_policies, report);
     let mut policies = policy::sources(raw_policies, file.listeners.as_ref(), report);
@@ -85,6 +87,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
         policies: policies?,
         quarantine,
         tarpits,
+        services,
         spool,
         checks,
         authserv_id: authserv_id.unwrap_or_else(|| called.to_owned()),

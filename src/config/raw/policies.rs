@@ -25,6 +25,9 @@ pub(in crate::config) struct Policies {
     pub exceptions: Option<Vec<Placed<Exception>>>,
     pub domains: Option<Named<Domain>>,
     pub redirect_domains: Option<Placed<Entries>>,
+    pub http_hosts: Option<Vec<Placed<String>>>,
+    pub clamd: Option<Placed<String>>,
+    pub rspamd: Option<Placed<String>>,
     pub require_tests: Option<bool>,
     pub limits: Option<Budget>,
 }
@@ -40,6 +43,9 @@ section!(Policies {
     exceptions: optional,
     domains: optional,
     redirect_domains: optional,
+    http_hosts: optional,
+    clamd: optional,
+    rspamd: optional,
     require_tests: optional,
     limits: optional,
 });

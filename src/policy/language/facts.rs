@@ -1,8 +1,17 @@
 //! What needs the world outside: the script is stopped, the fact fetched, and the script run again.
 
-use super::{ADDRESSEE, ANY, BEFORE_CLOSE, Form, Function, Named, Nature, Parameter, TEXT, Type, object, p};
+use super::{
+    ADDRESSEE, ANY, AT_MESSAGE, BEFORE_CLOSE, Form, Function, Named, Nature, Parameter, TEXT, TEXTS, Type,
+    object, p,
+};
 
 const NAME: Parameter = p("name", TEXT);
+const URL: Parameter = p("url", TEXT);
+const MESSAGE: Parameter = p("message", object("Message"));
+/// What can be on a list in DNS.
+const LISTABLE: Parameter =
+    p("subject", Type::OneOf(&[TEXT, object("Url"), TEXTS, Type::Array(&object("Url"))]));
+const LISTS: &[&[Parameter]] = &[&[LISTABLE, p("zones", Type::Map)], &[LISTABLE, p("zones", TEXTS)]];
 
 const DURATION: Type = Type::Text(Form::Duration);
 const GREYLIST: [Parameter; 5] = [
@@ -44,6 +53,34 @@ pub(super) const FACTS: &[Function] = &[
         object("Fcrdns"),
         "Whether a name of the client leads back to its address. `none` for loopback addresses.",
     ),
+    fact(
+        "dnsbl",
+        LISTS,
+        object("Listing"),
+        "What lists in DNS say (RFC 5782) about an address, a domain, a URL, or several of them. The lists are a map of weights, \
+         `#{ \"zen.example.org\": 3 }`, or an array, `[\"zen.example.org=127.0.0.[2..11]*3\"]`, with or without codes and weight.",
+    ),
+    fact("dnswl", LISTS, object("Listing"), "The same for lists of the good."),
+    fact(
+        "http_get",
+        &[&[URL]],
+        object("Reply"),
+        "The answer of a web service among `policies.http_hosts`. Asked once in a stage. Redirections are not followed.",
+    ),
+    fact(
+        "http_post",
+        &[&[URL, p("document", Type::Map)]],
+        object("Reply"),
+        "Posts a JSON document, once each time that the script comes by.",
+    ),
+    Function {
+        stages: AT_MESSAGE,
+        ..fact("clamd", &[&[MESSAGE]], object("Scan"), "What the virus scanner at `policies.clamd` says.")
+    },
+    Function {
+        stages: AT_MESSAGE,
+        ..fact("rspamd", &[&[MESSAGE]], object("Rspamd"), "What rspamd at `policies.rspamd` says.")
+    },
     Function {
         names: Some(Named::Counter),
         ..fact(

@@ -10,7 +10,7 @@ use super::super::judgement::{Action, Mode};
 use super::super::plan::{Plan, Tenant};
 use super::super::policies::{Policy, Rule, RuleInfo};
 use super::super::sources::{Selection, Sources, split_target};
-use super::{Named, Script, ScriptFile, kept, modes, settings, suggest};
+use super::{Named, Script, ScriptFile, kept, modes, settings, suggest, zones};
 use crate::diagnostic::Diagnostic;
 use crate::session::stage::Stage;
 
@@ -24,6 +24,8 @@ pub(super) struct Parts {
     pub(super) whole: Plan,
     pub(super) regexes: HashMap<String, Regex>,
     pub(super) rules: Vec<RuleInfo>,
+    /// The lists in DNS that they may ask.
+    pub(super) zones: BTreeSet<Box<str>>,
 }
 
 /// Joins everything. The parts are whole only if no error was reported.
@@ -43,9 +45,12 @@ pub(super) fn join(
     let of_scripts = scripts.iter().map(|script| (&script.file, &script.names.regexes));
     let of_libraries = of_libraries.iter().map(|(file, patterns)| (file, patterns));
     let regexes = compile_regexes(of_scripts.chain(of_libraries), problems);
+    let (mut zones, asking) = (zones::written(&scripts, problems), zones::asking(&scripts));
     let sites: Vec<_> = scripts.iter().map(rule_lines).collect();
     let tenants: Vec<_> = scripts.iter().map(|script| script.domain.clone()).collect();
     let policies: Vec<_> = scripts.into_iter().map(|script| policy(script, sources)).collect();
+    let asking = policies.iter().zip(asking).filter(|(_, asks)| *asks);
+    zones.extend(asking.flat_map(|(policy, _)| zones::set(policy)));
     let rules =
         policies.iter().zip(sites).flat_map(|(policy, sites)| rule_infos(policy, sites, named)).collect();
     let planner = Planner { policies: &policies, tenants: &tenants, named };
@@ -58,7 +63,7 @@ pub(super) fn join(
         })
         .collect();
     let whole = planner.plan(|_| true);
-    Parts { policies, plans, whole, regexes, rules }
+    Parts { policies, plans, whole, regexes, rules, zones }
 }
 
 fn policy(script: Script, sources: &Sources) -> Policy {

@@ -32,6 +32,7 @@ mod settings;
 mod survey;
 mod tables;
 mod tenants;
+mod zones;
 
 use super::lint::{self, Host, Unit};
 use calendar::Calendar;
@@ -101,6 +102,7 @@ impl Policies {
             generation,
             retired: AtomicBool::new(false),
             coverage: sources.coverage.clone(),
+            zones: parts.zones,
         })
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Call {
     /// Written `x.f(y)`; `x` is not among the arguments.
     pub(super) is_method: bool,
     pub(super) arguments: Vec<Argument>,
+    /// The texts that are written out in its second argument: by itself, in an array, or as the names of a map.
+    pub(super) written: Vec<String>,
 }
 
 /// One argument of a call.
@@ -158,6 +160,7 @@ impl Function {
             position,
             is_method,
             arguments: call.args.iter().map(argument).collect(),
+            written: call.args.get(1).map(written).unwrap_or_default(),
         });
     }
 
@@ -184,6 +187,21 @@ fn first_line<'c>(comments: impl Iterator<Item = &'c str>) -> String {
 /// The first part of a namespace; empty where there is none.
 fn module(namespace: &Namespace) -> &str {
     if namespace.is_empty() { "" } else { namespace.root() }
+}
+
+fn written(expression: &Expr) -> Vec<String> {
+    match expression {
+        Expr::StringConstant(text, _) => vec![text.to_string()],
+        Expr::Map(pairs, _) => pairs.0.iter().map(|(name, _)| name.name.to_string()).collect(),
+        Expr::Array(values, _) => {
+            let texts = values.iter().filter_map(|value| match value {
+                Expr::StringConstant(text, _) => Some(text.to_string()),
+                _ => None,
+            });
+            texts.collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn argument(expression: &Expr) -> Argument {

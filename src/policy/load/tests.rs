@@ -68,10 +68,12 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
             "recipients",
             "size",
             "rates",
+            "dnsbl",
             "spamtrap",
             "spf",
             "dmarc",
             "headers",
+            "attachments",
             "greylist"
         ]
     );
@@ -89,10 +91,13 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
             "rates.per-client",
             "rates.per-user",
             "rates.recipients-per-client",
+            "dnsbl.client",
+            "dnsbl.url",
             "spf.fail",
             "headers.no-date",
             "headers.no-message-id",
             "headers.duplicate-field",
+            "attachments.unseen",
             "greylist.wait"
         ]
     );

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Answer;
+
 /// A question to that memory. Asking changes what is kept, so that each is asked once, when a script reaches it: never ahead,
 /// never again in a rerun, and never rolled back.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -78,6 +80,15 @@ impl Ask {
             Self::Greylist { .. } => "greylist",
             Self::Remember { .. } => "remember",
             Self::Remembered { .. } => "remembered",
+        }
+    }
+
+    /// The answer where none can be had, or not in time.
+    pub const fn unanswered(&self) -> Answer {
+        match self {
+            Self::Rate { .. } => Answer::Rate(RateAnswer { result: "error", count: 0, retry_after: 0 }),
+            Self::Greylist { .. } => Answer::Greylist(GreylistAnswer { result: "error", remaining: 0 }),
+            Self::Remember { .. } | Self::Remembered { .. } => Answer::Remembered("error"),
         }
     }
 
