@@ -9,7 +9,7 @@
 //! A measurement: it prints, and ends with 1 if a goal is missed.
 
 // It runs on what it made itself; a panic says which of it is wrong.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};

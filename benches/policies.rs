@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use gatepost::checks::results::{ArcChain, CheckResult, Dmarc, Spf};
 use gatepost::message::header::Header;
-use gatepost::policy::question::{Answer, Lookup, Question};
+use gatepost::policy::question::{Answer, Ask, GreylistAnswer, Lookup, Question, RateAnswer};
 use gatepost::policy::scene::{
     Address, AuthScene, ClientScene, MailScene, MessageScene, Moment, RcptScene, Scene, SessionScene,
 };
@@ -70,8 +70,22 @@ fn answer(question: &Question) -> Answer {
         Question::Dkim => Answer::Dkim(Arc::default()),
         Question::Dmarc => Answer::from(Dmarc { result: CheckResult::Pass, ..Dmarc::default() }),
         Question::Arc => ArcChain::default().into(),
+        Question::State(question) => fresh(&question.ask),
         Question::Now => Answer::Now(1_800_000_000),
         Question::Random => Answer::Random(0.5),
+        Question::Listed(..) => Answer::Listed(Arc::default()),
+        Question::Contents => Answer::Contents(Some(Arc::default())),
+        other => other.unanswered(),
+    }
+}
+
+/// What a memory says about somebody who does nothing too often.
+const fn fresh(ask: &Ask) -> Answer {
+    match ask {
+        Ask::Rate { .. } => Answer::Rate(RateAnswer { result: "ok", count: 1, retry_after: 0 }),
+        Ask::Greylist { .. } => Answer::Greylist(GreylistAnswer { result: "known", remaining: 0 }),
+        Ask::Remember { .. } => Answer::Remembered("ok"),
+        Ask::Remembered { .. } => Answer::Remembered("no"),
     }
 }
 
@@ -108,6 +122,7 @@ fn mail(recipients: Vec<Arc<RcptScene>>) -> MailScene {
         parameters: Vec::new(),
         recipients,
         discarded: Vec::new(),
+        quarantined: Vec::new(),
     }
 }
 

@@ -14,7 +14,7 @@
 //!                    Decide ─▶ policy ─▶ verdict        a stage is run, stops for a fact, runs again
 //!                                ▲  │ asks
 //!                                │  ▼
-//!                              facts ◀── dns, checks
+//!                              facts ◀── dns, checks, state
 //!                                │
 //!                    Store ──▶ message: header kept, body spooled and hashed
 //!                                │
@@ -53,13 +53,15 @@
 //! | floor | room | what lives there | deliberately absent |
 //! |---|---|---|---|
 //! | 0 | [`smtp`] | the words: commands, replies, extensions, paths, lines, data, chunks | tokio, time, logs |
-//! | 1 | [`message`] | header view and edits, stamps, spool | policy, DNS |
+//! | 1 | [`message`] | header view and edits, stamps, parts and attachments, spool | policy, DNS |
 //! | 1 | [`session`] | the server side of the dialogue | async, DNS, scripts, metrics, the clock, the body's bytes |
 //! | 2 | [`dns`] | the resolver with its caches and limits; a responder for tests | SMTP, policy |
 //! | 3 | [`checks`] | SPF, DKIM, DMARC, ARC and seals; the only room that knows mail-auth | replies: a check never refuses |
+//! | 3 | [`state`] | greylisting, rates and what is to be remembered; embedded or in Redis | SMTP, policy |
+//! | 3 | [`quarantine`] | messages that policies keep back: on disk, listed, let go, deleted | the dialogue, policy |
 //! | 3 | [`upstream`] | the client side of the dialogue, SMTP and LMTP; addresses, capabilities, identity; the Maildir | session, policy |
 //! | 4 | [`policy`] | Rhai: engine, script API, verdicts, lists, loading, snapshot | sockets, where facts come from |
-//! | 5 | [`facts`] | answers what policy asks | the dialogue |
+//! | 5 | [`facts`] | answers what policy asks: DNS and lists in DNS, checks, web services, scanners | the dialogue |
 //! | 5 | [`decisions`] | what was decided and why: kept in memory and files, explained, asked of other policies | sessions under way |
 //! | 6 | [`proxy`] | the loop where all of them meet; PROXY headers, routes; the books, that is metrics and journal | listeners, YAML, concrete sockets |
 //! | 7 | [`server`], [`admin`] | sockets, also systemd's; limits, rates, drain, reload; HTTP for metrics, health, and what the operator asks and orders | Rhai |
@@ -73,7 +75,8 @@
 //! # Invariants
 //!
 //! 1. **No acknowledged mail is lost.** The session says 250 to a final dot on a [`Receipt`](smtp::receipt::Receipt) only,
-//!    and a receipt is made where the upstream's complete 2yz reply is read, or where a Maildir has synced file and folder.
+//!    and a receipt is made where the upstream's complete 2yz reply is read, or where a Maildir or the quarantine has synced
+//!    file and folder.
 //!    The one exception is a policy's `discard`, in so many words.
 //! 2. **Bytes are sacred.** What goes upstream is what arrived, plus and minus declared header fields
 //!    ([`message::edit::Edits`]).
@@ -116,10 +119,12 @@ pub mod message;
 pub mod metrics;
 pub mod policy;
 pub mod proxy;
+pub mod quarantine;
 pub(crate) mod serial;
 pub mod server;
 pub mod session;
 pub mod smtp;
+pub mod state;
 pub mod tap;
 pub mod tls;
 pub mod transcript;

@@ -179,7 +179,7 @@ fn check_says_yes_to_what_is_shipped() {
     let output = gatepost(&["check"], here());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let said = stdout(&output);
-    assert!(said.starts_with("config/gatepost.yaml is good: 1 listener, 1 upstream, 11 policies"), "{said}");
+    assert!(said.starts_with("config/gatepost.yaml is good: 1 listener, 1 upstream, 18 policies"), "{said}");
     assert!(stderr(&output).is_empty(), "{}", stderr(&output));
 }
 
@@ -188,4 +188,145 @@ fn check_looks_into_the_policies() {
     let output = gatepost(&["check", "--config", "tests/config/good/minimal.yaml"], here());
     assert_eq!(output.status.code(), Some(1), "a folder without a relay gate is an open relay");
     assert!(stderr(&output).contains("the policies cannot be used: 1 error"), "{}", stderr(&output));
+}
+
+/// The example for a host with two customers, installed as its first lines say.
+fn hosting() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    copy(&here().join("config/examples/hosting"), root.path());
+    copy_files(&here().join("policies"), &root.path().join("policies"));
+    copy_files(&here().join("policies/lib"), &root.path().join("policies/lib"));
+    copy_files(&here().join("tests/config/tls"), &root.path().join("tls"));
+    let key = root.path().join("tls/mx.key");
+    std::fs::set_permissions(key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    root
+}
+
+/// The files of a folder, and those of the folders in it.
+fn copy(from: &Path, to: &Path) {
+    copy_files(from, to);
+    let entries = std::fs::read_dir(from).unwrap().map(Result::unwrap);
+    for folder in entries.filter(|entry| entry.path().is_dir()) {
+        copy(&folder.path(), &to.join(folder.file_name()));
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    let entries = std::fs::read_dir(from).unwrap().map(Result::unwrap);
+    for file in entries.filter(|entry| entry.path().is_file()) {
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn the_example_for_two_customers_does_as_its_tests_say() {
+    let root = hosting();
+    let gatepost =
+        |arguments: &[&str]| gatepost(&[&["-c", "gatepost.yaml"], arguments].concat(), root.path());
+    let checked = gatepost(&["check"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", stderr(&checked));
+    let tested = gatepost(&["test"]);
+    assert_eq!(tested.status.code(), Some(0), "{}{}", stderr(&tested), stdout(&tested));
+    assert_eq!(stdout(&tested), "11 passed, 0 failed\n");
+
+    let some = gatepost(&["test", "--filter", "announce", "--format", "json"]);
+    let answer: serde_json::Value = serde_json::from_str(&stdout(&some)).unwrap();
+    assert_eq!(answer, serde_json::json!({ "passed": 2, "failed": 0, "failures": [] }));
+    let none = gatepost(&["test", "--filter", "no such test"]);
+    assert_eq!(none.status.code(), Some(1));
+    assert!(stderr(&none).contains("there are no such transcripts"), "{}", stderr(&none));
+
+    let rules = stdout(&gatepost(&["rules"]));
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
+    let lines: Vec<String> = rules.lines().map(words).collect();
+    for expected in [
+        "relay.denied rcpt enforce (gate) default 00-relay.rhai:10 reject 550: Refuse to carry mail that is neither for us nor from us.",
+        "example.com/orders.not-a-partner rcpt enforce default domains/example.com/10-orders.rhai:7 reject 550: A mailbox that stands in the table takes mail from the domains behind it alone.",
+        "helo.not-fqdn off clients 198.51.100.20/32 2027-06-30 the clinic's old scanner says only its bare name; it goes in summer",
+        "headers.no-date off recipients example.com the shop's tills send no Date",
+        "example.com recipients.too-many shadow",
+    ] {
+        assert!(lines.iter().any(|line| line == expected), "{expected}\n{rules}");
+    }
+    let unresolved = lines.iter().find(|line| line.starts_with("helo.unresolved")).unwrap();
+    assert!(unresolved.starts_with("helo.unresolved helo shadow MODES 10-helo.rhai:"), "{unresolved}");
+}
+
+#[test]
+fn a_failing_test_is_data_too() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("wrong.smtp"), "S: 220 ...\nC: NOOP\nS: 500 no\n").unwrap();
+    let path = root.path().join("wrong.smtp");
+    let output = gatepost(&["test", "--format", "json", path.to_str().unwrap()], here());
+    assert_eq!(output.status.code(), Some(1));
+    let answer: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&answer["passed"], &answer["failed"]), (&0.into(), &1.into()));
+    let failure = &answer["failures"][0];
+    assert_eq!((&failure["line"], &failure["message"]), (&3.into(), &"Gatepost said something else".into()));
+    assert!(failure["details"].as_str().unwrap().contains("- S: 500 no"), "{failure}");
+}
+
+/// A configuration with two policies and a test of one of them.
+fn small() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = root.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let config = "hostname: mx.example.org\nlisteners: { mx: { listen: \"127.0.0.1:0\", upstream: main } }\n\
+                  upstreams: { main: { address: \"maildir:mail\" } }\ndomains: [example.org]\n";
+    write("gatepost.yaml", config);
+    write(
+        "policies/00-relay.rhai",
+        "const GATE = true;\nfn rcpt(session, mail, rcpt) {\n    if rcpt.is_ours { return; }\n    reject(\"denied\", \"no\");\n}\n",
+    );
+    write(
+        "policies/10-bare.rhai",
+        "fn helo(session) {\n    if session.helo == \"bare\" {\n        reject(\"bare\", \"no\");\n    }\n}\n",
+    );
+    write("policies/tests/bare.smtp", "S: 220 ...\nC: EHLO bare\nS: 550 ...\nrule bare.bare\n");
+    root
+}
+
+#[test]
+fn coverage_says_what_no_test_reached() {
+    let root = small();
+    let output = gatepost(&["-c", "gatepost.yaml", "test", "--coverage"], root.path());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let expected = "\
+1 passed, 0 failed
+00-relay.rhai: 0 of 2 lines, never reached: 3-4
+10-bare.rhai: 2 of 2 lines
+1 of 2 rules, never spoke: relay.denied
+";
+    assert_eq!(stdout(&output), expected);
+    let output = gatepost(&["-c", "gatepost.yaml", "test", "--coverage", "--format", "json"], root.path());
+    let answer: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(answer["coverage"]["silent_rules"], serde_json::json!(["relay.denied"]));
+    assert_eq!(answer["coverage"]["files"][0]["unreached"], serde_json::json!([3, 4]));
+}
+
+#[test]
+fn tests_run_again_when_something_changes() {
+    let root = small();
+    let mut watching = Command::new(env!("CARGO_BIN_EXE_gatepost"))
+        .args(["-c", "gatepost.yaml", "test", "--watch"])
+        .current_dir(root.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(watching.stdout.take().unwrap()));
+    let mut next = || lines.next().unwrap().unwrap();
+    assert_eq!([next(), next()], ["1 passed, 0 failed", "waiting for a change"]);
+    let policy = root.path().join("policies/10-bare.rhai");
+    std::fs::write(&policy, "fn helo(session) { }\n").unwrap();
+    assert_eq!([next(), next()], ["0 passed, 1 failed", "waiting for a change"]);
+    std::fs::write(root.path().join("policies/tests/bare.smtp"), "S: 220 ...\nC: EHLO bare\nS: 250 ...\n")
+        .unwrap();
+    assert_eq!([next(), next()], ["1 passed, 0 failed", "waiting for a change"]);
+    watching.kill().unwrap();
+    watching.wait().unwrap();
 }

@@ -14,11 +14,15 @@ use gatepost::admin::Place;
 use gatepost::config::ready::ListenerTls;
 use gatepost::config::{Settings, load, load_text};
 use gatepost::diagnostic::Diagnostic;
+use gatepost::facts::Clamd;
 use gatepost::log;
 use gatepost::policy::judgement::Mode;
-use gatepost::policy::sources::{Budget, ListSource, OnError, Selection, Setting};
+use gatepost::policy::sources::{
+    Budget, EntrySource, ListKind, ListSource, OnError, Selection, Setting, TableSource,
+};
 use gatepost::server::{Address, Rate};
 use gatepost::session::{AuthTerms, Inquiry};
+use gatepost::state;
 use gatepost::upstream::{Balance, Identity, Kind, Protocol, TlsMode};
 use proptest::prelude::*;
 
@@ -182,6 +186,16 @@ fn every_key_of_an_upstream_arrives() {
 }
 
 #[test]
+fn services_of_policies() {
+    let services = good("everything.yaml").services;
+    assert_eq!(services.http_hosts, ["api.example.org", "127.0.0.1:8080", "[::1]:8443"]);
+    assert!(matches!(services.clamd, Some(Clamd::Unix(path)) if path.ends_with("run/clamd.ctl")));
+    assert!(services.rspamd.is_some());
+    let none = good("minimal.yaml").services;
+    assert!(none.http_hosts.is_empty() && none.clamd.is_none() && none.rspamd.is_none());
+}
+
+#[test]
 fn every_key_about_policies_arrives() {
     let policies = good("everything.yaml").policies;
     assert_eq!(policies.on_error, OnError::Pass);
@@ -197,8 +211,31 @@ fn every_key_about_policies_arrives() {
         ("quoted", Setting::Text("5".into())),
     ];
     assert_eq!(policies.settings["size"], expected.map(|(name, value)| (name.to_owned(), value)).into());
-    assert_eq!(policies.lists["own"], ListSource::Inline(vec!["a.example".into(), "*".into()]));
-    assert!(matches!(&policies.lists["partners"], ListSource::File(path) if path.is_file()));
+    assert_eq!(policies.lists["own"], EntrySource::Inline(vec!["a.example".into(), "*".into()]).into());
+    let ListSource { kind: None, entries: EntrySource::File(path) } = &policies.lists["partners"] else {
+        panic!("a file of any kind")
+    };
+    assert!(path.is_file());
+    let networks = EntrySource::Inline(vec!["192.0.2.0/24".into()]);
+    assert_eq!(policies.lists["nets"], ListSource { kind: Some(ListKind::Networks), entries: networks });
+    assert!(matches!(&policies.tables["logins"], TableSource::File(path) if path.is_file()));
+    let owners = [("jane", vec!["jane@example.org"]), ("joe", vec!["joe@example.org", "sales@example.org"])];
+    let owners =
+        owners.map(|(key, values)| (key.to_owned(), values.into_iter().map(str::to_owned).collect()));
+    assert_eq!(policies.tables["owners"], TableSource::Inline(owners.into()));
+    let [scanner, greylist] = policies.exceptions.as_slice() else { panic!("two exceptions") };
+    assert_eq!((scanner.target.as_str(), scanner.mode), ("helo.not-fqdn", Mode::Off));
+    assert_eq!(scanner.clients, ["192.0.2.0/24", "2001:db8::1/128"].map(|net| net.parse().unwrap()));
+    assert_eq!((scanner.listeners.as_slice(), scanner.why.as_str()), (&["mx".to_owned()][..], "old scanner"));
+    assert_eq!(scanner.until.map(|until| until.to_string()).as_deref(), Some("2027-03-31"));
+    assert_eq!((greylist.target.as_str(), greylist.mode, greylist.until), ("greylist", Mode::Shadow, None));
+    assert_eq!(greylist.recipients, ["a@example.org", ".example.net"]);
+    let wishes = &policies.domains["example.net"];
+    assert_eq!(wishes.settings["size"]["max_size"], Setting::Text("10MiB".into()));
+    assert_eq!(wishes.modes["recipients.too-many"], Mode::Shadow);
+    assert!(policies.require_tests);
+    let redirects = format!("{:?}", policies.redirect_domains);
+    assert!(redirects.contains("partner.example"), "{redirects}");
     assert_eq!(policies.budget, Budget { time: Duration::from_millis(20), operations: 5000, facts: 8 });
     let expected = [
         ("mx", Selection::Except(vec!["helo".into()])),
@@ -228,9 +265,11 @@ fn every_other_key_arrives() {
         ["127.0.0.1:53", "[::1]:5353"]
     );
     assert_eq!((settings.dns.timeout, settings.dns.cache_bytes), (Duration::from_secs(1), 8 << 20));
-    assert_eq!(settings.state.as_deref(), Some(Path::new("tests/config/good/../var/state")));
     let places = settings.admin.map(|admin| admin.places);
     assert_eq!(places, Some(vec![Place::Tcp("127.0.0.1:9925".parse().unwrap())]));
+    let state::Settings::Embedded(folder, capacity) = &settings.state else { panic!("{:?}", settings.state) };
+    assert_eq!(folder, Path::new("tests/config/good/../var/state"));
+    assert_eq!(*capacity, state::Capacity::default());
     assert_eq!(settings.log.format, log::Format::Json);
     assert_eq!(Ok(settings.log.level), log::Level::parse("info,gatepost::dns=debug"));
 }
@@ -291,9 +330,9 @@ fn walk(path: &str, wrap: &dyn Fn(&str) -> String, out: &mut Vec<String>) -> boo
 fn the_reference_has_every_key_and_no_other() {
     let mut known = Vec::new();
     assert!(walk("", &str::to_owned, &mut known));
-    // A list may be a file, and a secret be kept in one of three places: the reference has that in one row.
+    // A list may be a file or stand under `entries`, and a secret be kept in one of three places: the reference has that in one row.
     let row = |key: &String| {
-        let places = [".file", ".env", ".credential"];
+        let places = [".file", ".entries", ".env", ".credential"];
         let own = places.iter().find_map(|place| key.strip_suffix(place));
         own.filter(|key| *key != "decisions").unwrap_or(key).to_owned()
     };
@@ -407,7 +446,8 @@ log: {{ format: json, level: warn }}
     let loaded = loaded.unwrap_or_else(|found| panic!("{}", render(&found)));
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.settings.listeners[0].terms.limits.message_size, 100 << 20);
-    assert_eq!(loaded.settings.state, Some(root.path().join("state")));
+    let state::Settings::Embedded(folder, _) = &loaded.settings.state else { panic!("{loaded:?}") };
+    assert_eq!(*folder, root.path().join("state"));
 }
 
 #[test]

@@ -16,6 +16,7 @@ fn run(folder: &str) {
         domains: vec!["example.org".to_owned()],
         trusted_networks: Vec::new(),
         policies: Sources { dir: project.join("policies"), ..Sources::default() },
+        filter: None,
     };
     let paths: [PathBuf; 1] = [project.join(folder)];
     let report = run_paths(&paths, &options).expect("the transcripts can be run");

@@ -18,10 +18,11 @@ use crate::log;
 use crate::metrics::PolicyMetrics;
 use crate::policy::{Policies, Sources};
 use crate::server::{self, Bell, Entrances, Moved, Watched};
+use crate::transcript::Options;
 
 use super::house::{Ground, House, addresses};
 use super::probes::Probes;
-use super::seal_key;
+use super::{seal_key, test};
 
 /// How often the file is looked at. What it holds is compared, not its time, so that a symlink that is swapped is seen too.
 const LOOK: Duration = Duration::from_secs(1);
@@ -40,6 +41,8 @@ pub(super) struct Estate {
     pub(super) probes: Probes,
     /// Where policies are read from, as their own reloader sees it.
     pub(super) sources: Arc<ArcSwap<Sources>>,
+    /// What the policies' own tests are run with.
+    pub(super) tests: Arc<ArcSwap<Options>>,
     /// The certificates in use, as their own reloader sees them.
     pub(super) watched: Arc<Mutex<Vec<Watched>>>,
     /// How long sessions have at the end.
@@ -136,6 +139,8 @@ impl Seen {
             let loaded = config::load(&file)?;
             let fingerprint = loaded.settings.policies.fingerprint();
             let policies = Policies::load(&loaded.settings.policies)?;
+            test::examine(&test::options(&loaded.settings))
+                .map_err(|problem| vec![Diagnostic::error(&file, problem)])?;
             Ok(New { loaded, policies, fingerprint })
         });
         let interrupted = |error| vec![Diagnostic::error(&self.file, format!("cannot be read: {error}"))];
@@ -184,6 +189,7 @@ impl Estate {
         let sources = &house.settings.policies;
         server::announce(&new.policies, new.fingerprint, sources, &self.metrics);
         self.sources.store(Arc::new(sources.clone()));
+        self.tests.store(Arc::new(test::options(&house.settings)));
         let before = self.ground.policies.swap(Arc::new(new.policies));
         lines.extend(server::changes(&before, &self.ground.policies.load()));
         let before = std::mem::replace(&mut self.house, house);

@@ -4,25 +4,28 @@
 //! with its connections, the resolver with its cache, the places of a listener's sessions) the later one takes over.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::checks::{Checker, Clock};
 use crate::config::Settings;
 use crate::config::ready::{self, Identity, ListenerTls};
 use crate::decisions::{self, Recorder};
 use crate::dns::{self, Resolver};
-use crate::facts::World;
+use crate::facts::{self, World};
 use crate::message::spool::{self, Spooler};
 use crate::metrics::{DnsMetrics, Metrics};
 use crate::policy::Policies;
-use crate::proxy::{Border, Facts, Ledger, Listener, Presence, Routes};
+use crate::proxy::{Border, Facts, Journal, Ledger, Listener, Presence, Routes, Tarpits};
+use crate::quarantine::Quarantine;
 use crate::server::{
     self, Address, Admission, Ceiling, Door, HANDSHAKES, Handshakes, Service, Upgrade, Watched,
 };
+use crate::state::{self, Store};
 use crate::upstream::{Kind, Target, TcpDial, Upstream};
 
 use super::desk::Directory;
@@ -36,7 +39,11 @@ pub(super) struct Ground {
     pub(super) presence: Arc<Presence>,
     /// Who is where in the house that is lived in; empty before the first.
     pub(super) directory: Arc<ArcSwapOption<Directory>>,
+    /// Keeps what was decided.
     pub(super) recorder: Arc<Recorder>,
+    /// Policies' memory.
+    pub(super) store: Arc<Store>,
+    journal: Arc<dyn Journal>,
     handshakes: Arc<Handshakes>,
     ceiling: Arc<Ceiling>,
 }
@@ -49,16 +56,21 @@ pub(super) struct House {
     pub(super) resolver: Resolver,
     facts: Arc<dyn Facts>,
     spooler: Arc<Spooler>,
+    quarantine: Option<Arc<Quarantine>>,
+    tarpits: Arc<Tarpits>,
     border: Border,
     pub(super) admissions: HashMap<String, Arc<Admission>>,
+    /// Tests the lists in DNS that the policies in force name, for as long as the house stands.
+    list_tests: OnceLock<AbortOnDropHandle<()>>,
 }
 
 impl Ground {
-    /// With these policies, threads for handshakes, and a place for decisions.
+    /// With this memory, these policies, threads for handshakes, and a place for decisions.
     ///
     /// # Errors
-    /// The file of the decisions cannot be opened.
+    /// When the memory cannot be had: its file is damaged, or somebody else's. When the file of the decisions cannot be opened.
     pub(super) fn lay(
+        memory: &state::Settings,
         policies: Policies,
         handshakes: Handle,
         decisions: &decisions::Settings,
@@ -69,14 +81,17 @@ impl Ground {
             Some(file) => format!("the file of the decisions, {}, cannot be used", file.display()),
             None => "the decisions cannot be kept".to_owned(),
         })?;
+        let recorder = Arc::new(recorder);
         Ok(Self {
+            store: Arc::new(Store::open(memory, metrics.store())?),
+            metrics,
+            journal: Arc::new(Ledger(Arc::clone(&recorder))),
             policies: Arc::new(ArcSwap::from_pointee(policies)),
             presence: Arc::default(),
             directory: Arc::default(),
-            recorder: Arc::new(recorder),
+            recorder,
             handshakes: Handshakes::new(handshakes, HANDSHAKES),
             ceiling: Ceiling::of_descriptors(server::raise_limit()),
-            metrics,
         })
     }
 }
@@ -96,10 +111,18 @@ impl House {
         }
         let resolver = resolver(ground, &settings, before)?;
         let checker = Arc::new(Checker::new(resolver.clone(), settings.checks.clone(), Clock::default()));
+        let world = World::new(resolver.clone(), checker, Clock::default());
         Ok(Self {
             upstreams: upstreams(ground, &settings, before),
-            facts: Arc::new(World::new(resolver.clone(), checker, Clock::default())),
+            facts: Arc::new(
+                world
+                    .with_store(Arc::clone(&ground.store))
+                    .with(settings.services.clone(), ground.metrics.facts()),
+            ),
+            list_tests: OnceLock::new(),
             spooler: spooler(&settings.spool, before)?,
+            quarantine: quarantine(ground, &settings, before)?,
+            tarpits: tarpits(&settings, before),
             border: Border::new(settings.domains.iter().cloned(), settings.trusted_networks.clone()),
             admissions: admissions(ground, &settings, before),
             resolver,
@@ -136,6 +159,10 @@ impl House {
 
     /// From now on this is the house that is lived in: limits hold, and metrics speak of it.
     pub(super) fn move_in(&self, ground: &Ground) {
+        let policies = Arc::clone(&ground.policies);
+        let zones = move || policies.load().zones().map(str::to_owned).collect::<Vec<_>>();
+        let tests = facts::test_lists(self.resolver.clone(), ground.metrics.facts(), zones);
+        self.list_tests.get_or_init(|| AbortOnDropHandle::new(tokio::spawn(tests)));
         let cache = self.resolver.clone();
         ground.metrics.watch_dns_cache(move || cache.cache_entries());
         for listener in &self.settings.listeners {
@@ -169,7 +196,9 @@ impl House {
             facts: Arc::clone(&self.facts),
             spooler: Arc::clone(&self.spooler),
             presence: Arc::clone(&ground.presence),
-            journal: Arc::new(Ledger(Arc::clone(&ground.recorder))),
+            quarantine: self.quarantine.clone(),
+            tarpits: Arc::clone(&self.tarpits),
+            journal: Arc::clone(&ground.journal),
             metrics,
             policy_metrics: ground.metrics.policy(),
             check_metrics: ground.metrics.checks(),
@@ -283,6 +312,32 @@ pub(super) fn addresses(target: &Target) -> &[String] {
     match &target.kind {
         Kind::Smtp(remote) => &remote.addresses,
         Kind::Maildir(_) => &[],
+    }
+}
+
+/// The folder of the quarantine, if there is one; the one that there was where it is the same.
+fn quarantine(
+    ground: &Ground,
+    settings: &Settings,
+    before: Option<&House>,
+) -> anyhow::Result<Option<Arc<Quarantine>>> {
+    let Some(ready::Quarantine::Folder(wanted)) = &settings.quarantine else { return Ok(None) };
+    let known = before.and_then(|before| before.quarantine.as_ref());
+    if let Some(known) = known.filter(|known| known.settings() == wanted) {
+        return Ok(Some(Arc::clone(known)));
+    }
+    let opened = Quarantine::open(wanted.clone(), ground.metrics.quarantine());
+    let opened = opened
+        .with_context(|| format!("the folder of the quarantine, {}, cannot be used", wanted.dir.display()))?;
+    opened.keep_tidy();
+    Ok(Some(opened))
+}
+
+/// The places for sessions whose replies are delayed; those that there were where there are as many.
+fn tarpits(settings: &Settings, before: Option<&House>) -> Arc<Tarpits> {
+    match before.filter(|before| before.settings.tarpits == settings.tarpits) {
+        Some(before) => Arc::clone(&before.tarpits),
+        None => Tarpits::new(settings.tarpits),
     }
 }
 

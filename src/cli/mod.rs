@@ -11,9 +11,11 @@ mod estate;
 mod explain;
 mod house;
 mod probes;
+mod quarantine;
 mod rehearse;
 mod reload;
 mod replay;
+mod rules;
 mod run;
 mod screen;
 mod seal_key;
@@ -58,10 +60,12 @@ enum Command {
         deny: Option<check::Denied>,
     },
     /// Run transcripts through the configured policies, without a network
-    Test {
-        /// Transcripts, or folders of them [default: the folder `tests` of the policies]
-        #[arg(value_name = "PATH")]
-        paths: Vec<PathBuf>,
+    Test(test::Wanted),
+    /// Say what every rule of the policies is, what its mode is and why
+    Rules {
+        /// How it is written
+        #[arg(long, value_name = "FORMAT", default_value = "text")]
+        format: Format,
     },
     /// Ask the process that serves how it does
     Status {
@@ -100,6 +104,11 @@ enum Command {
         /// Show the reference for people instead, as Markdown
         #[arg(long, conflicts_with = "dir")]
         reference: bool,
+    },
+    /// Look at the mail that policies keep back, let it go, or delete it
+    Quarantine {
+        #[command(subcommand)]
+        order: quarantine::Order,
     },
 }
 
@@ -168,13 +177,17 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
     let loaded = load(&path, |found| show(screen, found))?;
     match command {
         Command::Run => run::run(loaded, |found| show(screen, found)),
-        Command::Test { paths } => test::test(&loaded, paths, screen),
+        Command::Quarantine { order } => quarantine::quarantine(&loaded.settings, order, screen),
         Command::Status { format } => status::status(&Endpoint::of(&loaded.settings)?, *format, screen),
         Command::Reload { wait, format } => {
             reload::reload(&Endpoint::of(&loaded.settings)?, *wait, *format, screen)
         }
         Command::Explain(wanted) => explain::run(loaded, Clone::clone(wanted), screen),
         Command::Replay { files, policies, format } => replay::run(loaded, files, policies, *format, screen),
+        Command::Test(wanted) => {
+            test::test(loaded, wanted, screen, || load(&path, |found| screen.diagnostics(found)))
+        }
+        Command::Rules { format } => rules::rules(&loaded, *format, screen),
         // Answered above: neither needs what was loaded.
         Command::Check { .. } | Command::Definitions { .. } => Ok(()),
     }

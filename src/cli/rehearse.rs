@@ -20,7 +20,7 @@ use crate::message::header::Header;
 use crate::message::spool::Spooler;
 use crate::metrics::Metrics;
 use crate::policy::Policies;
-use crate::proxy::{self, Border, Client, End, Entry, Journal, Listener, Manners, Peer, Routes};
+use crate::proxy::{self, Border, Client, End, Entry, Journal, Listener, Manners, Peer, Routes, Tarpits};
 use crate::smtp::data::DotStuffer;
 use crate::tls;
 use crate::upstream::simulated::{self, Script};
@@ -123,6 +123,8 @@ fn listener(
         facts: Arc::new(World::new(resolver, checker, Clock::default())),
         spooler: Arc::new(Spooler::new(settings.spool)?),
         presence: Arc::default(),
+        quarantine: None,
+        tarpits: Tarpits::new(0),
         journal: Arc::clone(journal) as _,
         metrics: metrics.listener(&wanted.name),
         policy_metrics: metrics.policy(),

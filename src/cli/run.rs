@@ -17,7 +17,10 @@ use crate::config::{Loaded, ready};
 use crate::log;
 use crate::policy::{Fingerprint, Policies};
 use crate::proxy::End;
-use crate::server::{Bell, CertificateReloader, Entrances, Handed, Handshakes, Reloader, supervisor};
+use crate::server::{
+    Bell, CertificateReloader, Entrances, Examiner, Handed, Handshakes, Reloader, supervisor,
+};
+use crate::transcript::Options;
 
 use super::Failure;
 use super::desk::Desk;
@@ -25,7 +28,7 @@ use super::estate::{self, Bells, Estate};
 use super::house::{Ground, House};
 use super::probes::Probes;
 use super::screen::tally;
-use super::seal_key;
+use super::{seal_key, test};
 
 /// Serves with this configuration until SIGTERM or SIGINT. What is wrong with the policies goes to `show`.
 pub(super) fn run(loaded: Loaded, show: impl Fn(&[crate::diagnostic::Diagnostic])) -> Result<(), Failure> {
@@ -38,6 +41,7 @@ pub(super) fn run(loaded: Loaded, show: impl Fn(&[crate::diagnostic::Diagnostic]
         Failure::Untold(anyhow!("the policies cannot be used: {}", tally(&found)))
     })?;
     show(policies.warnings());
+    test::examine(&test::options(settings)).map_err(|problem| Failure::Untold(anyhow!(problem)))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -56,8 +60,10 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let signals = Signals::listen().context("signals cannot be listened for")?;
     let (outline, settings) = (loaded.outline, loaded.settings);
-    let ground = Arc::new(Ground::lay(policies, handshakes, &settings.decisions)?);
+    let ground = Ground::lay(&settings.state, policies, handshakes, &settings.decisions)?;
+    let ground = Arc::new(ground);
     let (recorder, level) = (Arc::clone(&ground.recorder), settings.log.level.clone());
+    let store = Arc::clone(&ground.store);
     let house = House::build(&ground, settings, None)?;
     let (end, health) = (End::default(), Arc::new(Health::default()));
     let admin_stop = CancellationToken::new();
@@ -73,6 +79,7 @@ async fn serve(
     let (drain, limit) = watch::channel(house.settings.drain);
     let mut estate = Estate {
         sources: Arc::new(ArcSwap::from_pointee(house.settings.policies.clone())),
+        tests: Arc::new(ArcSwap::from_pointee(test::options(&house.settings))),
         watched: Arc::new(Mutex::new(house.watched(&ground))),
         entrances: Entrances::new(end.clone(), Handed::take()?),
         probes: Probes::default(),
@@ -94,6 +101,8 @@ async fn serve(
     health.serving();
     supervisor::ready();
     crowd.see_out(limit).await;
+    // Nobody is served any more, so that blocking harms nobody.
+    store.close();
     admin_stop.cancel();
     if let Some(admin) = admin {
         // It ends by itself within a second, and nothing depends on how.
@@ -133,6 +142,7 @@ impl Estate {
             loaded,
             metrics: self.metrics.clone(),
             health: Arc::clone(&self.health),
+            examiner: self.examiner(),
         };
         let certificates = CertificateReloader {
             watched: Arc::clone(&self.watched),
@@ -144,6 +154,17 @@ impl Estate {
         let (bell, orders) = Bell::new();
         tokio::spawn(certificates.run(orders, self.stop.clone()));
         Bells { policies, certificates: bell }
+    }
+}
+
+impl Estate {
+    /// Who runs the policies' own tests before a reload is taken.
+    fn examiner(&self) -> Examiner {
+        let tests = Arc::clone(&self.tests);
+        Examiner::new(move |sources| {
+            let options = Options::clone(&tests.load());
+            test::examine(&Options { policies: sources.clone(), ..options })
+        })
     }
 }
 

@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::read::{Choice, Keys, Named, Placed, Read, Size, choice, parsed, scalar};
+use super::read::{Choice, Keys, Named, Placed, Read, Size, choice, parsed};
 use crate::log;
-use crate::policy::judgement::Mode;
-use crate::policy::sources::{OnError, Setting};
 
 use super::report::Report;
 use super::tree::{Node, Value};
@@ -34,6 +32,8 @@ macro_rules! section {
 mod admin;
 mod decisions;
 mod listener;
+mod policies;
+mod state;
 mod upstream;
 
 pub(super) use self::admin::Admin;
@@ -42,6 +42,8 @@ pub(super) use self::listener::{
     Asking, Auth, BareNewlines, Certificate, Inquiries, Limits, LineLength, Listener, ListenerTls,
     MinVersion, Selection, Timeouts, TlsMode,
 };
+pub(super) use self::policies::{Budget, Domain, Exception, List, Policies, Settings, Table};
+pub(super) use self::state::State;
 pub(super) use self::upstream::{Upstream, UpstreamTimeouts, UpstreamTls};
 
 /// The whole file.
@@ -54,11 +56,12 @@ pub(super) struct File {
     pub routes: Option<Named<Placed<String>>>,
     pub trusted_networks: Option<Vec<Placed<IpNet>>>,
     pub policies: Option<Policies>,
+    pub quarantine: Option<Placed<Quarantine>>,
     pub spool: Option<Spool>,
     pub authentication: Option<Authentication>,
     pub decisions: Option<Decisions>,
     pub dns: Option<Dns>,
-    pub state: Option<Placed<String>>,
+    pub state: Option<State>,
     pub admin: Option<Admin>,
     pub log: Option<Log>,
     pub shutdown: Option<Shutdown>,
@@ -72,6 +75,7 @@ section!(File {
     routes: optional,
     trusted_networks: optional,
     policies: optional,
+    quarantine: optional,
     spool: optional,
     authentication: optional,
     decisions: optional,
@@ -101,64 +105,16 @@ impl Read for Entries {
     }
 }
 
-/// `policies`.
+/// `quarantine`.
 #[derive(Debug, Default)]
-pub(super) struct Policies {
+pub(super) struct Quarantine {
     pub dir: Option<Placed<PathBuf>>,
-    pub on_error: Option<OnError>,
-    pub deny_warnings: Option<bool>,
-    pub modes: Option<Named<Mode>>,
-    pub settings: Option<Named<Named<Setting>>>,
-    pub lists: Option<Named<Entries>>,
-    pub limits: Option<Budget>,
+    pub max_age: Option<Placed<Duration>>,
+    pub max_size: Option<Placed<Size>>,
+    pub address: Option<Placed<String>>,
 }
 
-section!(Policies {
-    dir: optional,
-    on_error: optional,
-    deny_warnings: optional,
-    modes: optional,
-    settings: optional,
-    lists: optional,
-    limits: optional,
-});
-
-impl Choice for OnError {
-    const WORDS: &'static [(&'static str, Self)] = &[("defer", Self::Defer), ("pass", Self::Pass)];
-}
-
-impl Choice for Mode {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("enforce", Self::Enforce), ("shadow", Self::Shadow), ("off", Self::Off)];
-}
-
-impl Read for Setting {
-    fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        if matches!(node.value, Value::List(_)) {
-            return Vec::read(node, report).map(Self::Array);
-        }
-        let found = scalar(node, report, "a text, a number, a bool or a list of texts")?;
-        let text = &found.text;
-        if !found.plain {
-            return Some(Self::Text(text.clone()));
-        }
-        let number = || text.parse().map(Self::Integer).or_else(|_| text.parse().map(Self::Float)).ok();
-        let word = || text.parse().map(Self::Bool).ok();
-        let looks_like_number = text.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit());
-        let literal = if looks_like_number { number() } else { word() };
-        Some(literal.unwrap_or_else(|| Self::Text(text.clone())))
-    }
-}
-
-/// `policies.limits`.
-#[derive(Debug, Default)]
-pub(super) struct Budget {
-    pub time: Option<Placed<Duration>>,
-    pub operations: Option<Placed<u64>>,
-    pub facts: Option<Placed<u32>>,
-}
-
-section!(Budget { time: optional, operations: optional, facts: optional });
+section!(Quarantine { dir: optional, max_age: optional, max_size: optional, address: optional });
 
 /// `spool`.
 #[derive(Debug, Default)]

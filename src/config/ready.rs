@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use crate::admin::Place;
+use crate::facts::ServiceSettings;
 use crate::message::spool;
 use crate::policy::Sources;
 use crate::proxy::Manners;
@@ -18,7 +19,7 @@ use crate::server::{Address, Bounds};
 use crate::session::Terms;
 use crate::tls::{CertificateFiles, ServerTls};
 use crate::upstream::Target;
-use crate::{checks, decisions, dns, log};
+use crate::{checks, decisions, dns, log, quarantine, state};
 
 /// The whole configuration.
 #[derive(Debug)]
@@ -41,6 +42,12 @@ pub struct Settings {
     pub trusted_networks: Vec<IpNet>,
     /// Where policies come from and how they are bent.
     pub policies: Sources,
+    /// Where mail is kept that policies keep back.
+    pub quarantine: Option<Quarantine>,
+    /// How many sessions may have their replies delayed by policies at once.
+    pub tarpits: usize,
+    /// The services that policies may ask.
+    pub services: ServiceSettings,
     /// Where messages are kept while they pass.
     pub spool: spool::Settings,
     /// What is checked.
@@ -55,10 +62,10 @@ pub struct Settings {
     pub decisions: decisions::Settings,
     /// How names are looked up.
     pub dns: dns::Settings,
-    /// The folder of the embedded store; `None` when none is configured. Nothing is kept in it yet.
-    pub state: Option<PathBuf>,
     /// The operator's side door; `None` for none.
     pub admin: Option<Admin>,
+    /// Where policies' memory is kept.
+    pub state: state::Settings,
     /// What is logged, and how.
     pub log: Log,
     /// How long sessions under way may take to come to an end when the process is to stop.
@@ -84,6 +91,15 @@ impl fmt::Debug for Admin {
             .field("hosts", &self.hosts)
             .finish_non_exhaustive()
     }
+}
+
+/// Where quarantined mail goes.
+#[derive(Debug)]
+pub enum Quarantine {
+    /// To a folder.
+    Folder(quarantine::Settings),
+    /// To an address, by way of the upstream; the listeners' terms have it.
+    Address,
 }
 
 /// One listener. The policies that it takes are in [`Settings::policies`].

@@ -201,8 +201,11 @@ impl Dossier {
             decision.mail = Some(self::mail(mail));
             let accepted = mail.recipients.iter().map(|rcpt| recipient(rcpt, "accepted"));
             let discarded = mail.discarded.iter().map(|rcpt| recipient(rcpt, "discarded"));
-            decision.recipients = accepted.chain(discarded).take(MAX_RECIPIENTS).collect();
-            decision.truncated |= mail.recipients.len() + mail.discarded.len() > MAX_RECIPIENTS;
+            let quarantined = mail.quarantined.iter().map(|rcpt| recipient(rcpt, "quarantined"));
+            let all = accepted.chain(discarded).chain(quarantined);
+            decision.recipients = all.take(MAX_RECIPIENTS).collect();
+            let aside = mail.discarded.len() + mail.quarantined.len();
+            decision.truncated |= mail.recipients.len() + aside > MAX_RECIPIENTS;
         }
         if let Some(message) = &transaction.message {
             decision.size = message.size;
@@ -215,10 +218,13 @@ impl Dossier {
     pub fn whole(&mut self, transaction: &session::Transaction) -> Decision {
         let mut decision = self.decision();
         let accepted = transaction.recipients.iter().map(|rcpt| (&rcpt.path, "accepted"));
-        let all = accepted.chain(transaction.discarded.iter().map(|path| (path, "discarded")));
+        let discarded = transaction.discarded.iter().map(|aside| (&aside.rcpt.path, "discarded"));
+        let quarantined = transaction.quarantined.iter().map(|aside| (&aside.rcpt.path, "quarantined"));
+        let all = accepted.chain(discarded).chain(quarantined);
         decision.recipients =
             all.take(MAX_RECIPIENTS).map(|(path, outcome)| self.taken(path, outcome)).collect();
-        decision.truncated |= transaction.recipients.len() + transaction.discarded.len() > MAX_RECIPIENTS;
+        let aside = transaction.discarded.len() + transaction.quarantined.len();
+        decision.truncated |= transaction.recipients.len() + aside > MAX_RECIPIENTS;
         decision.recipients.append(&mut self.transaction.refused);
         decision
     }

@@ -17,6 +17,8 @@ use crate::smtp::reply::Class;
 /// Octets of fields that are kept of a header where policies read some, and where all are wanted.
 const MOST_READ: usize = 16 << 10;
 const MOST_OF_ALL: usize = 64 << 10;
+/// Octets that the answer to one question has at most, about, to be kept.
+const MOST_OF_FACT: usize = 16 << 10;
 
 /// What was asked at one stage, and what came out.
 pub(super) fn record(hearing: &Hearing<'_>) -> StageRecord {
@@ -67,9 +69,8 @@ pub(super) fn rcpt(rcpt: &RcptScene) -> Rcpt {
 
 /// Every rule of the stage with what it said; a rule that has several actions is there once, unless several spoke.
 fn rules(policies: &Policies, scene: &Scene, judgement: &Judgement) -> Vec<Rule> {
-    let stage = scene.moment.stage();
     let mut rules: Vec<Rule> = Vec::new();
-    for info in policies.rules_at(&scene.session.listener, stage) {
+    for info in policies.rules_at(&scene.session.listener, &scene.moment) {
         let spoke = |event: &&RuleEvent| event.rule == info.rule;
         match judgement.events.iter().find(spoke) {
             _ if rules.iter().any(|known| known.rule == info.rule) => {}
@@ -107,15 +108,33 @@ fn silence(info: &RuleInfo, judgement: &Judgement) -> &'static str {
     }
 }
 
-/// The results of checks are in the decision once, and not with each question.
+/// The results of checks are in the decision once, and not with each question. An answer that is too large is not kept: whoever asks
+/// other policies about the decision finds that it is missing.
 fn fact(fact: &FactTrace) -> Fact {
     let of_check =
         matches!(fact.answer, Answer::Spf(_) | Answer::Dkim(_) | Answer::Dmarc(_) | Answer::Arc(_));
     Fact {
         policy: Arc::clone(&fact.policy),
         question: fact.question.clone(),
-        answer: (!of_check).then(|| fact.answer.clone()),
+        answer: (!of_check && weight(&fact.answer) <= MOST_OF_FACT).then(|| fact.answer.clone()),
         took: fact.took.unwrap_or_default(),
+    }
+}
+
+/// Octets of an answer, about, where somebody else says how many they are.
+fn weight(answer: &Answer) -> usize {
+    match answer {
+        Answer::Http(reply) => reply.body.len(),
+        Answer::Rspamd(found) => found.symbols.iter().map(|(symbol, _)| symbol.len() + 16).sum(),
+        Answer::Contents(Some(contents)) => {
+            let parts = contents.parts.iter().map(|part| {
+                let entries = part.entries.iter().map(|entry| entry.name.len() + 64).sum::<usize>();
+                part.name.len() + part.content_type.len() + 256 + entries
+            });
+            let urls = contents.urls.iter().map(|url| url.url.len() + url.host.len());
+            parts.chain(urls).sum()
+        }
+        _ => 0,
     }
 }
 
@@ -141,6 +160,7 @@ pub(super) fn verdict(judgement: &Judgement) -> VerdictRecord {
     match &judgement.verdict {
         Verdict::Pass => VerdictRecord { action: "pass", ..VerdictRecord::default() },
         Verdict::Discard(reason) => silent("discard", reason),
+        Verdict::Quarantine(reason) => silent("quarantine", reason),
         Verdict::Disconnect(refusal) => spoken("disconnect", refusal),
         Verdict::Refuse(refusal) if refusal.reply.code().class() == Class::Permanent => {
             spoken("reject", refusal)

@@ -1,15 +1,38 @@
-//! Answers what policy asks: DNS, results of checks, time and chance.
+//! Answers what policy asks: DNS, lists in DNS, results of checks, the memory that outlives sessions, web services, scanners,
+//! the message's contents, time and chance.
 //!
-//! [`World::answer`] is total. What cannot be found out is an answer of its own: `error`, or `temperror` for checks.
+//! [`World::answer`] is total. What cannot be found out is an answer of its own: `error`, or `temperror` for checks. Each
+//! answer has a deadline of its own.
+
+mod clamd;
+mod contents;
+mod http;
+mod letter;
+mod listing;
+mod rspamd;
+#[cfg(test)]
+mod tests;
+
+mod state;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use self::clamd::Clamd;
+use self::contents::Reader;
+use self::http::Web;
+pub use self::letter::Letter;
+pub use self::listing::{test, test_lists};
+pub use self::rspamd::Rspamd;
+pub use self::state::{ask_store, without_store};
+
 use crate::checks::results::{ArcChain, CheckResult, Dmarc, Iprev, Spf};
 use crate::checks::{Checker, Clock};
 use crate::dns::{Failure, Kind, MailHosts, Resolver, reverse_name};
-use crate::policy::question::{Answer, Lookup, Question, RecordType};
+use crate::metrics::FactMetrics;
+use crate::policy::question::{self, Answer, HttpReply, Listable, Lookup, Question, RecordType, Scan, Zone};
 use crate::smtp::path::ReversePath;
+use crate::state::Store;
 
 /// Where facts come from; one for the process.
 #[derive(Clone, Debug)]
@@ -17,6 +40,28 @@ pub struct World {
     resolver: Resolver,
     checker: Arc<Checker>,
     clock: Clock,
+    store: Arc<Store>,
+    services: Arc<Services>,
+}
+
+/// Services that the operator allows policies to ask.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceSettings {
+    /// Web servers, as `host` or `host:port` in lower case.
+    pub http_hosts: Vec<String>,
+    /// The virus scanner.
+    pub clamd: Option<Clamd>,
+    /// The spam scanner.
+    pub rspamd: Option<Rspamd>,
+}
+
+#[derive(Debug)]
+struct Services {
+    web: Web,
+    clamd: Option<Clamd>,
+    rspamd: Option<Rspamd>,
+    contents: Reader,
+    metrics: FactMetrics,
 }
 
 /// Whom and what the questions are about, as far as the session has come.
@@ -28,19 +73,48 @@ pub struct Subject {
     pub helo: Option<String>,
     /// The sender of the transaction.
     pub sender: Option<ReversePath>,
+    /// The rest of the transaction.
+    pub envelope: Envelope,
+    /// The message, when it is all there.
+    pub letter: Option<Letter>,
+}
+
+/// What a scanner may want to know of a transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Envelope {
+    /// The id of the transaction.
+    pub id: String,
+    /// The recipients.
+    pub recipients: Vec<String>,
+    /// Who logged in; empty for nobody.
+    pub login: String,
 }
 
 impl Subject {
     /// A client that has said nothing yet.
-    pub const fn new(client: IpAddr) -> Self {
-        Self { client, helo: None, sender: None }
+    pub fn new(client: IpAddr) -> Self {
+        Self { client, helo: None, sender: None, envelope: Envelope::default(), letter: None }
     }
 }
 
 impl World {
-    /// A world that asks this resolver and checker, and tells the time of `clock`.
+    /// A world that asks this resolver and checker, tells the time of `clock`, and has a memory that ends with it. It has no
+    /// services yet.
     pub fn new(resolver: Resolver, checker: Arc<Checker>, clock: Clock) -> Self {
-        Self { resolver, checker, clock }
+        let services = Services::new(ServiceSettings::default(), FactMetrics::detached());
+        Self { resolver, checker, clock, store: Arc::new(Store::in_memory()), services: Arc::new(services) }
+    }
+
+    /// The same world with this memory.
+    #[must_use]
+    pub fn with_store(self, store: Arc<Store>) -> Self {
+        Self { store, ..self }
+    }
+
+    /// The same world with these services.
+    #[must_use]
+    pub fn with(self, services: ServiceSettings, metrics: FactMetrics) -> Self {
+        Self { services: Arc::new(Services::new(services, metrics)), ..self }
     }
 
     /// Who does the checks.
@@ -65,9 +139,24 @@ impl World {
             Question::Dkim => Vec::new().into(),
             Question::Dmarc => Dmarc::default().into(),
             Question::Arc => ArcChain::default().into(),
+            Question::State(question) => ask_store(&self.store, question, self.clock.now()).await,
             Question::Now => Answer::Now(i64::try_from(self.clock.unix_seconds()).unwrap_or(i64::MAX)),
             Question::Random => Answer::Random(random()),
+            Question::Listed(subjects, zones) => self.listed(subjects, zones).await,
+            Question::HttpGet(url) => self.services.http("http_get", url, None).await,
+            Question::HttpPost { url, body, .. } => self.services.http("http_post", url, Some(body)).await,
+            Question::Clamd => Answer::Scan(Arc::new(self.services.clamd(subject).await)),
+            Question::Rspamd => Answer::Rspamd(Arc::new(self.services.rspamd(subject).await)),
+            Question::Contents => Answer::Contents(match &subject.letter {
+                Some(letter) => self.services.contents.read(letter).await,
+                None => None,
+            }),
         }
+    }
+
+    async fn listed(&self, subjects: &[Listable], zones: &[Zone]) -> Answer {
+        let listed = listing::listed(&self.resolver, &self.services.metrics, subjects, zones).await;
+        Answer::Listed(Arc::new(listed))
     }
 
     async fn dns(&self, kind: RecordType, name: &str) -> Lookup {
@@ -107,6 +196,45 @@ impl World {
     }
 }
 
+impl Services {
+    fn new(settings: ServiceSettings, metrics: FactMetrics) -> Self {
+        let ServiceSettings { http_hosts, clamd, rspamd } = settings;
+        Self { web: Web::new(http_hosts), clamd, rspamd, contents: Reader::new(), metrics }
+    }
+
+    async fn http(&self, word: &'static str, url: &str, document: Option<&str>) -> Answer {
+        let reply = self.web.ask(url, document).await;
+        self.metrics.asked(word, reply.result == "ok");
+        if reply.status == 0 {
+            tracing::warn!(event = "http_failed", url, why = reply.body, "a web service cannot be asked");
+        }
+        // Why there is none is for the log: a script must not take it for an answer.
+        let body = if reply.status == 0 { String::new() } else { reply.body };
+        Answer::Http(Arc::new(HttpReply { body, ..reply }))
+    }
+
+    async fn clamd(&self, subject: &Subject) -> Scan {
+        let (Some(clamd), Some(letter)) = (&self.clamd, &subject.letter) else {
+            return Scan { name: "policies.clamd is not configured".to_owned(), ..Scan::default() };
+        };
+        let scan = clamd.scan(letter).await;
+        self.metrics.asked("clamd", scan.result != "error");
+        if scan.result == "error" {
+            tracing::warn!(event = "clamd_failed", why = scan.name, "clamd cannot be asked");
+        }
+        scan
+    }
+
+    async fn rspamd(&self, subject: &Subject) -> question::Rspamd {
+        let (Some(rspamd), Some(letter)) = (&self.rspamd, &subject.letter) else {
+            return question::Rspamd::default();
+        };
+        let found = rspamd.check(subject, letter).await;
+        self.metrics.asked("rspamd", found.result == "ok");
+        found
+    }
+}
+
 /// An iprev check in the words of policies.
 pub fn fcrdns(iprev: &Iprev) -> Lookup {
     let result = match iprev.result {
@@ -139,140 +267,4 @@ fn random() -> f64 {
         return 0.0;
     }
     (u64::from_ne_bytes(bytes) >> (u64::BITS - BITS)) as f64 / (1_u64 << BITS) as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, SystemTime};
-
-    use super::*;
-    use crate::checks;
-    use crate::dns::responder::{Data, Fault, Responder, Zone};
-
-    async fn world(zone: Zone) -> (Responder, World) {
-        let responder = Responder::start(zone).await.unwrap();
-        let resolver = Resolver::new(responder.settings(), Arc::new(())).unwrap();
-        let clock = Clock::new(|| SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
-        let checker = Arc::new(Checker::new(resolver.clone(), checks::Settings::default(), clock.clone()));
-        (responder, World::new(resolver, checker, clock))
-    }
-
-    fn subject(client: &str) -> Subject {
-        Subject::new(client.parse().unwrap())
-    }
-
-    fn zone() -> Zone {
-        let mut zone = Zone::new();
-        zone.add("host.example", Data::A([192, 0, 2, 1].into()))
-            .add("host.example", Data::Aaaa("2001:db8::1".parse().unwrap()))
-            .add("mail.example", Data::Mx(10, "host.example".into()))
-            .add("null.example", Data::Mx(0, ".".into()))
-            .txt("mail.example", "v=spf1 -all")
-            .fault("sf.example", Fault::ServFail);
-        for (address, name) in [
-            ("192.0.2.1", "other.example"),
-            ("192.0.2.1", "host.example"),
-            ("192.0.2.2", "host.example"),
-            ("192.0.2.3", "sf.example"),
-            ("2001:db8::1", "host.example"),
-        ] {
-            zone.add(&reverse_name(address.parse().unwrap()), Data::Ptr(name.into()));
-        }
-        zone.fault(&reverse_name("192.0.2.5".parse().unwrap()), Fault::ServFail);
-        zone
-    }
-
-    #[tokio::test]
-    async fn lookups_in_the_words_of_policies() {
-        let (_responder, world) = world(zone()).await;
-        let dns = |kind, name: &str| Question::Dns(kind, name.to_owned());
-        let hosts = |domain: &str| Question::MailHosts(domain.to_owned());
-        for (question, result, values) in [
-            (dns(RecordType::A, "host.example"), "ok", &["192.0.2.1"] as &[&str]),
-            (dns(RecordType::Aaaa, "host.example"), "ok", &["2001:db8::1"]),
-            (dns(RecordType::Mx, "mail.example"), "ok", &["host.example"]),
-            (dns(RecordType::Txt, "mail.example"), "ok", &["v=spf1 -all"]),
-            (dns(RecordType::Ptr, "192.0.2.2"), "ok", &["host.example"]),
-            (dns(RecordType::A, "mail.example"), "none", &[]),
-            (dns(RecordType::A, "nowhere.example"), "nxdomain", &[]),
-            (dns(RecordType::A, "sf.example"), "error", &[]),
-            (hosts("mail.example"), "ok", &["host.example"]),
-            (hosts("host.example"), "ok", &["host.example"]),
-            (hosts("null.example"), "null_mx", &[]),
-            (hosts("nowhere.example"), "none", &[]),
-            (hosts("sf.example"), "error", &[]),
-        ] {
-            let Answer::Lookup(lookup) = world.answer(&subject("192.0.2.9"), &question).await else {
-                panic!("{question:?} has an answer of another kind");
-            };
-            assert_eq!(
-                (lookup.result, lookup.values.as_slice()),
-                (result, &values.map_owned()[..]),
-                "{question:?}"
-            );
-        }
-    }
-
-    trait MapOwned {
-        fn map_owned(&self) -> Vec<String>;
-    }
-
-    impl MapOwned for &[&str] {
-        fn map_owned(&self) -> Vec<String> {
-            self.iter().map(|text| (*text).to_owned()).collect()
-        }
-    }
-
-    #[tokio::test]
-    async fn names_that_lead_back() {
-        let (_responder, world) = world(zone()).await;
-        for (client, result, names) in [
-            ("192.0.2.1", "pass", &["host.example"] as &[&str]),
-            ("::ffff:192.0.2.1", "pass", &["host.example"]),
-            ("2001:db8::1", "pass", &["host.example"]),
-            ("192.0.2.2", "fail", &["host.example"]),
-            ("192.0.2.3", "error", &["sf.example"]),
-            ("192.0.2.4", "none", &[]),
-            ("192.0.2.5", "error", &[]),
-        ] {
-            let answer = world.answer(&subject(client), &Question::Fcrdns).await;
-            assert_eq!(answer, Answer::from(Lookup { result, values: names.map_owned() }), "{client}");
-        }
-    }
-
-    #[tokio::test]
-    async fn checks_are_answered_as_far_as_the_session_has_come() {
-        let (_responder, world) = world(zone()).await;
-        let early = subject("192.0.2.9");
-        assert_eq!(world.answer(&early, &Question::HeloSpf).await, Spf::default().into());
-        assert_eq!(world.answer(&early, &Question::Dkim).await, Answer::Dkim(Arc::default()));
-        assert_eq!(world.answer(&early, &Question::Dmarc).await, Dmarc::default().into());
-        let late = Subject { helo: Some("mail.example".into()), sender: Some(ReversePath::Null), ..early };
-        let spf = Spf {
-            result: CheckResult::Fail,
-            domain: "mail.example".into(),
-            record: "v=spf1 -all".into(),
-            mechanism: "-all".into(),
-            ..Spf::default()
-        };
-        for (question, answer) in [
-            (Question::Spf, spf.clone().into()),
-            (Question::HeloSpf, spf.into()),
-            (Question::Now, Answer::Now(1_800_000_000)),
-        ] {
-            let mut found = world.answer(&late, &question).await;
-            if let Answer::Spf(spf) = &mut found {
-                assert_eq!(spf.lookups.len(), 1);
-                Arc::make_mut(spf).lookups.clear();
-            }
-            assert_eq!(found, answer, "{question:?}");
-        }
-    }
-
-    #[test]
-    fn chance_is_a_fraction() {
-        let drawn: Vec<f64> = (0..100).map(|_| random()).collect();
-        assert!(drawn.iter().all(|number| (0.0..1.0).contains(number)));
-        assert!(drawn.iter().any(|number| *number > 0.5) && drawn.iter().any(|number| *number < 0.5));
-    }
 }

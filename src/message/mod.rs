@@ -5,8 +5,9 @@
 //! 1. [`header::HeaderScanner`] takes the first pieces until the header is complete, long before the body is.
 //! 2. [`spool::Spool`] takes the rest: memory first, then an unlinked file.
 //! 3. [`from`] reads addresses, subject and date out of the [`header::Header`]; nothing is ever written back from there.
-//! 4. [`stamp`] says which arriving fields must not survive and builds `Received`; [`edit::Edits`] renders the new header.
-//! 5. [`spool::Outgoing`] reads as the one message that goes upstream, as often as a reconnect needs it.
+//! 4. [`mime`] looks into the message that is all there: parts, attachments, archives, URLs.
+//! 5. [`stamp`] says which arriving fields must not survive and builds `Received`; [`edit::Edits`] renders the new header.
+//! 6. [`spool::Outgoing`] reads as the one message that goes upstream, as often as a reconnect needs it.
 //!
 //! **Invariant: bytes are sacred.** Whatever [`edit::Edits`] does not name leaves the room as it came in: 8-bit octets, long
 //! lines, odd folding and all. The only octets ever invented are those of added fields, a line end in front of an appended
@@ -16,5 +17,6 @@
 pub mod edit;
 pub mod from;
 pub mod header;
+pub mod mime;
 pub mod spool;
 pub mod stamp;

@@ -44,6 +44,16 @@ families! {
             "When a certificate of a listener expires, in seconds since 1970, by the name of its file.";
         policy_decisions_total: Counter [listener, stage, rule, action, mode],
             "Verdicts and effects of policies by rule; only mode enforce had an effect.";
+        tarpits_total: Counter [listener, result],
+            "Replies that a policy delayed: waited to the end, ended with the client or the process, or not begun for want of room.";
+        tarpits_active: Gauge [listener],
+            "Sessions whose reply is being delayed by a policy.";
+        quarantine_operations_total: Counter [operation, outcome],
+            "What was done with entries of the quarantine, by the daemon; full is 452 to the client.";
+        quarantine_entries: Gauge [state],
+            "Entries of the quarantine; pending ones wait for the upstream, or were left by a crash.";
+        quarantine_bytes: Gauge [],
+            "Octets on disk that the quarantine takes.";
         policy_duration_seconds: Histogram [stage, policy] in SCRIPT_SECONDS,
             "Time in a policy's script for one stage, all reruns together, without waiting for facts.";
         policy_errors_total: Counter [policy, stage, kind],
@@ -72,6 +82,26 @@ families! {
             "Answers in the DNS caches.";
         dns_failing: Gauge [],
             "1 if nothing was answered for ten seconds, though names of five different domains were asked for.";
+        greylist_total: Counter [result],
+            "Attempts that greylisting saw; would_wait is a first attempt in shadow.";
+        store_operations_total: Counter [operation, result],
+            "Operations on the store of policies' memory; down were not tried, as the store is known to fail.";
+        store_operation_duration_seconds: Histogram [operation] in NETWORK_SECONDS,
+            "Time of operations on the store that were tried.";
+        store_up: Gauge [],
+            "1 if the store is asked, 0 while it is known to fail.";
+        store_records: Gauge [table],
+            "Records that an embedded store holds.";
+        store_displaced_total: Counter [table],
+            "Records of an embedded store that had to go before their time for want of room.";
+        store_flushes_total: Counter [result],
+            "Times that an embedded store wrote down what had changed.";
+        dnsbl_lookups_total: Counter [list, outcome],
+            "Questions to DNS lists by what they said; a list that no script or setting names counts as other.";
+        dnsbl_usable: Gauge [list],
+            "1 if the test entries of a DNS list are as they should be, seen through our own resolver.";
+        services_asked_total: Counter [service, outcome],
+            "Questions of policies to web services and scanners.";
         upstream_up: Gauge [upstream],
             "1 if the last connection or probe succeeded.";
         upstream_address_up: Gauge [upstream, address],

@@ -15,7 +15,7 @@ const COMMANDS: [&str; 16] = [
 ];
 
 /// The limits of a listener, by the rule names under which they refuse.
-const LIMITS: [&str; 24] = [
+const LIMITS: [&str; 25] = [
     "sessions",
     "sessions_per_ip",
     "sessions_per_network",
@@ -25,6 +25,7 @@ const LIMITS: [&str; 24] = [
     "message_size",
     "header_size",
     "recipients",
+    "other_policies",
     "other_route",
     "one_recipient",
     "transactions",
@@ -59,6 +60,9 @@ const MECHANISMS: [&str; 13] = [
     OTHER,
 ];
 const OTHER: &str = "other";
+
+/// How a reply that a policy delays ends.
+const TARPITS: [&str; 4] = ["waited", "client_gone", "no_room", "shutdown"];
 
 /// How an exchange of AUTH ends.
 const AUTH_RESULTS: [&str; 6] = ["ok", "refused", "deferred", "policy", "cancelled", "broken"];
@@ -120,6 +124,8 @@ struct Handles {
     limits: Resolved<&'static str, Counter>,
     messages: Resolved<Outcome, Message>,
     recipients: Resolved<Outcome, Counter>,
+    tarpits: Resolved<&'static str, Counter>,
+    tarpits_active: Gauge,
     sessions_active: Gauge,
     session_duration: Histogram,
     added_latency: Histogram,
@@ -159,6 +165,8 @@ impl ListenerMetrics {
             recipients: Resolved::new(Outcome::ALL.iter().copied(), |outcome| {
                 families.recipients_total.with([listener, outcome.name()])
             }),
+            tarpits: Resolved::new(TARPITS, |result| families.tarpits_total.with([listener, result])),
+            tarpits_active: families.tarpits_active.with([listener]),
             sessions_active: families.sessions_active.with([listener]),
             session_duration: families.session_duration_seconds.with([listener]),
             added_latency: families.added_latency_seconds.with([listener]),
@@ -235,6 +243,23 @@ impl ListenerMetrics {
     pub fn auth(&self, mechanism: &str, result: &'static str) {
         let known = MECHANISMS.into_iter().find(|known| known.eq_ignore_ascii_case(mechanism));
         self.0.families.auth_total.with([&self.0.listener, known.unwrap_or(OTHER), result]).inc();
+    }
+
+    /// A reply is being delayed. Every call is followed by one of [`tarpit_ended`](Self::tarpit_ended).
+    pub fn tarpit_begun(&self) {
+        self.0.tarpits_active.inc();
+    }
+
+    /// It is delayed no longer.
+    pub fn tarpit_ended(&self) {
+        self.0.tarpits_active.dec();
+    }
+
+    /// How a delay went that a policy ordered: `waited`, `client_gone`, `no_room` or `shutdown`.
+    pub fn tarpit(&self, result: &'static str) {
+        if let Some(counter) = self.0.tarpits.find(result) {
+            counter.inc();
+        }
     }
 
     /// A message met its end; called once for each, whatever the outcome.

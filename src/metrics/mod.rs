@@ -21,11 +21,15 @@ mod checks;
 mod decisions;
 mod dns;
 mod exposition;
+mod facts;
 mod families;
 mod family;
+mod figures;
 mod listener;
 mod names;
 mod policy;
+mod quarantine;
+mod state;
 mod tls;
 mod upstream;
 
@@ -33,11 +37,16 @@ pub use checks::CheckMetrics;
 pub use decisions::DecisionMetrics;
 pub use dns::DnsMetrics;
 pub use exposition::sum;
+pub use facts::FactMetrics;
+pub use figures::{Figures, PolicyFigures, RuleFigures};
 pub use listener::{Admission, ListenerMetrics, Outcome};
 pub use policy::{PolicyMetrics, RuleLabels};
+pub use quarantine::QuarantineMetrics;
+pub use state::StoreMetrics;
 pub use upstream::{AddressMetrics, UpstreamMetrics};
 
 use families::Families;
+use figures::Tally;
 use names::Names;
 
 /// The content type of [`Metrics::encode`].
@@ -57,6 +66,7 @@ pub struct Metrics {
     process: Registry,
     families: Families,
     names: Arc<Names>,
+    tally: Arc<Tally>,
     dns_cache: Mutex<Option<Gauged>>,
 }
 
@@ -81,7 +91,14 @@ impl Metrics {
         }
         let families = Families::register(&own);
         families.build_info.with([env!("CARGO_PKG_VERSION")]).set(1);
-        Arc::new(Self { own, process, families, names: Arc::default(), dns_cache: Mutex::default() })
+        Arc::new(Self {
+            own,
+            process,
+            families,
+            names: Arc::default(),
+            tally: Arc::default(),
+            dns_cache: Mutex::default(),
+        })
     }
 
     /// Handles for the listener of this name in the configuration.
@@ -96,7 +113,7 @@ impl Metrics {
 
     /// Handles for policies and reloads.
     pub fn policy(&self) -> PolicyMetrics {
-        PolicyMetrics::new(&self.families, &self.names)
+        PolicyMetrics::new(&self.families, &self.names, &self.tally)
     }
 
     /// Handles for SPF, DKIM and DMARC.
@@ -109,9 +126,24 @@ impl Metrics {
         DecisionMetrics::new(&self.families)
     }
 
+    /// Handles for the quarantine.
+    pub fn quarantine(&self) -> QuarantineMetrics {
+        QuarantineMetrics::new(&self.families)
+    }
+
     /// Handles for the resolver.
     pub fn dns(&self) -> DnsMetrics {
         DnsMetrics::new(&self.families)
+    }
+
+    /// Handles for the store of policies' memory.
+    pub fn store(&self) -> StoreMetrics {
+        StoreMetrics::new(&self.families)
+    }
+
+    /// Handles for what policies ask the world.
+    pub fn facts(&self) -> FactMetrics {
+        FactMetrics::new(&self.families, &self.names)
     }
 
     /// `entries` is asked at each scrape how many answers the DNS cache holds; the last call counts.

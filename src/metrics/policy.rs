@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::families::Families;
 use super::family::Counter;
+use super::figures::{Figures, Tally};
 use super::names::Names;
 
 /// What reloads: policies come with their lists and settings.
@@ -33,15 +34,16 @@ pub struct RuleLabels<'n> {
 pub struct PolicyMetrics {
     families: Families,
     names: Arc<Names>,
+    tally: Arc<Tally>,
 }
 
 impl PolicyMetrics {
     /// Handles that nobody scrapes.
     pub fn detached() -> Self {
-        Self::new(&Families::detached(), &Arc::default())
+        Self::new(&Families::detached(), &Arc::default(), &Arc::default())
     }
 
-    pub(super) fn new(families: &Families, names: &Arc<Names>) -> Self {
+    pub(super) fn new(families: &Families, names: &Arc<Names>, tally: &Arc<Tally>) -> Self {
         for kind in RELOADS {
             families.config_last_reload_successful.with([kind]);
             families.config_last_reload_success_timestamp_seconds.with([kind]);
@@ -49,7 +51,7 @@ impl PolicyMetrics {
                 families.config_reloads_total.with([kind, outcome]);
             }
         }
-        Self { families: families.clone(), names: Arc::clone(names) }
+        Self { families: families.clone(), names: Arc::clone(names), tally: Arc::clone(tally) }
     }
 
     /// Makes the series of a policy that was loaded exist, for one stage that it has a function for.
@@ -76,6 +78,7 @@ impl PolicyMetrics {
     /// A rule gave a verdict or an effect, in force or in the shadow.
     pub fn decision(&self, labels: RuleLabels<'_>) {
         self.decisions(labels).inc();
+        self.tally.hit(labels.rule, SystemTime::now());
     }
 
     fn decisions(&self, labels: RuleLabels<'_>) -> Counter {
@@ -84,8 +87,14 @@ impl PolicyMetrics {
     }
 
     /// A policy was asked at a stage; `spent` is the time of its script, all reruns together, without the wait for facts.
-    pub fn duration(&self, stage: &'static str, policy: &str, spent: Duration) {
+    pub fn duration(&self, stage: &'static str, policy: &Arc<str>, spent: Duration) {
+        self.tally.ran(policy, stage, spent);
         self.families.policy_duration_seconds.with([stage, self.names.bounded(policy)]).observe(spent);
+    }
+
+    /// What rules and policies did since the start.
+    pub fn figures(&self) -> Figures {
+        self.tally.figures()
     }
 
     /// A script failed; `kind` is `script`, `thrown`, `panic`, or the budget that was used up: `time`, `operations`, `facts`,

@@ -17,7 +17,9 @@ fn names(exposition: &str) -> BTreeSet<&str> {
 async fn every_family_is_exposed_with_help_and_a_name_of_its_kind() {
     let metrics = Metrics::new();
     let (listener, upstream, policy) = (metrics.listener("mx"), metrics.upstream("main"), metrics.policy());
-    let (_checks, _dns, _decisions) = (metrics.checks(), metrics.dns(), metrics.decisions());
+    let (_checks, _dns, _store) = (metrics.checks(), metrics.dns(), metrics.store());
+    let (_quarantine, _decisions) = (metrics.quarantine(), metrics.decisions());
+    metrics.facts().usable("zen.test", true);
     listener.sessions_limit(2);
     listener.offers_auth();
     listener.certificate("mx.pem", UNIX_EPOCH);
@@ -49,6 +51,7 @@ fn known_series_exist_with_zero() {
     metrics.listener("mx").offers_auth();
     metrics.upstream("main");
     metrics.checks();
+    metrics.store();
     metrics.policy().expect_rule(rule("mx", "helo.bare-ip", "enforce"), Some(550));
     metrics.policy().expect_rule(rule("mx", "helo.not-fqdn", "shadow"), Some(550));
     let text = metrics.encode().unwrap();
@@ -61,6 +64,9 @@ fn known_series_exist_with_zero() {
         r#"gatepost_spf_results_total{identity="helo",result="softfail"} 0"#,
         r#"gatepost_dmarc_results_total{disposition="reject",policy="reject",result="fail"} 0"#,
         r#"gatepost_rejections_total{code="550",listener="mx",rule="helo.bare-ip",source="policy",stage="helo"} 0"#,
+        r#"gatepost_greylist_total{result="would_wait"} 0"#,
+        r#"gatepost_store_operations_total{operation="remembered",result="down"} 0"#,
+        r#"gatepost_store_displaced_total{table="greylist"} 0"#,
         r#"gatepost_config_reloads_total{kind="policies",outcome="failed"} 0"#,
         r#"gatepost_config_reloads_total{kind="certificates",outcome="failed"} 0"#,
         r#"gatepost_upstream_starttls_missing_total{mode="opportunistic",upstream="main"} 0"#,
@@ -135,7 +141,7 @@ fn upstream_policy_checks_and_dns_move() {
     upstream.tls_handshake("TLSv1.9", Some("made-up"));
     upstream.tls_handshake("TLSv1.2", None);
     policy.decision(rule("mx", "helo.bare-ip", "shadow"));
-    policy.duration("helo", "helo", MILLISECOND);
+    policy.duration("helo", &"helo".into(), MILLISECOND);
     policy.error("helo", "helo", "operations");
     checks.spf("mailfrom", "pass");
     checks.dkim("fail", "body");
@@ -210,4 +216,29 @@ fn detached_handles_count_for_nobody() {
     PolicyMetrics::detached().info("1");
     CheckMetrics::detached().spf("helo", "pass");
     DnsMetrics::detached().cache_entries(1);
+}
+
+#[test]
+fn the_store_moves() {
+    let metrics = Metrics::new();
+    let store = metrics.store();
+    store.operation("rate", "ok", MILLISECOND);
+    store.operation("greylist", "timeout", MILLISECOND);
+    store.operation("greylist", "down", MILLISECOND);
+    store.greylist("would_wait");
+    store.up(true);
+    store.table("greylist", 7, 2);
+    store.table("greylist", 5, 1);
+    store.flushed(true);
+    store.flushed(false);
+    let text = metrics.encode().unwrap();
+    let moved = |metric: &str, labels: &[(&str, &str)]| sum(&text, &format!("gatepost_{metric}"), labels);
+    assert_eq!(moved("store_operations_total", &[("operation", "rate"), ("result", "ok")]), 1.0);
+    assert_eq!(moved("store_operations_total", &[("operation", "greylist"), ("result", "down")]), 1.0);
+    assert_eq!(moved("store_operation_duration_seconds_count", &[("operation", "greylist")]), 1.0);
+    assert_eq!(moved("greylist_total", &[("result", "would_wait")]), 1.0);
+    assert_eq!(moved("store_up", &[]), 1.0);
+    assert_eq!(moved("store_records", &[("table", "greylist")]), 5.0);
+    assert_eq!(moved("store_displaced_total", &[("table", "greylist")]), 3.0);
+    assert_eq!(moved("store_flushes_total", &[]), 2.0);
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::question::{Answer, Question};
 use crate::message::edit::NewField;
-use crate::session::stage::Verdict;
+use crate::session::stage::{RecipientChange, Verdict};
+use crate::smtp::path::ForwardPath;
 
 /// How far a rule's word counts.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -32,13 +33,22 @@ impl Mode {
         }
     }
 
+    /// The order in which modes give way: an exception makes a rule softer and never harder.
+    pub(super) const fn softness(self) -> u8 {
+        match self {
+            Self::Enforce => 0,
+            Self::Shadow => 1,
+            Self::Off => 2,
+        }
+    }
+
     /// The mode with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
     }
 }
 
-/// What a rule does when it fires.
+/// What a rule does when it fires, or what a policy orders.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Action {
     /// `reject`: a 5yz reply.
@@ -49,13 +59,43 @@ pub enum Action {
     Disconnect,
     /// `discard`: 250, and the mail vanishes.
     Discard,
+    /// `quarantine`: 250, and the mail is kept away from its recipients.
+    Quarantine,
     /// `limit_size`: 552 when the message turns out to be larger.
     LimitSize,
+    /// `hold`: one recipient's copy goes to the quarantine.
+    Hold,
+    /// `drop`: one recipient's copy vanishes.
+    Drop,
+    /// `score`: points for a rule further on to judge.
+    Score,
+    /// `redirect`: the mail goes to another address.
+    Redirect,
+    /// `add_recipient`: the mail goes to one more address.
+    AddRecipient,
+    /// `remove_recipient`: the mail does not go to an address.
+    RemoveRecipient,
+    /// `tarpit`: the reply takes its time.
+    Tarpit,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 5] = [Self::Reject, Self::Defer, Self::Disconnect, Self::Discard, Self::LimitSize];
+    pub const ALL: [Self; 13] = [
+        Self::Reject,
+        Self::Defer,
+        Self::Disconnect,
+        Self::Discard,
+        Self::Quarantine,
+        Self::LimitSize,
+        Self::Hold,
+        Self::Drop,
+        Self::Score,
+        Self::Redirect,
+        Self::AddRecipient,
+        Self::RemoveRecipient,
+        Self::Tarpit,
+    ];
 
     /// The word in policies and metrics.
     pub const fn name(self) -> &'static str {
@@ -64,7 +104,15 @@ impl Action {
             Self::Defer => "defer",
             Self::Disconnect => "disconnect",
             Self::Discard => "discard",
+            Self::Quarantine => "quarantine",
             Self::LimitSize => "limit_size",
+            Self::Hold => "hold",
+            Self::Drop => "drop",
+            Self::Score => "score",
+            Self::Redirect => "redirect",
+            Self::AddRecipient => "add_recipient",
+            Self::RemoveRecipient => "remove_recipient",
+            Self::Tarpit => "tarpit",
         }
     }
 
@@ -83,7 +131,28 @@ impl Action {
             Self::Defer => "would_defer",
             Self::Disconnect => "would_disconnect",
             Self::Discard => "would_discard",
+            Self::Quarantine => "would_quarantine",
             Self::LimitSize => "would_limit_size",
+            Self::Hold => "would_hold",
+            Self::Drop => "would_drop",
+            Self::Score => "would_score",
+            Self::Redirect => "would_redirect",
+            Self::AddRecipient => "would_add_recipient",
+            Self::RemoveRecipient => "would_remove_recipient",
+            Self::Tarpit => "would_tarpit",
+        }
+    }
+
+    /// Whether it ends the script, so that rules behind it have no turn.
+    pub const fn is_verdict(self) -> bool {
+        matches!(self, Self::Reject | Self::Defer | Self::Disconnect | Self::Discard | Self::Quarantine)
+    }
+
+    /// How many arguments a word takes that names a rule and no codes.
+    pub(super) const fn arguments(self) -> usize {
+        match self {
+            Self::Hold | Self::Drop => 3,
+            _ => 2,
         }
     }
 }
@@ -95,10 +164,14 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// What policies ordered beside it. They count whatever the verdict is.
     pub effects: Effects,
-    /// The rules that fired, in order; at most one of them is enforced, and then it is the last.
+    /// The rules that fired, in order, verdicts and effects alike; at most one verdict is enforced, and then it is the last.
     pub events: Vec<RuleEvent>,
+    /// The effects without a rule that are applied, and that somebody may want to find again.
+    pub applied: Vec<Applied>,
     /// The effects that policies in shadow asked for, in words.
     pub withheld: Vec<Withheld>,
+    /// The rules that would have fired harder, and the exceptions that softened them.
+    pub excused: Vec<Excused>,
     /// The scripts that failed, in order.
     pub errors: Vec<ScriptFault>,
     /// How long each policy that had a say took.
@@ -116,12 +189,14 @@ pub struct Judgement {
 
 impl Judgement {
     /// "No objection", from nobody.
-    pub const fn pass() -> Self {
+    pub fn pass() -> Self {
         Self {
             verdict: Verdict::Pass,
-            effects: Effects { headers: Vec::new(), dmarc_override: None },
+            effects: Effects::default(),
             events: Vec::new(),
+            applied: Vec::new(),
             withheld: Vec::new(),
+            excused: Vec::new(),
             errors: Vec::new(),
             timings: Vec::new(),
             facts: Vec::new(),
@@ -139,6 +214,39 @@ pub struct Effects {
     pub headers: Vec<HeaderEdit>,
     /// Why a DMARC failure does not count, for `Authentication-Results` and reports (RFC 9990). Only at `message`.
     pub dmarc_override: Option<String>,
+    /// What becomes of single recipients, in the order in which it was asked for. Only at `data` and `message`.
+    pub recipients: Vec<RecipientChange>,
+    /// The address that gets the mail in place of the recipient in question. Only at `rcpt`.
+    pub redirect: Option<Box<ForwardPath>>,
+    /// How long the reply is to take: the longest time that was asked for.
+    pub tarpit: Option<Duration>,
+}
+
+impl Effects {
+    pub(super) fn absorb(&mut self, newer: Self) {
+        self.headers.extend(newer.headers);
+        if newer.dmarc_override.is_some() {
+            self.dmarc_override = newer.dmarc_override;
+        }
+        self.recipients.extend(newer.recipients);
+        if newer.redirect.is_some() {
+            self.redirect = newer.redirect;
+        }
+        self.tarpit = self.tarpit.max(newer.tarpit);
+    }
+}
+
+/// An effect without a rule that was applied.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Applied {
+    /// The policy.
+    pub by: Arc<str>,
+    /// What it did.
+    pub action: Action,
+    /// The effect, such as `redirect alice@example.org`; control characters are not escaped.
+    pub effect: String,
+    /// `file:line` of the call.
+    pub place: Arc<str>,
 }
 
 /// One change to the message's header.
@@ -181,6 +289,19 @@ pub struct Withheld {
     pub by: Arc<str>,
     /// The effect, such as `tag dmarc=quarantine`; control characters are not escaped.
     pub effect: String,
+    /// What would have been counted, had it been applied.
+    pub action: Option<Action>,
+}
+
+/// A rule that an exception of the configuration softened where it had something to say.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Excused {
+    /// `policy.rule`.
+    pub rule: Arc<str>,
+    /// What the exception made of its mode: with [`Mode::Off`] it left no other trace.
+    pub mode: Mode,
+    /// Why the exception is there.
+    pub why: Arc<str>,
 }
 
 /// A setting or list that a script read.

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::question::{Answer, Question};
-use super::scene::{MailScene, Moment, Scene};
+use super::scene::{Address, MailScene, Moment, Scene};
 use crate::session::stage::Stage;
+use crate::smtp::path::ForwardPath;
 
 /// Facts kept for one session. When there would be more, all are forgotten and asked for again.
 const MAX_FACTS: usize = 1_024;
@@ -77,8 +78,14 @@ impl Memory {
         known.extend(facts.into_iter().filter(lasting));
     }
 
-    /// Keeps what the policies of a stage ordered.
-    pub(super) fn keep(&mut self, moment: &Moment, passed: bool, scope: Scope) {
+    /// Keeps what the policies of a stage ordered. What is about a recipient stays with the mail when another address gets it.
+    pub(super) fn keep(
+        &mut self,
+        moment: &Moment,
+        passed: bool,
+        redirect: Option<&ForwardPath>,
+        scope: Scope,
+    ) {
         if scope.is_empty() {
             return;
         }
@@ -91,7 +98,9 @@ impl Memory {
             Moment::Mail(_) | Moment::Data(_) | Moment::Message(..) => kept.transaction.absorb(scope),
             Moment::Rcpt(_, rcpt) => {
                 if passed && kept.recipients.len() < MAX_RECIPIENTS {
-                    kept.recipients.insert(rcpt.address.address().to_owned(), scope);
+                    let redirected = redirect.map(Address::from);
+                    let address = redirected.as_ref().unwrap_or(&rcpt.address).address();
+                    kept.recipients.insert(address.to_owned(), scope);
                 }
             }
         }
@@ -110,10 +119,17 @@ pub(super) enum Lifetime {
 impl Lifetime {
     pub(super) const fn of(question: &Question) -> Self {
         match question {
-            Question::Dns(..) | Question::MailHosts(_) | Question::Fcrdns => Self::Session,
+            Question::Dns(..) | Question::MailHosts(_) | Question::Fcrdns | Question::Listed(..) => {
+                Self::Session
+            }
             Question::HeloSpf => Self::Helo,
             Question::Spf | Question::Dkim | Question::Dmarc | Question::Arc => Self::Transaction,
-            Question::Now | Question::Random => Self::Stage,
+            Question::Clamd | Question::Rspamd | Question::Contents => Self::Transaction,
+            Question::State(_)
+            | Question::Now
+            | Question::Random
+            | Question::HttpGet(_)
+            | Question::HttpPost { .. } => Self::Stage,
         }
     }
 }
@@ -147,6 +163,42 @@ impl Kept {
         skips
     }
 
+    /// The sum of the scores that hold at `moment`: those of the session and the transaction, and at `rcpt` this recipient's,
+    /// later the highest among the recipients. `newer` is what the stage itself left so far, the youngest last.
+    pub(super) fn total_score(&self, moment: &Moment, newer: [&Scope; 2], sees_shadow: bool) -> f64 {
+        let none = Scope::default();
+        let (own, others) = match moment {
+            Moment::Connect | Moment::Auth | Moment::Violation(_) | Moment::Close => {
+                (&self.session, [&self.helo, &self.transaction])
+            }
+            Moment::Helo => (&self.helo, [&self.session, &none]),
+            Moment::Mail(_) | Moment::Data(_) | Moment::Message(..) => {
+                (&self.transaction, [&self.session, &self.helo])
+            }
+            Moment::Rcpt(..) => (&none, [&self.session, &self.helo]),
+        };
+        let mut stage = Scope { scores: own.scores.clone(), ..Scope::default() };
+        for score in newer.iter().flat_map(|scope| &scope.scores) {
+            stage.put_score(score.clone());
+        }
+        let sum = |scope: &Scope| scope.score(sees_shadow);
+        let of_transaction = if matches!(moment, Moment::Rcpt(..)) { sum(&self.transaction) } else { 0.0 };
+        let highest = match moment {
+            Moment::Data(mail) | Moment::Message(mail, _) => self.highest_score(mail, sees_shadow),
+            _ => 0.0,
+        };
+        sum(&stage) + others.into_iter().map(sum).sum::<f64>() + of_transaction + highest
+    }
+
+    /// The highest score among the recipients of `mail`, 0 for one without any.
+    fn highest_score(&self, mail: &MailScene, sees_shadow: bool) -> f64 {
+        let scores = mail
+            .recipients
+            .iter()
+            .map(|rcpt| self.recipient(rcpt.address.address()).map_or(0.0, |scope| scope.score(sees_shadow)));
+        scores.reduce(f64::max).unwrap_or(0.0)
+    }
+
     fn common_skips(&self, mail: &MailScene) -> Vec<Arc<str>> {
         let mut recipients = mail.recipients.iter().map(|rcpt| self.recipient(rcpt.address.address()));
         let Some(Some(first)) = recipients.next() else { return Vec::new() };
@@ -165,6 +217,7 @@ pub(super) struct Scope {
     pub(super) skips: Vec<Arc<str>>,
     pub(super) tags: Vec<(String, String)>,
     pub(super) limit: Option<SizeLimit>,
+    pub(super) scores: Vec<Score>,
 }
 
 impl Scope {
@@ -172,10 +225,11 @@ impl Scope {
     pub(super) const MAX_ENTRIES: usize = 64;
 
     fn is_empty(&self) -> bool {
-        self.notes.is_empty() && self.skips.is_empty() && self.tags.is_empty() && self.limit.is_none()
+        let Self { notes, skips, tags, limit, scores } = self;
+        notes.is_empty() && skips.is_empty() && tags.is_empty() && limit.is_none() && scores.is_empty()
     }
 
-    /// Adds what `newer` holds; a note, tag or skip of the same name is replaced, the smaller limit stays.
+    /// Adds what `newer` holds; a note, tag, skip or score of the same name is replaced, the smaller limit stays.
     pub(super) fn absorb(&mut self, newer: Self) {
         for note in newer.notes {
             self.put_note(note);
@@ -188,6 +242,9 @@ impl Scope {
         }
         if let Some(limit) = newer.limit {
             self.put_limit(limit);
+        }
+        for score in newer.scores {
+            self.put_score(score);
         }
     }
 
@@ -225,6 +282,18 @@ impl Scope {
         }
     }
 
+    /// Keeps a score. Each rule has one, so that a loop cannot run away with it; their number is bounded by the rules that exist.
+    pub(super) fn put_score(&mut self, score: Score) {
+        self.scores.retain(|old| old.rule != score.rule);
+        self.scores.push(score);
+    }
+
+    /// The sum of the scores, for a reader that may or may not see those of policies in shadow.
+    fn score(&self, sees_shadow: bool) -> f64 {
+        let visible = self.scores.iter().filter(|score| sees_shadow || !score.shadow);
+        visible.map(|score| score.points).sum()
+    }
+
     /// The value of the note `policy.key`, for a reader that may or may not see what policies in shadow noted.
     pub(super) fn note(&self, key: &str, sees_shadow: bool) -> Option<&NoteValue> {
         let visible = self.notes.iter().rev().filter(|note| sees_shadow || !note.shadow);
@@ -249,6 +318,16 @@ pub(super) enum NoteValue {
     Integer(i64),
     Float(f64),
     Bool(bool),
+}
+
+/// The points that a rule gave.
+#[derive(Clone, Debug)]
+pub(super) struct Score {
+    /// `policy.rule`.
+    pub(super) rule: Arc<str>,
+    pub(super) points: f64,
+    /// Whether only policies in shadow may see it.
+    pub(super) shadow: bool,
 }
 
 /// A size limit that a policy set.

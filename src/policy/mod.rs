@@ -12,14 +12,19 @@
 //! ([`turn`], `stopped`). No name in a judgement comes from a client: rules are literals, known when policies are loaded.
 
 mod clock;
+mod coverage;
+mod domains;
 mod engine;
+mod exceptions;
 mod faults;
 pub mod judgement;
 mod language;
 mod lint;
+mod listing;
 mod lists;
 mod load;
 mod memory;
+mod plan;
 mod policies;
 pub mod question;
 mod run;
@@ -29,11 +34,13 @@ mod turn;
 mod units;
 mod words;
 
+pub use coverage::{Coverage, CoveredFile};
+pub use exceptions::ExceptionInfo;
 pub use judgement::Judgement;
 pub use language::{definitions, reference};
-pub use load::Fingerprint;
+pub use load::{Fingerprint, Glance};
 pub use memory::{Memory, SizeLimit};
-pub use policies::{Policies, PolicyInfo, RuleInfo};
+pub use policies::{ModeOrigin, Policies, PolicyInfo, RuleInfo};
 pub use run::{StageRun, Step};
 pub use sources::Sources;
 

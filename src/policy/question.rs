@@ -1,12 +1,17 @@
 //! What a script may ask of the world outside, and the shape of the answers.
 
-use std::fmt::Write as _;
+mod answer;
+mod state;
+
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::answer::{Answer, HttpReply, Listed, Lookup, Rspamd, Scan};
+pub use self::state::{Ask, GreylistAnswer, RateAnswer, RateLimit, StateQuestion, lasting};
 use crate::checks::results::{ArcChain, CheckResult, Dkim, Dmarc, Spf};
-use crate::serial::{Word, word};
 
 /// A fact that a script asked for.
 ///
@@ -30,10 +35,66 @@ pub enum Question {
     Dmarc,
     /// ARC of the message.
     Arc,
+    /// `rate`, `greylist`, `remember` and `remembered`.
+    State(StateQuestion),
     /// `now()`: seconds since 1970.
     Now,
     /// `random()`: from 0 up to 1.
     Random,
+    /// `dnsbl` and `dnswl`: which of these lists have which of these on them (RFC 5782).
+    Listed(Vec<Listable>, Vec<Zone>),
+    /// `http_get(url)`.
+    HttpGet(String),
+    /// `http_post(url, map)`, which happens once each time that a policy comes by.
+    HttpPost {
+        /// Where to.
+        url: String,
+        /// The JSON document.
+        body: String,
+        /// The policy that posts.
+        policy: Arc<str>,
+        /// Which of its equal posts at this stage it is, from 0.
+        nth: u32,
+    },
+    /// `clamd(message)`.
+    Clamd,
+    /// `rspamd(message)`.
+    Rspamd,
+    /// What the message holds: parts, attachments, URLs.
+    Contents,
+}
+
+/// Subjects that one question about lists may have.
+pub const MAX_SUBJECTS: usize = 32;
+/// Lists that one question may ask.
+pub const MAX_ZONES: usize = 16;
+
+/// What can be on a list.
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Listable {
+    /// An address (RFC 5782 2).
+    Address(IpAddr),
+    /// A domain (RFC 5782 3), in lower case.
+    Domain(String),
+}
+
+impl fmt::Display for Listable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(ip) => ip.fmt(f),
+            Self::Domain(domain) => f.write_str(domain),
+        }
+    }
+}
+
+/// A list.
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+pub struct Zone {
+    /// Its zone, in lower case.
+    pub name: String,
+    /// Whether it stands in a script or a setting, so that it may be a label.
+    pub known: bool,
 }
 
 /// The record types that scripts can ask for.
@@ -64,8 +125,15 @@ impl Question {
             Self::Dkim => "message.dkim",
             Self::Dmarc => "message.dmarc",
             Self::Arc => "message.arc",
+            Self::State(question) => question.ask.word(),
             Self::Now => "now",
             Self::Random => "random",
+            Self::Listed(..) => "dnsbl",
+            Self::HttpGet(_) => "http_get",
+            Self::HttpPost { .. } => "http_post",
+            Self::Clamd => "clamd",
+            Self::Rspamd => "rspamd",
+            Self::Contents => "message.parts",
         }
     }
 
@@ -73,6 +141,13 @@ impl Question {
     pub fn arguments(&self) -> String {
         match self {
             Self::Dns(_, name) | Self::MailHosts(name) => name.clone(),
+            Self::State(question) => question.ask.arguments(),
+            Self::HttpGet(url) | Self::HttpPost { url, .. } => url.clone(),
+            Self::Listed(subjects, zones) => {
+                let subjects: Vec<_> = subjects.iter().map(ToString::to_string).collect();
+                let zones: Vec<_> = zones.iter().map(|zone| zone.name.as_str()).collect();
+                format!("{} at {}", subjects.join(", "), zones.join(", "))
+            }
             Self::Fcrdns
             | Self::HeloSpf
             | Self::Spf
@@ -80,23 +155,69 @@ impl Question {
             | Self::Dmarc
             | Self::Arc
             | Self::Now
-            | Self::Random => String::new(),
+            | Self::Random
+            | Self::Clamd
+            | Self::Rspamd
+            | Self::Contents => String::new(),
         }
     }
 
-    /// Whether asking it changes nothing anywhere, so that it may be asked before a script gets there.
-    pub const fn is_pure(&self) -> bool {
+    /// Whether asking it changes nothing anywhere and is cheap, so that it may be asked before a script gets there.
+    pub const fn is_cheap(&self) -> bool {
         match self {
             Self::Dns(..)
             | Self::MailHosts(_)
             | Self::Fcrdns
             | Self::HeloSpf
             | Self::Spf
-            | Self::Dkim
+            | Self::Listed(..) => true,
+            Self::Dkim
             | Self::Dmarc
             | Self::Arc
             | Self::Now
-            | Self::Random => true,
+            | Self::Random
+            | Self::State(_)
+            | Self::HttpGet(_)
+            | Self::HttpPost { .. }
+            | Self::Clamd
+            | Self::Rspamd
+            | Self::Contents => false,
+        }
+    }
+
+    /// Whether asking it changes nothing anywhere.
+    pub const fn is_pure(&self) -> bool {
+        !matches!(self, Self::State(_) | Self::HttpPost { .. })
+    }
+
+    /// The answer where none can be found, or not in time.
+    pub fn unanswered(&self) -> Answer {
+        match self {
+            Self::Dns(..) | Self::MailHosts(_) | Self::Fcrdns => {
+                Lookup { result: "error", values: Vec::new() }.into()
+            }
+            Self::HeloSpf | Self::Spf => Spf { result: CheckResult::TempError, ..Spf::default() }.into(),
+            Self::Dkim => vec![Dkim { result: CheckResult::TempError, ..Dkim::default() }].into(),
+            Self::Dmarc => Dmarc { result: CheckResult::TempError, ..Dmarc::default() }.into(),
+            Self::Arc => ArcChain { result: CheckResult::TempError, ..ArcChain::default() }.into(),
+            Self::Now => Answer::Now(0),
+            Self::Random => Answer::Random(0.0),
+            Self::Listed(subjects, zones) => {
+                let one = |zone: &Zone, subject: &Listable| Listed {
+                    zone: zone.name.clone(),
+                    subject: subject.to_string(),
+                    codes: Vec::new(),
+                    error: Some("no answer in time".to_owned()),
+                };
+                let all =
+                    zones.iter().flat_map(|zone| subjects.iter().map(move |subject| one(zone, subject)));
+                Answer::Listed(Arc::new(all.collect()))
+            }
+            Self::HttpGet(_) | Self::HttpPost { .. } => Answer::Http(Arc::default()),
+            Self::Clamd => Answer::Scan(Arc::default()),
+            Self::Rspamd => Answer::Rspamd(Arc::default()),
+            Self::Contents => Answer::Contents(None),
+            Self::State(question) => question.ask.unanswered(),
         }
     }
 }
@@ -111,109 +232,4 @@ impl RecordType {
             Self::Ptr => "dns_ptr",
         }
     }
-}
-
-/// The answer to a [`Question`] of the same kind. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answer {
-    /// To `Dns`, `MailHosts` and `Fcrdns`.
-    Lookup(Arc<Lookup>),
-    /// To `HeloSpf` and `Spf`.
-    Spf(Arc<Spf>),
-    /// To `Dkim`.
-    Dkim(Arc<Vec<Dkim>>),
-    /// To `Dmarc`.
-    Dmarc(Arc<Dmarc>),
-    /// To `Arc`.
-    Arc(Arc<ArcChain>),
-    /// To `Now`.
-    Now(i64),
-    /// To `Random`.
-    Random(f64),
-}
-
-impl Answer {
-    /// Whether somebody could not be asked, which may be over soon.
-    pub fn is_failure(&self) -> bool {
-        match self {
-            Self::Lookup(lookup) => lookup.result == "error",
-            Self::Spf(spf) => spf.result == CheckResult::TempError,
-            Self::Dmarc(dmarc) => dmarc.result == CheckResult::TempError,
-            Self::Arc(chain) => chain.result == CheckResult::TempError,
-            Self::Dkim(_) | Self::Now(_) | Self::Random(_) => false,
-        }
-    }
-
-    /// The result in the words of scripts, with the values that explain it. It may hold text of others'.
-    pub fn summary(&self) -> String {
-        match self {
-            Self::Lookup(lookup) => with_values(lookup.result, &lookup.values),
-            Self::Spf(spf) => with_values(spf.result.name(), [&spf.domain]),
-            Self::Dkim(signatures) => {
-                let one = |dkim: &Dkim| with_values(dkim.result.name(), [&dkim.domain]);
-                signatures.iter().map(one).collect::<Vec<_>>().join(", ")
-            }
-            Self::Dmarc(dmarc) => with_values(dmarc.result.name(), [&dmarc.domain]),
-            Self::Arc(chain) => with_values(chain.result.name(), &chain.sealers),
-            Self::Now(seconds) => seconds.to_string(),
-            Self::Random(number) => number.to_string(),
-        }
-    }
-}
-
-impl From<Lookup> for Answer {
-    fn from(lookup: Lookup) -> Self {
-        Self::Lookup(Arc::new(lookup))
-    }
-}
-
-impl From<Spf> for Answer {
-    fn from(spf: Spf) -> Self {
-        Self::Spf(Arc::new(spf))
-    }
-}
-
-impl From<Vec<Dkim>> for Answer {
-    fn from(signatures: Vec<Dkim>) -> Self {
-        Self::Dkim(Arc::new(signatures))
-    }
-}
-
-impl From<Dmarc> for Answer {
-    fn from(dmarc: Dmarc) -> Self {
-        Self::Dmarc(Arc::new(dmarc))
-    }
-}
-
-impl From<ArcChain> for Answer {
-    fn from(chain: ArcChain) -> Self {
-        Self::Arc(Arc::new(chain))
-    }
-}
-
-/// Values that a summary shows at most.
-const MAX_SHOWN: usize = 8;
-
-/// `result` with what there is beside it, in brackets.
-fn with_values<'v>(result: &str, values: impl IntoIterator<Item = &'v String>) -> String {
-    let mut text = result.to_owned();
-    let mut values = values.into_iter().filter(|value| !value.is_empty());
-    let shown: Vec<_> = values.by_ref().take(MAX_SHOWN).map(String::as_str).collect();
-    if !shown.is_empty() {
-        let more = if values.next().is_some() { ", ..." } else { "" };
-        _ = write!(text, " ({}{more})", shown.join(", "));
-    }
-    text
-}
-
-/// A look-up's result and the values that it brought.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Lookup {
-    /// A word of the closed set that the question has (`ok`, `none`, `nxdomain`, `null_mx`, `pass`, `fail`, `error`).
-    #[serde(deserialize_with = "word::deserialize")]
-    pub result: Word,
-    /// Addresses, names or texts.
-    pub values: Vec<String>,
 }

@@ -35,6 +35,8 @@ pub struct StageRun {
     used: [Used; 2],
     /// What the running policy used, its earlier runs counted.
     spent: Duration,
+    /// Whether it was seen what the policies behind the first that waited will want.
+    looked_ahead: bool,
     /// The questions that are open, with the policies that asked them.
     open: Vec<(Question, Arc<str>)>,
     judgement: Judgement,
@@ -71,7 +73,7 @@ enum Ending {
 
 impl StageRun {
     pub(super) fn new(policies: &Arc<Policies>, scene: Scene, memory: &Memory) -> Self {
-        let plan = policies.plan(&scene.session.listener, scene.moment.stage());
+        let plan = policies.plan(&scene.session.listener).at(&scene.moment);
         let (turn, arguments) = if plan.is_empty() {
             (None, Arguments::default())
         } else {
@@ -86,6 +88,7 @@ impl StageRun {
             arguments,
             used: [Used::default(); 2],
             spent: Duration::ZERO,
+            looked_ahead: false,
             open: Vec::new(),
             judgement: Judgement::pass(),
         }
@@ -102,7 +105,7 @@ impl StageRun {
                 Ending::Passed => self.commit(&turn, policy),
                 Ending::Ruled(ruling) => self.rule(&turn, policy, ruling),
                 Ending::Asked(question) => match self.ask(policy, question) {
-                    Ok(step) => return step,
+                    Ok(question) => return self.wait_for(&turn, question, &mut watch),
                     Err(fault) => self.fail(&turn, policy, fault),
                 },
                 Ending::Unknown(what) => return Step::Unknown(what),
@@ -132,10 +135,17 @@ impl StageRun {
         drop(self.arguments);
         drop(turn);
         memory.learn(learnt);
-        memory.keep(&moment, judgement.verdict == Verdict::Pass, done.scope);
+        memory.keep(
+            &moment,
+            judgement.verdict == Verdict::Pass,
+            done.effects.redirect.as_deref(),
+            done.scope,
+        );
         judgement.effects = done.effects;
         judgement.events = done.events;
+        judgement.applied = done.applied;
         judgement.withheld = done.withheld;
+        judgement.excused = done.excused;
         judgement.facts.extend(remembered.into_iter().map(FactTrace::remembered));
         judgement.ordered = done.ordered;
         judgement.reads = done.reads;
@@ -190,7 +200,7 @@ impl StageRun {
     }
 
     /// A fact is missing: the run's orders are dropped, and it begins again when the answer is there.
-    fn ask(&mut self, policy: &Policy, question: Question) -> Result<Step, ScriptFault> {
+    fn ask(&mut self, policy: &Policy, question: Question) -> Result<Question, ScriptFault> {
         let budget = self.turn.as_ref().map_or(0, |turn| turn.0.policies.budget.facts);
         let used = self.used(policy);
         if used.facts >= budget {
@@ -202,13 +212,64 @@ impl StageRun {
         }
         used.facts += 1;
         self.open.push((question.clone(), Arc::clone(&policy.name)));
-        Ok(Step::Ask(vec![question]))
+        Ok(question)
+    }
+
+    /// Waits for `question`, and the first time in a stage for what the policies behind the running one will want to know, as far
+    /// as that can be told now: they run as if nobody had an objection, and nothing that they order counts.
+    fn wait_for(&mut self, turn: &Turn, question: Question, watch: &mut Watch) -> Step {
+        let mut questions = vec![question];
+        if !std::mem::replace(&mut self.looked_ahead, true) {
+            let behind: Vec<_> = self.plan.iter().copied().skip(self.position + 1).collect();
+            for index in behind {
+                let Some(policy) = turn.0.policies.policy(index) else { continue };
+                if let Some(question) = self.look_ahead(turn, index, policy, watch)
+                    && self.used(policy).facts < turn.0.policies.budget.facts
+                {
+                    self.used(policy).facts += 1;
+                    self.open.push((question.clone(), Arc::clone(&policy.name)));
+                    questions.push(question);
+                }
+            }
+        }
+        Step::Ask(questions)
+    }
+
+    /// The first question of a policy that has not had its turn, if it can be asked for nothing.
+    fn look_ahead(
+        &mut self,
+        turn: &Turn,
+        index: usize,
+        policy: &Policy,
+        watch: &mut Watch,
+    ) -> Option<Question> {
+        let running = {
+            let mut state = turn.state();
+            let is_skipped = !policy.gate && state.skips.iter().any(|skip| **skip == *policy.name);
+            if is_skipped || (policy.mode == Mode::Off && policy.rules.is_empty()) {
+                return None;
+            }
+            std::mem::replace(&mut state.policy, index)
+        };
+        let left = turn.0.policies.budget.time.saturating_sub(self.used(policy).time) / 2;
+        let (_, spent) = watch.measure(left, || run_script(turn, policy, &self.arguments));
+        self.used(policy).time += spent;
+        let mut state = turn.state();
+        state.policy = running;
+        state.draft = Draft::default();
+        match state.stopped.take() {
+            Some(Stop::Asked(question)) if question.is_cheap() => {
+                let is_open = self.open.iter().any(|(open, _)| *open == question);
+                (!is_open).then_some(question)
+            }
+            _ => None,
+        }
     }
 
     /// A policy failed. Its orders are dropped; whether mail is touched depends on what it is and how it failed.
     fn fail(&mut self, turn: &Turn, policy: &Policy, fault: ScriptFault) {
         let passes = turn.0.policies.on_error == OnError::Pass && !policy.gate && !fault.kind.is_budget();
-        if policy.enforced && !passes && turn.0.stage != Stage::Close {
+        if turn.is_enforced(policy) && !passes && turn.0.stage != Stage::Close {
             self.judgement.verdict = failure(turn.0.stage, &fault);
         }
         self.judgement.errors.push(fault);
@@ -222,9 +283,10 @@ impl StageRun {
         self.position += 1;
     }
 
-    const fn used(&mut self, policy: &Policy) -> &mut Used {
+    fn used(&mut self, policy: &Policy) -> &mut Used {
+        let is_enforced = self.turn.as_ref().is_none_or(|turn| turn.is_enforced(policy));
         let [enforced, shadow] = &mut self.used;
-        if policy.enforced { enforced } else { shadow }
+        if is_enforced { enforced } else { shadow }
     }
 }
 
@@ -266,6 +328,7 @@ fn run_script(turn: &Turn, policy: &Policy, arguments: &Arguments) -> Outcome {
     {
         let mut state = turn.state();
         state.draft = Draft::default();
+        state.asked.clear();
         state.stopped = None;
     }
     let run = || {
@@ -293,14 +356,19 @@ fn verdict(stage: Stage, ruling: Ruling) -> Verdict {
         source: Source::Policy,
         rule: ruling.rule,
         place: Some(ruling.place),
-        detail: if ruling.action == Action::Discard { ruling.text.clone() } else { String::new() },
+        detail: match ruling.action {
+            Action::Discard | Action::Quarantine => ruling.text.clone(),
+            _ => String::new(),
+        },
     };
     let refusal =
         |reason| Refusal { reply: reply(stage, ruling.code, ruling.enhanced, &ruling.text), reason };
     match ruling.action {
         Action::Discard => Verdict::Discard(reason),
+        Action::Quarantine => Verdict::Quarantine(reason),
         Action::Disconnect => Verdict::Disconnect(refusal(reason)),
-        Action::Reject | Action::Defer | Action::LimitSize => Verdict::Refuse(refusal(reason)),
+        // Whatever else there is is no verdict.
+        _ => Verdict::Refuse(refusal(reason)),
     }
 }
 

@@ -60,7 +60,7 @@ impl Moment {
     }
 
     /// The transaction, where there is one.
-    pub(super) const fn mail(&self) -> Option<&Arc<MailScene>> {
+    pub const fn mail(&self) -> Option<&Arc<MailScene>> {
         match self {
             Self::Mail(mail) | Self::Rcpt(mail, _) | Self::Data(mail) | Self::Message(mail, _) => Some(mail),
             Self::Connect | Self::Helo | Self::Auth | Self::Violation(_) | Self::Close => None,
@@ -170,6 +170,8 @@ pub struct MailScene {
     pub recipients: Vec<Arc<RcptScene>>,
     /// The recipients that a policy discarded.
     pub discarded: Vec<Arc<RcptScene>>,
+    /// The recipients whose copy is for the quarantine.
+    pub quarantined: Vec<Arc<RcptScene>>,
 }
 
 /// `rcpt`: one recipient.

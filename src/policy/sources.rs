@@ -1,10 +1,21 @@
 //! Where policies come from, and how the operator bends them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::coverage::Coverage;
 use super::judgement::Mode;
+use super::lists;
+use crate::diagnostic::{Diagnostic, Position};
+use crate::smtp::domains::DomainSet;
 
 /// Everything that one generation of policies is made of, as the configuration gives it.
 #[derive(Clone, Debug, Default)]
@@ -21,12 +32,116 @@ pub struct Sources {
     pub settings: BTreeMap<String, BTreeMap<String, Setting>>,
     /// The lists that scripts may ask.
     pub lists: BTreeMap<String, ListSource>,
+    /// The tables that scripts may ask.
+    pub tables: BTreeMap<String, TableSource>,
+    /// Rules softened for some.
+    pub exceptions: Vec<ExceptionSource>,
+    /// What domains of recipients wish for themselves: `example.org` is itself, `.example.org` everything below it.
+    pub domains: BTreeMap<String, DomainSource>,
     /// Every listener and the policies that it takes.
     pub listeners: Vec<(String, Selection)>,
+    /// Whether the policies are taken only when their own tests pass.
+    pub require_tests: bool,
+    /// Where the policies report which of their lines and rules are reached; `None` for not at all, which costs nothing.
+    pub coverage: Option<Arc<Coverage>>,
     /// What one stage may cost.
     pub budget: Budget,
-    /// The file of the configuration, which diagnostics about modes, settings, lists and listeners name.
+    /// Whether there is a place for mail that policies quarantine.
+    pub quarantine: bool,
+    /// The domains to which policies may redirect mail or add recipients: ours, and those that the operator adds.
+    pub redirect_domains: DomainSet,
+    /// The day that is taken for today, in UTC, where something counts until a day; `None` for the real one.
+    pub today: Option<Date>,
+    /// The file of the configuration, which diagnostics about all of these name.
     pub config: PathBuf,
+    /// Where in that file its keys stand.
+    pub places: Places,
+}
+
+impl Sources {
+    /// The day that it is, in UTC.
+    pub fn today(&self) -> Date {
+        self.today.unwrap_or_else(|| Timestamp::now().to_zoned(TimeZone::UTC).date())
+    }
+}
+
+/// Where the keys of the configuration stand, for diagnostics that only show when policies are loaded.
+#[derive(Clone, Default)]
+pub struct Places {
+    /// The whole text.
+    pub text: Option<Arc<str>>,
+    /// By their paths, such as `policies.modes.helo.not-fqdn`; the elements of lists by their numbers, from 0.
+    pub keys: BTreeMap<String, Position>,
+}
+
+/// The text may hold secrets.
+impl fmt::Debug for Places {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Places").field("keys", &self.keys.len()).finish_non_exhaustive()
+    }
+}
+
+impl Sources {
+    /// An error about the key at `path` of the configuration.
+    pub(super) fn error(&self, path: &str, message: impl Into<String>) -> Diagnostic {
+        self.place(path, Diagnostic::error(&self.config, message))
+    }
+
+    /// A warning about the key at `path` of the configuration.
+    pub(super) fn warning(&self, path: &str, message: impl Into<String>) -> Diagnostic {
+        self.place(path, Diagnostic::warning(&self.config, message))
+    }
+
+    fn place(&self, path: &str, diagnostic: Diagnostic) -> Diagnostic {
+        match (&self.places.text, self.places.keys.get(path)) {
+            (Some(text), Some(position)) => diagnostic.at(text, *position),
+            _ => diagnostic,
+        }
+    }
+}
+
+/// `policies.exceptions`: a policy or rule softened where all of its conditions hold; an empty one holds always.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ExceptionSource {
+    /// What is softened: a `policy` or `policy.rule`.
+    pub target: String,
+    /// [`Mode::Shadow`] or [`Mode::Off`].
+    pub mode: Mode,
+    /// The networks of the clients that it is for.
+    pub clients: Vec<IpNet>,
+    /// The recipients that it is for, addresses and domains as in lists.
+    pub recipients: Vec<String>,
+    /// The listeners that it is for.
+    pub listeners: Vec<String>,
+    /// The last day on which it holds, in UTC.
+    pub until: Option<Date>,
+    /// Why it is there.
+    pub why: String,
+}
+
+/// `policies.domains`: what one domain of recipients wishes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DomainSource {
+    /// Settings by policy and name, which `rcpt.setting` reads.
+    pub settings: BTreeMap<String, BTreeMap<String, Setting>>,
+    /// Modes by `policy` or `policy.rule`, of what is asked at `rcpt`.
+    pub modes: BTreeMap<String, Mode>,
+}
+
+/// The day that `text` is, written as in RFC 3339: `2027-03-31`.
+pub fn day(text: &str) -> Option<Date> {
+    lists::day(text)
+}
+
+/// The policy and the rule of `policy.rule`; a policy of a domain's is `example.net/policy`, whose dots divide nothing.
+pub(super) fn split_target(target: &str) -> (&str, Option<&str>) {
+    let name = target.find('/').map_or(0, |slash| slash + 1);
+    match target.get(name..).and_then(|rest| rest.find('.')) {
+        Some(dot) => target
+            .split_at_checked(name + dot)
+            .map_or((target, None), |(policy, rule)| (policy, rule.strip_prefix('.'))),
+        None => (target, None),
+    }
 }
 
 /// What becomes of mail when a policy fails for another reason than an exhausted budget, and is no gate.
@@ -67,12 +182,74 @@ impl Setting {
     }
 }
 
-/// Where the entries of a list are.
+/// A list: where its entries are, and what they may be.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum ListSource {
+pub struct ListSource {
+    /// The only kind of entries that it takes; any where none is declared.
+    pub kind: Option<ListKind>,
+    /// Where the entries are.
+    pub entries: EntrySource,
+}
+
+impl From<EntrySource> for ListSource {
+    /// A list of entries of any kind.
+    fn from(entries: EntrySource) -> Self {
+        Self { kind: None, entries }
+    }
+}
+
+/// Where the entries of a list are, each with the day until which it counts, if it has one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum EntrySource {
     /// In the configuration.
     Inline(Vec<String>),
     /// In a file, one on each line; `#` begins a comment.
+    File(PathBuf),
+}
+
+/// What a list may hold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ListKind {
+    /// `boss@example.org`.
+    Addresses,
+    /// `example.org`, `@example.org`, and `.example.org` for everything below it.
+    Domains,
+    /// `192.0.2.0/24`, and single addresses.
+    Networks,
+}
+
+impl ListKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Addresses, Self::Domains, Self::Networks];
+
+    /// The word in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Addresses => "addresses",
+            Self::Domains => "domains",
+            Self::Networks => "networks",
+        }
+    }
+
+    /// One entry of the kind, with its article.
+    pub(super) const fn one(self) -> &'static str {
+        match self {
+            Self::Addresses => "an address",
+            Self::Domains => "a domain",
+            Self::Networks => "a network",
+        }
+    }
+}
+
+/// Keys with their values.
+pub type TableEntries = Vec<(String, Vec<String>)>;
+
+/// Where the entries of a table are.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum TableSource {
+    /// In the configuration.
+    Inline(TableEntries),
+    /// In a file, one `KEY: VALUE, VALUE` on each line; `#` begins a comment.
     File(PathBuf),
 }
 

@@ -6,19 +6,24 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::judgement::{FactTrace, FaultKind, HeaderEdit, Mode};
-use super::question::{Answer, Lookup, Question, RecordType};
+use super::question::{
+    Answer, Ask, GreylistAnswer, Lookup, Question, RateAnswer, RateLimit, RecordType, StateQuestion,
+};
 use super::scene::*;
-use super::sources::{ListSource, OnError, Selection, Setting};
+use super::sources::{EntrySource, OnError, Selection, Setting};
 use super::*;
 use crate::checks::results::{ArcChain, CheckResult, Dkim, Dmarc, DmarcPolicy, Spf};
 use crate::message::header::Header;
 use crate::session::stage::{Verdict, Violation};
 use crate::smtp::path::{ForwardPath, ReversePath};
 
+mod bent;
 mod facts;
 mod names;
+mod outside;
 mod runs;
 mod shipped;
+mod state;
 
 const RELAY: &str =
     "const GATE = true;\nfn rcpt(session, mail, rcpt) { if !rcpt.is_ours { reject(\"denied\", \"no\"); } }\n";
@@ -51,6 +56,8 @@ impl Rig {
         let mut sources = Sources {
             dir: dir.path().to_owned(),
             listeners: vec![("mx".to_owned(), Selection::All)],
+            quarantine: true,
+            redirect_domains: ["ours.test".to_owned()].into_iter().collect(),
             ..Sources::default()
         };
         bend(&mut sources);
@@ -169,8 +176,24 @@ fn unknown(question: &Question) -> Answer {
         Question::Dkim => vec![Dkim::default()].into(),
         Question::Dmarc => Answer::from(Dmarc { result: CheckResult::Pass, ..Dmarc::default() }),
         Question::Arc => ArcChain::default().into(),
+        Question::State(question) => unmet(&question.ask),
         Question::Now => Answer::Now(1_800_000_000),
         Question::Random => Answer::Random(0.5),
+        Question::Listed(..) => Answer::Listed(Arc::default()),
+        Question::Contents => Answer::Contents(Some(Arc::default())),
+        other => other.unanswered(),
+    }
+}
+
+/// What a memory says that has never heard of anything.
+fn unmet(ask: &Ask) -> Answer {
+    match ask {
+        Ask::Rate { .. } => Answer::Rate(RateAnswer { result: "ok", count: 1, retry_after: 0 }),
+        Ask::Greylist { delay, .. } => {
+            Answer::Greylist(GreylistAnswer { result: "wait", remaining: delay.as_secs() })
+        }
+        Ask::Remember { .. } => Answer::Remembered("ok"),
+        Ask::Remembered { .. } => Answer::Remembered("no"),
     }
 }
 
@@ -205,6 +228,7 @@ fn mail(sender: &str) -> MailScene {
         parameters: Vec::new(),
         recipients: Vec::new(),
         discarded: Vec::new(),
+        quarantined: Vec::new(),
     }
 }
 
@@ -229,6 +253,7 @@ fn told(judgement: &Judgement) -> String {
         Verdict::Refuse(refusal) => of("", refusal),
         Verdict::Disconnect(refusal) => of("close ", refusal),
         Verdict::Discard(reason) => format!("discard {} {}", reason.rule, reason.detail),
+        Verdict::Quarantine(reason) => format!("quarantine {} {}", reason.rule, reason.detail),
     }
 }
 

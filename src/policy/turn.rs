@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rhai::{Dynamic, EvalAltResult, NativeCallContext};
 
-use super::judgement::{Action, Effects, FaultKind, Mode, Read, RuleEvent, Withheld};
+use super::exceptions::{Bent, Exception};
+use super::judgement::{Action, Applied, Effects, Excused, FaultKind, Mode, Read, RuleEvent, Withheld};
 use super::memory::{Kept, NoteValue, Scope};
-use super::policies::{Policies, Policy};
-use super::question::{Answer, Question};
+use super::policies::{Policies, Policy, Rule};
+use super::question::{Answer, Ask, Question, StateQuestion};
 use super::scene::Scene;
 use crate::session::stage::Stage;
 use crate::smtp::reply::EnhancedCode;
@@ -54,6 +55,8 @@ pub(super) struct Shared {
     /// What the session remembered when the turn began.
     pub(super) facts: Arc<HashMap<Question, Answer>>,
     pub(super) kept: Arc<Kept>,
+    /// What bends the modes of rules.
+    bent: Bent,
     /// Uncontended: scripts of one turn run one after the other, on one thread at a time.
     state: Mutex<State>,
 }
@@ -71,6 +74,8 @@ pub(super) struct State {
     pub(super) done: Draft,
     /// What the running policy ordered so far.
     pub(super) draft: Draft,
+    /// What this run asked of the memory that outlives sessions.
+    pub(super) asked: Vec<Ask>,
     /// The skips that hold for this turn.
     pub(super) skips: Vec<Arc<str>>,
     /// The first stop of this run. It counts even where Rhai's own functions swallow errors, as `sort` does with those of
@@ -90,9 +95,13 @@ pub(super) struct Draft {
     pub(super) events: Vec<RuleEvent>,
     pub(super) effects: Effects,
     pub(super) scope: Scope,
+    pub(super) applied: Vec<Applied>,
     pub(super) withheld: Vec<Withheld>,
     pub(super) ordered: Vec<Withheld>,
     pub(super) reads: Vec<Read>,
+    pub(super) excused: Vec<Excused>,
+    /// How often this run asked for something to happen, by the question.
+    pub(super) occurrences: HashMap<String, u32>,
 }
 
 /// Reads, and effects in words, of one run that are kept to be explained.
@@ -110,20 +119,26 @@ impl Draft {
     /// Notes down an effect that counts.
     pub(super) fn order(&mut self, by: &Arc<str>, effect: String) {
         if self.ordered.len() < MAX_TOLD {
-            self.ordered.push(Withheld { by: Arc::clone(by), effect });
+            self.ordered.push(Withheld { by: Arc::clone(by), effect, action: None });
         }
     }
 
     pub(super) fn absorb(&mut self, newer: Self) {
         self.events.extend(newer.events);
-        self.effects.headers.extend(newer.effects.headers);
-        if newer.effects.dmarc_override.is_some() {
-            self.effects.dmarc_override = newer.effects.dmarc_override;
-        }
+        self.effects.absorb(newer.effects);
         self.scope.absorb(newer.scope);
+        self.applied.extend(newer.applied);
         self.withheld.extend(newer.withheld);
         self.ordered.extend(newer.ordered);
         self.reads.extend(newer.reads);
+        self.excused.extend(newer.excused);
+    }
+
+    /// Notes down that an exception softened a rule, once.
+    fn excuse(&mut self, rule: &Arc<str>, mode: Mode, why: &Arc<str>) {
+        if !self.excused.iter().any(|old| old.rule == *rule) {
+            self.excused.push(Excused { rule: Arc::clone(rule), mode, why: Arc::clone(why) });
+        }
     }
 }
 
@@ -135,8 +150,9 @@ impl Turn {
         kept: Arc<Kept>,
     ) -> Self {
         let stage = scene.moment.stage();
+        let bent = Bent::of(&scene, &policies.exceptions, &policies.domains);
         let state = State { skips: kept.skips(&scene), ..State::default() };
-        Self(Arc::new(Shared { policies, scene, stage, facts, kept, state: Mutex::new(state) }))
+        Self(Arc::new(Shared { policies, scene, stage, facts, kept, bent, state: Mutex::new(state) }))
     }
 
     /// The turn that the call of a host's word belongs to.
@@ -160,10 +176,58 @@ impl Turn {
     pub(super) fn rule(&self, rule: &str) -> Option<(Arc<str>, Mode)> {
         let policy = self.policy()?;
         let known = policy.rules.get(rule)?;
-        let state = self.state();
+        if let Some(coverage) = &self.0.policies.coverage {
+            coverage.reached(&known.id);
+        }
+        let mut state = self.state();
         let skipped =
             !policy.gate && (state.skips.contains(&known.id) || state.draft.scope.skips.contains(&known.id));
-        Some((Arc::clone(&known.id), if skipped { Mode::Off } else { known.mode }))
+        if skipped {
+            return Some((Arc::clone(&known.id), Mode::Off));
+        }
+        let (mode, exception) = self.mode_of(policy, Some(known));
+        if let Some(exception) = exception {
+            state.draft.excuse(&known.id, mode, &exception.why);
+        }
+        Some((Arc::clone(&known.id), mode))
+    }
+
+    /// The mode of the running policy's effects without a rule.
+    pub(super) fn mode(&self) -> Mode {
+        self.policy().map_or(Mode::Off, |policy| self.mode_of(policy, None).0)
+    }
+
+    /// The mode of a rule, or of effects without one: exception, the recipient's domain, what was configured. With the
+    /// exception, where one made it softer.
+    fn mode_of(&self, policy: &Policy, rule: Option<&Rule>) -> (Mode, Option<&Exception>) {
+        let configured = rule.map_or(policy.mode, |rule| rule.mode);
+        let (policies, bent) = (&self.0.policies, &self.0.bent);
+        if bent.is_straight() || policy.gate {
+            return (configured, None);
+        }
+        let wishes = bent.domain().and_then(|domain| policies.domains.wishes.get(domain));
+        let wished = wishes.and_then(|wishes| wishes.mode(&policy.name, rule)).unwrap_or(configured);
+        let holding = bent.exceptions().filter_map(|index| policies.exceptions.get(index));
+        let own = holding.filter(|exception| exception.is_about(&policy.name, rule));
+        match own.max_by_key(|exception| exception.mode.softness()) {
+            Some(exception) if exception.mode.softness() > wished.softness() => {
+                (exception.mode, Some(exception))
+            }
+            _ => (wished, None),
+        }
+    }
+
+    /// Whether a fault of `policy` may touch mail: not when all that it could do is in shadow.
+    pub(super) fn is_enforced(&self, policy: &Policy) -> bool {
+        if self.0.bent.is_straight() {
+            return policy.enforced;
+        }
+        let is_enforced = |rule: Option<&Rule>| self.mode_of(policy, rule).0 == Mode::Enforce;
+        if policy.rules.is_empty() {
+            is_enforced(None)
+        } else {
+            policy.rules.values().any(|rule| is_enforced(Some(rule)))
+        }
     }
 
     /// The answer to `question`, or the stop that fetches it.
@@ -180,6 +244,34 @@ impl Turn {
         learnt.ok_or_else(|| self.stop(call, Stop::Asked(question)))
     }
 
+    /// The answer to one question to the memory that outlives sessions, or the stop that asks it: once for each time that a
+    /// run gets there.
+    pub(super) fn ask_state(
+        &self,
+        call: &NativeCallContext<'_>,
+        ask: Ask,
+    ) -> Result<Answer, Box<EvalAltResult>> {
+        let policy = self.policy().map_or_else(|| Arc::from(""), |policy| Arc::clone(&policy.name));
+        let occurrence = {
+            let mut state = self.state();
+            let occurrence = state.asked.iter().filter(|earlier| **earlier == ask).count();
+            state.asked.push(ask.clone());
+            occurrence
+        };
+        self.fact(call, Question::State(StateQuestion { policy, occurrence, ask }))
+    }
+
+    /// The running policy, and how often it asked the like of `question` in this run before: what makes a question of its own
+    /// of each time that something is to happen.
+    pub(super) fn occurrence(&self, question: &str) -> (Arc<str>, u32) {
+        let policy = self.policy().map(|policy| Arc::clone(&policy.name)).unwrap_or_default();
+        let mut state = self.state();
+        let count = state.draft.occurrences.entry(question.to_owned()).or_default();
+        let nth = *count;
+        *count = nth.saturating_add(1);
+        (policy, nth)
+    }
+
     /// The note `policy.key` that the running policy may see.
     pub(super) fn noted(&self, key: &str) -> Option<NoteValue> {
         let sees_shadow = self.sees_shadow();
@@ -188,9 +280,16 @@ impl Turn {
         scopes.filter_map(|scope| scope.note(key, sees_shadow)).next().cloned()
     }
 
+    /// The sum of the scores that hold at this moment and that the running policy may see.
+    pub(super) fn total_score(&self) -> f64 {
+        let sees_shadow = self.sees_shadow();
+        let state = self.state();
+        self.0.kept.total_score(&self.0.scene.moment, [&state.done.scope, &state.draft.scope], sees_shadow)
+    }
+
     /// Whether the running policy is in shadow, and sees what others in shadow noted.
     pub(super) fn sees_shadow(&self) -> bool {
-        self.policy().is_some_and(|policy| policy.mode == Mode::Shadow)
+        self.mode() == Mode::Shadow
     }
 
     /// The error that ends the script for `stop`.

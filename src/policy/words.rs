@@ -5,6 +5,9 @@ use super::judgement::Action;
 use crate::session::stage::Stage;
 use crate::smtp::reply::EnhancedCode;
 
+/// The stages at which a policy of a domain's own has a say.
+pub(super) const TENANT_STAGES: [Stage; 2] = [Stage::Rcpt, Stage::Message];
+
 /// What scripts may not say, and why.
 pub(super) const FORBIDDEN: [(&str, &str); 10] = [
     ("eval", "a script cannot write scripts"),
@@ -31,14 +34,14 @@ pub(super) fn stage_named(name: &str) -> Option<Stage> {
     Stage::ALL.into_iter().find(|stage| stage.name() == name)
 }
 
-/// The codes of a verdict that names none.
+/// The codes of a verdict that names none; 250 where nothing is refused.
 pub(super) const fn default_codes(action: Action) -> (u16, EnhancedCode) {
     match action {
         Action::Reject => (550, EnhancedCode::new(5, 7, 1)),
         Action::Defer => (451, EnhancedCode::new(4, 7, 1)),
         Action::Disconnect => (421, EnhancedCode::new(4, 7, 0)),
-        Action::Discard => (250, EnhancedCode::new(2, 0, 0)),
         Action::LimitSize => (552, EnhancedCode::new(5, 3, 4)),
+        _ => (250, EnhancedCode::new(2, 0, 0)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::journal::{Entry, Origin, Refused, Shadow, TransactionEntry};
+use super::journal::{Effect, Entry, Origin, Refused, Shadow, TransactionEntry};
 use super::judge::Judge;
 use super::{Id, Listener, Peer};
 use crate::checks::results::{Dmarc, DmarcPolicy, Spf};
@@ -317,7 +317,13 @@ impl Books {
     fn count_message(&self, finished: &Finished, size: u64) {
         let books = &self.listener.metrics;
         let transaction = &finished.transaction;
+        let held = match finished.outcome {
+            // There is no copy: their RCPT was accepted, and so the message was not.
+            Some(Outcome::Rejected | Outcome::Deferred | Outcome::Aborted) => metrics::Outcome::Accepted,
+            _ => metrics::Outcome::Quarantined,
+        };
         transaction.recipients.iter().for_each(|_| books.recipient(metrics::Outcome::Accepted));
+        transaction.quarantined.iter().for_each(|_| books.recipient(held));
         transaction.discarded.iter().for_each(|_| books.recipient(metrics::Outcome::Discarded));
         let Some(outcome) = finished.outcome else { return };
         if let (Some((_, limit)), Some(reason)) = (&transaction.size_limit, &finished.reason)
@@ -328,7 +334,7 @@ impl Books {
         let outcome = label(outcome);
         books.message(outcome);
         books.message_size(outcome, size);
-        books.message_recipients(outcome, transaction.recipients.len());
+        books.message_recipients(outcome, transaction.recipients.len() + transaction.quarantined.len());
         if let Some(dot) = self.dot {
             books.added_latency(dot.elapsed().saturating_sub(self.upstream));
         }
@@ -336,13 +342,7 @@ impl Books {
 
     /// A message was larger than a policy's limit: the limit was set long before, and decides only now.
     fn count_size_limit(&self, reason: &Reason) {
-        self.listener.policy_metrics.decision(RuleLabels {
-            listener: &self.listener.name,
-            stage: Stage::Message.name(),
-            rule: &reason.rule,
-            action: Action::LimitSize.name(),
-            mode: Mode::Enforce.name(),
-        });
+        self.count_decision(Stage::Message, &reason.rule, Action::LimitSize, Mode::Enforce);
     }
 
     /// DMARC, with what came of it for the message (RFC 8601 has no word for that; reports do).
@@ -355,23 +355,27 @@ impl Books {
         let (stage, judgement) = (hearing.scene.moment.stage(), hearing.judgement);
         let metrics = self.listener.policy_metrics.clone();
         for event in &judgement.events {
-            metrics.decision(RuleLabels {
-                listener: &self.listener.name,
-                stage: stage.name(),
-                rule: &event.rule,
-                action: event.action_name(),
-                mode: event.mode.name(),
-            });
+            self.count_decision(stage, &event.rule, event.action, event.mode);
             tap::tell(|| tap::What::Rule {
                 rule: event.rule.to_string(),
-                verdict: event.action_name().to_owned(),
+                verdict: event.action.name_in(event.mode).to_owned(),
                 place: event.place.to_string(),
             });
-            if event.mode == Mode::Shadow {
-                self.record_shadow(origin, stage, Shadow::Rule(event));
+            match event.mode {
+                Mode::Shadow => self.record_shadow(origin, stage, Shadow::Rule(event)),
+                // A verdict has its place with the refusal or the transaction.
+                _ if event.action.is_verdict() => {}
+                _ => self.record_effect(origin, stage, Effect::Rule(event)),
             }
         }
+        for applied in &judgement.applied {
+            self.count_decision(stage, &applied.by, applied.action, Mode::Enforce);
+            self.record_effect(origin, stage, Effect::Policy(applied));
+        }
         for withheld in &judgement.withheld {
+            if let Some(action) = withheld.action {
+                self.count_decision(stage, &withheld.by, action, Mode::Shadow);
+            }
             self.record_shadow(origin, stage, Shadow::Effect(withheld));
         }
         for timing in &judgement.timings {
@@ -390,6 +394,21 @@ impl Books {
         let Some(headers) = self.listener.journal.keeps_decisions() else { return };
         let open = || Dossier::open(headers, &hearing);
         self.gathered.dossier.get_or_insert_with(open).add(hearing);
+    }
+
+    fn count_decision(&self, stage: Stage, rule: &str, action: Action, mode: Mode) {
+        self.listener.policy_metrics.decision(RuleLabels {
+            listener: &self.listener.name,
+            stage: stage.name(),
+            rule,
+            action: action.name_in(mode),
+            mode: mode.name(),
+        });
+    }
+
+    fn record_effect(&mut self, origin: Origin<'_>, stage: Stage, effect: Effect<'_>) {
+        let origin = self.entry(origin);
+        self.listener.journal.record(&Entry::Effect(origin, stage, effect));
     }
 
     fn record_shadow(&mut self, origin: Origin<'_>, stage: Stage, shadow: Shadow<'_>) {
@@ -434,6 +453,7 @@ const fn label(outcome: Outcome) -> metrics::Outcome {
         Outcome::Rejected => metrics::Outcome::Rejected,
         Outcome::Deferred => metrics::Outcome::Deferred,
         Outcome::Discarded => metrics::Outcome::Discarded,
+        Outcome::Quarantined => metrics::Outcome::Quarantined,
         Outcome::Aborted => metrics::Outcome::Aborted,
     }
 }

@@ -2,14 +2,16 @@
 
 mod auth;
 mod message;
+mod quarantine;
 mod relay;
+mod tarpit;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use self::relay::offers;
@@ -23,6 +25,7 @@ use super::trouble;
 use super::wire::{self, Client, Wire};
 use super::{Id, Listener, Peer};
 use crate::decisions::Hearing;
+use crate::facts::Letter;
 use crate::policy::judgement::Effects;
 use crate::policy::scene::{Address, Moment};
 use crate::session::stage::{Reason, Source, Stage, Verdict};
@@ -37,6 +40,8 @@ const COMMAND_BUDGET: Duration = Duration::from_secs(4 * 60);
 const MESSAGE_BUDGET: Duration = Duration::from_secs(9 * 60);
 /// How long an upstream may take to let go of a client that goes on to another one.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long policies may take with the end of a session.
+const CONCLUSION: Duration = Duration::from_secs(5);
 /// How often an upstream that waits for the message hears a NOOP.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
@@ -55,11 +60,12 @@ pub async fn drive<C: Client>(
     let identity =
         tap::Identity { session: id.clone(), listener: Arc::clone(&listener.name), client: peer.ip };
     // Apart, so that an idle session is as small as can be: what waits here is moved and copied with its task.
-    let mut driver = Box::new(Driver::new(Wire::new(client), peer, tls, listener, id));
+    let mut driver = Box::new(Driver::new(Wire::new(client), peer, tls, listener, (id, end)));
     let driver = tap::within(identity, async move {
-        if let Err(error) = driver.run(&end).await {
+        if let Err(error) = driver.run().await {
             Box::pin(driver.client_gone(&error)).await;
         }
+        Box::pin(driver.conclude()).await;
         tap::tell(|| tap::What::Closed);
         driver
     });
@@ -94,9 +100,12 @@ struct Driver<C> {
     /// When the upstream last heard from us.
     asked_upstream: Instant,
     /// The reply to a message that the upstream took, until it is on its way to the client.
-    untold: Option<Reply>,
+    untold: Option<Box<Reply>>,
     /// Until when the client waits for the command at hand.
     patience: Instant,
+    /// How long replies of the open transaction were delayed by order of policy.
+    tarpitted: Duration,
+    end: End,
 }
 
 /// How far the message of the transaction is.
@@ -107,13 +116,19 @@ enum Message {
     /// It arrives.
     Arriving(Box<Intake>),
     /// It is there.
-    Complete(Box<Received>, Additions),
+    Complete(Box<Received>, Box<Additions>),
     /// It was handed on or given up; its size.
     Gone(u64),
 }
 
 impl<C: Client> Driver<C> {
-    fn new(wire: Wire<C>, peer: Peer, tls: Option<tls::Info>, listener: Arc<Listener>, id: String) -> Self {
+    fn new(
+        wire: Wire<C>,
+        peer: Peer,
+        tls: Option<tls::Info>,
+        listener: Arc<Listener>,
+        (id, end): (String, End),
+    ) -> Self {
         let connection = Connection {
             id,
             peer,
@@ -143,11 +158,13 @@ impl<C: Client> Driver<C> {
             asked_upstream: Instant::now(),
             untold: None,
             patience: Instant::now(),
+            tarpitted: Duration::ZERO,
+            end,
             listener,
         }
     }
 
-    async fn run(&mut self, end: &End) -> io::Result<()> {
+    async fn run(&mut self) -> io::Result<()> {
         self.session.begin();
         loop {
             self.perform_all().await?;
@@ -156,7 +173,7 @@ impl<C: Client> Driver<C> {
             if self.session.is_closed() {
                 return Ok(());
             }
-            self.listen(end).await?;
+            self.listen().await?;
         }
     }
 
@@ -184,13 +201,16 @@ impl<C: Client> Driver<C> {
     }
 
     /// Waits for the client, for the clock, or for the order to end.
-    async fn listen(&mut self, end: &End) -> io::Result<()> {
+    async fn listen(&mut self) -> io::Result<()> {
         let Some(wire) = &mut self.wire else { return Err(io::ErrorKind::NotConnected.into()) };
         // What was said before the banner counts as such, even when the time for it is over by now.
         if self.session.is_listening()
             && let Some(read) = wire.read_now().await
         {
             return self.take(read?);
+        }
+        if self.session.transaction().is_none() {
+            self.judge.rest();
         }
         let in_message = matches!(self.message, Message::Arriving(_));
         let deadline = self.session.deadline().map(Instant::from_std);
@@ -200,8 +220,8 @@ impl<C: Client> Driver<C> {
         tokio::select! {
             read = wire.read(in_message) => return self.take(read?),
             () = sleep_until_some(deadline) => self.session.timed_out(Instant::now().into_std()),
-            () = end.drain.cancelled(), if !self.session.is_draining() => self.session.drain(),
-            () = end.now.cancelled() => self.session.shut_down(),
+            () = self.end.drain.cancelled(), if !self.session.is_draining() => self.session.drain(),
+            () = self.end.now.cancelled() => self.session.shut_down(),
             () = sleep_until_some(keep_alive) => Box::pin(self.keep_alive()).await,
         }
         Ok(())
@@ -213,6 +233,9 @@ impl<C: Client> Driver<C> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         tap::heard(&bytes);
+        if self.judge.is_retired() {
+            self.session.retire();
+        }
         self.session.receive(bytes);
         Ok(())
     }
@@ -253,6 +276,11 @@ impl<C: Client> Driver<C> {
                 self.flush().await?;
                 let answer = Box::pin(self.deliver()).await;
                 self.session.delivered(answer.map_err(|refusal| self.unless_login_is_lost(refusal)));
+            }
+            Action::Quarantine => {
+                self.flush().await?;
+                let answer = Box::pin(self.quarantine()).await;
+                self.session.delivered(answer);
             }
             Action::Finish(finished) => Box::pin(self.finish(*finished)).await,
             Action::SpeakFor(said) => Box::pin(self.speak_for(&said)).await,
@@ -299,29 +327,59 @@ impl<C: Client> Driver<C> {
         {
             return Verdict::Refuse(refusal);
         }
-        let message = match &self.message {
-            Message::Complete(received, _) => Some((received.size, received.header.clone())),
-            _ => None,
+        let (message, letter) = match &self.message {
+            Message::Complete(received, _) => {
+                let (header, body) = (received.header.clone(), received.body.clone());
+                (Some((received.size, header.clone())), Some(Letter { header, body }))
+            }
+            _ => (None, None),
         };
         let Some(scene) = scene::of(&self.session, &self.listener, &self.connection, message) else {
             return Verdict::Pass;
         };
         let (at, asked, seen) = (self.listener.facts.now(), Instant::now(), scene.clone());
-        let judging = timeout_at(self.patience, self.judge.judge(scene));
+        let judging = timeout_at(self.patience, self.judge.judge(scene, letter));
         let Ok(judgement) = wire::in_company(&mut self.wire, judging).await else {
             return Verdict::Refuse(trouble::out_of_time());
         };
         let moment = seen.moment.clone();
         let (policies, took) = (self.judge.policies(), asked.elapsed());
-        let hearing = Hearing { scene: seen, policies, judgement: &judgement, at, took };
+        let hearing = Hearing { scene: seen, policies: &policies, judgement: &judgement, at, took };
         self.books.judged(scene::origin(&self.connection, &self.listener, &self.judge), hearing);
-        self.take_effects(&moment, judgement.effects);
+        let tarpit = judgement.effects.tarpit;
+        self.take_effects(&moment, &judgement.verdict, judgement.effects);
+        if let Some(time) = tarpit {
+            self.tarpit(time).await;
+        }
         judgement.verdict
     }
 
+    /// Tells the policies that the session is over. Nothing that they say changes anything; it is counted and logged.
+    async fn conclude(&mut self) {
+        let scene = scene::closing(&self.session, &self.listener, &self.connection);
+        let (at, asked, seen) = (self.listener.facts.now(), Instant::now(), scene.clone());
+        if let Ok(judgement) = timeout(CONCLUSION, self.judge.judge(scene, None)).await {
+            let origin = scene::origin(&self.connection, &self.listener, &self.judge);
+            let (policies, took) = (self.judge.policies(), asked.elapsed());
+            self.books.judged(
+                origin,
+                Hearing { scene: seen, policies: &policies, judgement: &judgement, at, took },
+            );
+        }
+    }
+
     /// What policies ordered beside their verdict, where it takes effect at this stage.
-    fn take_effects(&mut self, moment: &Moment, effects: Effects) {
+    fn take_effects(&mut self, moment: &Moment, verdict: &Verdict, mut effects: Effects) {
+        let goes_on = !matches!(verdict, Verdict::Refuse(_) | Verdict::Disconnect(_));
+        if goes_on {
+            self.session.rearrange(std::mem::take(&mut effects.recipients));
+        }
         match moment {
+            Moment::Rcpt(..) => {
+                if let Some(path) = effects.redirect.filter(|_| goes_on) {
+                    self.session.redirect(*path);
+                }
+            }
             Moment::Data(mail) => {
                 if let Some(limit) = self.judge.memory().size_limit(mail) {
                     let mut reason = Reason::new(Source::Policy, &limit.rule);
@@ -331,7 +389,7 @@ impl<C: Client> Driver<C> {
             }
             Moment::Message(mail, _) => {
                 if let Message::Complete(_, additions) = &mut self.message {
-                    *additions = Additions { effects, tags: self.judge.memory().tags(mail) };
+                    **additions = Additions { effects, tags: self.judge.memory().tags(mail) };
                 }
             }
             _ => {}
@@ -345,16 +403,15 @@ impl<C: Client> Driver<C> {
         match self.session.question() {
             Some(Question::Helo(hello)) => {
                 let hello = hello.clone();
-                self.judge.renew();
                 self.judge.begin_helo(Some(scene::helo_name(&hello)));
                 self.session.offer(offers(&self.listener));
                 self.rename(&hello).await;
             }
             Some(Question::Mail(mail)) => {
                 tap::tell(|| tap::What::Sender(Address::from(&mail.path).original().to_owned()));
-                self.judge.renew();
                 self.judge.begin_transaction(&mail.path);
                 self.books.begin_transaction();
+                self.tarpitted = Duration::ZERO;
                 self.connection.transaction = Id::fresh().to_string();
             }
             Some(Question::Rcpt(rcpt)) => {

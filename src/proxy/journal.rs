@@ -9,9 +9,9 @@ use super::Id;
 use crate::checks::results::{MessageResults, Spf};
 use crate::decisions::{Decision, Headers, Recorder};
 use crate::log::safe;
-use crate::policy::judgement::{RuleEvent, ScriptFault, Withheld};
-use crate::session::Finished;
+use crate::policy::judgement::{Applied, RuleEvent, ScriptFault, Withheld};
 use crate::session::stage::{Reason, Stage};
+use crate::session::{Finished, SetAside};
 use crate::smtp::reply::Reply;
 use crate::tls;
 
@@ -57,6 +57,8 @@ pub enum Entry<'a> {
     Transaction(Box<TransactionEntry<'a>>),
     /// A policy or rule in shadow spoke, and nothing came of it.
     Shadow(Origin<'a>, Stage, Shadow<'a>),
+    /// An effect was applied that changes who gets the mail, how it is rated or how long a reply takes.
+    Effect(Origin<'a>, Stage, Effect<'a>),
     /// A script failed.
     Fault(Origin<'a>, Stage, &'a ScriptFault),
     /// A session is over, of which so many entries were not logged.
@@ -104,6 +106,25 @@ pub enum Shadow<'a> {
     Effect(&'a Withheld),
 }
 
+/// An effect that was applied.
+#[derive(Clone, Copy, Debug)]
+pub enum Effect<'a> {
+    /// In the name of a rule.
+    Rule(&'a RuleEvent),
+    /// In the name of a policy.
+    Policy(&'a Applied),
+}
+
+impl Effect<'_> {
+    /// `policy.rule`, or the policy alone.
+    pub fn rule(&self) -> &str {
+        match self {
+            Self::Rule(event) => &event.rule,
+            Self::Policy(applied) => &applied.by,
+        }
+    }
+}
+
 /// A transaction with everything that it came to.
 #[derive(Debug)]
 pub struct TransactionEntry<'a> {
@@ -146,9 +167,14 @@ impl Journal for Tracing {
                 log_transaction(transaction);
             }
             Entry::Shadow(origin, stage, shadow) if !origin.quiet => log_shadow(origin, *stage, *shadow),
+            Entry::Effect(origin, stage, effect) if !origin.quiet => log_effect(origin, *stage, *effect),
             Entry::Fault(origin, stage, fault) if !origin.quiet => log_fault(origin, *stage, fault),
             Entry::Silenced(origin, number) => log_silence(origin, *number),
-            Entry::Refused(_) | Entry::Transaction(_) | Entry::Shadow(..) | Entry::Fault(..) => {}
+            Entry::Refused(_)
+            | Entry::Transaction(_)
+            | Entry::Shadow(..)
+            | Entry::Effect(..)
+            | Entry::Fault(..) => {}
         }
     }
 }
@@ -186,6 +212,8 @@ fn log_transaction(entry: &TransactionEntry<'_>) {
         decision = entry.decision.map(tracing::field::display),
         sender = %safe(&transaction.mail.path.to_string()),
         recipients = %safe(&recipients(entry)),
+        quarantined = set_aside(&transaction.quarantined),
+        discarded = set_aside(&transaction.discarded),
         refused = transaction.refused,
         size = entry.size,
         helo_spf = helo_spf.result.name(),
@@ -234,14 +262,24 @@ fn log_lookups(entry: &TransactionEntry<'_>) {
     }
 }
 
-/// The first recipients, and how many more there are: a line of the log has an end.
 fn recipients(entry: &TransactionEntry<'_>) -> String {
+    first_of(entry.finished.transaction.bound_for().map(|rcpt| rcpt.path.to_string()))
+}
+
+/// The recipients whose copy went elsewhere, with the rules that said so; nothing where there are none.
+fn set_aside(recipients: &[SetAside]) -> Option<String> {
+    let all = recipients.iter().map(|one| format!("{} {}", one.rcpt.path, one.reason.rule));
+    (!recipients.is_empty()).then(|| safe(&first_of(all)).to_string())
+}
+
+/// The first of them, and how many more there are: a line of the log has an end.
+fn first_of(all: impl Iterator<Item = String>) -> String {
     const SHOWN: usize = 10;
-    let accepted = &entry.finished.transaction.recipients;
-    let mut text =
-        accepted.iter().take(SHOWN).map(|rcpt| rcpt.path.to_string()).collect::<Vec<_>>().join(" ");
-    if accepted.len() > SHOWN {
-        text.push_str(&format!(" and {} more", accepted.len() - SHOWN));
+    let mut all = all.fuse();
+    let mut text = all.by_ref().take(SHOWN).collect::<Vec<_>>().join(" ");
+    let more = all.count();
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
     }
     text
 }
@@ -268,6 +306,24 @@ fn log_shadow(origin: &Origin<'_>, stage: Stage, shadow: Shadow<'_>) {
         place = event.map(|event| &*event.place),
         after = event.and_then(|event| event.after.as_deref()),
         "in shadow"
+    );
+}
+
+fn log_effect(origin: &Origin<'_>, stage: Stage, effect: Effect<'_>) {
+    let (rule, action, place) = match effect {
+        Effect::Rule(event) => (&event.rule, event.action_name(), &event.place),
+        Effect::Policy(applied) => (&applied.by, applied.effect.as_str(), &applied.place),
+    };
+    tracing::info!(
+        event = "effect",
+        session = origin.session,
+        listener = origin.listener,
+        client = %origin.client,
+        stage = stage.name(),
+        rule = &**rule,
+        action = %safe(action),
+        place = &**place,
+        "ordered"
     );
 }
 

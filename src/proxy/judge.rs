@@ -1,29 +1,34 @@
 //! How policy is asked: a stage is run, stopped for the facts that it wants, and run on until it has a judgement.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use super::Listener;
+use super::fetching::Fetching;
 use super::reverse::Reverse;
 use super::scene::Connection;
+use super::{Listener, routes};
 use crate::checks::MessageCheck;
 use crate::checks::results::{CheckResult, Dkim, DmarcPolicy, Iprev, MessageResults, Spf};
-use crate::facts::{self, Subject};
+use crate::facts::{self, Envelope, Letter, Subject};
 use crate::policy::question::{Answer, Question};
-use crate::policy::scene::{Moment, Scene};
-use crate::policy::{Judgement, Memory, Policies, Step};
-use crate::session::stage::Verdict;
-use crate::smtp::path::ReversePath;
+use crate::policy::scene::{Address, Moment, Scene};
+use crate::policy::{Judgement, Memory, Policies, StageRun, Step};
+use crate::session::Transaction;
+use crate::session::stage::{Refusal, Stage, Verdict};
+use crate::smtp::path::{ForwardPath, ReversePath};
 use crate::smtp::reply::Class;
 
 /// Policy's side of one session: its generation, its memory, and what it has been told.
 #[derive(Debug)]
 pub(super) struct Judge {
     listener: Arc<Listener>,
-    policies: Arc<Policies>,
+    /// The generation that judges the open transaction. Without one nothing is held, so that what is replaced can go.
+    policies: Option<Arc<Policies>>,
     memory: Memory,
-    subject: Subject,
+    /// Apart, so that an idle session is small.
+    subject: Box<Subject>,
     checked: Checked,
     reverse: Reverse,
 }
@@ -41,16 +46,16 @@ pub(super) struct Checked {
 impl Judge {
     /// The judge of a connection's client, whoever that is by now.
     pub(super) fn new(listener: Arc<Listener>, connection: &Connection) -> Self {
-        let policies = listener.policies.load_full();
         let Connection { peer, name, .. } = connection;
-        let subject = Subject::new(peer.ip);
+        let subject = Box::new(Subject::new(peer.ip));
         let reverse = match peer.named {
             true if name.is_empty() => Reverse::begin(&listener.facts, peer.ip),
             true => Reverse::told(name),
             // The address is the hop's: its name says nothing about the client.
             false => Reverse::nobody(),
         };
-        Self { listener, policies, memory: Memory::default(), subject, checked: Checked::default(), reverse }
+        let (memory, checked) = (Memory::default(), Checked::default());
+        Self { listener, policies: None, memory, subject, checked, reverse }
     }
 
     /// The client's name, and whether it can be relied on.
@@ -68,11 +73,6 @@ impl Judge {
         self.reverse.result()
     }
 
-    /// Whom it asks.
-    pub(super) const fn policies(&self) -> &Arc<Policies> {
-        &self.policies
-    }
-
     pub(super) const fn subject(&self) -> &Subject {
         &self.subject
     }
@@ -85,9 +85,34 @@ impl Judge {
         &self.memory
     }
 
-    /// Takes the policies of now. Not within a transaction, which keeps the generation with which it began.
-    pub(super) fn renew(&mut self) {
-        self.policies = self.listener.policies.load_full();
+    /// Lets go of the policies: no transaction is open.
+    pub(super) fn rest(&mut self) {
+        self.policies = None;
+    }
+
+    /// Whether the policies of the open transaction are to go.
+    pub(super) fn is_retired(&self) -> bool {
+        self.policies.as_ref().is_some_and(|policies| policies.is_retired())
+    }
+
+    /// The policies of the open transaction, else those of now.
+    pub(super) fn policies(&self) -> Arc<Policies> {
+        self.policies.clone().unwrap_or_else(|| self.listener.policies.load_full())
+    }
+
+    /// Looks whether one verdict can speak for the recipients of `transaction` and for this one.
+    ///
+    /// # Errors
+    /// It cannot: one of them is at a domain whose own policies judge whole messages.
+    pub(super) fn admit(&self, transaction: &Transaction, rcpt: &ForwardPath) -> Result<(), Refusal> {
+        let policies = self.policies();
+        let speaker = |path: &ForwardPath| {
+            policies.speaker(&self.listener.name, Address::from(path).domain()).map(str::to_owned)
+        };
+        match transaction.recipients.first() {
+            Some(first) if speaker(&first.path) != speaker(rcpt) => Err(routes::other_policies()),
+            _ => Ok(()),
+        }
     }
 
     /// A new HELO, or STARTTLS: what was learnt from the last one is forgotten (RFC 3207 4.2).
@@ -100,6 +125,7 @@ impl Judge {
 
     pub(super) fn begin_transaction(&mut self, sender: &ReversePath) {
         self.end_transaction();
+        self.policies = Some(self.listener.policies.load_full());
         self.subject.sender = Some(sender.clone());
     }
 
@@ -132,21 +158,51 @@ impl Judge {
         }
     }
 
-    /// What the policies of now say about `scene`.
-    pub(super) async fn judge(&mut self, scene: Scene) -> Judgement {
-        let moment = scene.moment.clone();
-        let mut run = self.policies.begin(scene, &self.memory);
-        while let Step::Ask(questions) = run.step() {
-            for question in questions {
-                let asked = Instant::now();
-                let answer = match question {
-                    Question::Fcrdns => facts::fcrdns(self.reverse.found().await).into(),
-                    _ => self.checked.answer(&self.listener, &self.subject, &question).await,
-                };
-                run.answer(question, answer, asked.elapsed());
+    /// The answer that the run cannot go on without. Others that arrive meanwhile are handed in.
+    async fn needed(&mut self, run: &mut StageRun, fetching: &mut Fetching, needed: &Question) -> Answer {
+        if *needed == Question::Fcrdns {
+            return facts::fcrdns(self.reverse.found().await).into();
+        }
+        if fetching.is_idle() {
+            return self.checked.answer(&self.listener, &self.subject, needed).await;
+        }
+        if let Some(answer) = self.checked.known(needed) {
+            return answer;
+        }
+        fetching.begin(&self.listener.facts, &self.subject, needed.clone());
+        while let Some((question, answer, took)) = fetching.next().await {
+            self.checked.keep(&self.listener, &question, &answer);
+            if question == *needed {
+                return answer;
             }
+            run.answer(question, answer, took);
+        }
+        needed.unanswered()
+    }
+
+    /// What the policies of now say about `scene`. `letter` is the message when it is all there.
+    pub(super) async fn judge(&mut self, scene: Scene, letter: Option<Letter>) -> Judgement {
+        let moment = scene.moment.clone();
+        self.subject.envelope = envelope(&scene);
+        self.subject.letter = letter;
+        let until = Instant::now() + patience(moment.stage());
+        let mut run = self.policies().begin(scene, &self.memory);
+        let mut fetching = Fetching::default();
+        while let Step::Ask(questions) = run.step() {
+            let mut questions = questions.into_iter();
+            let Some(needed) = questions.next() else { break };
+            // The client's name is being looked up since the connection was made.
+            let ahead = questions.filter(|question| *question != Question::Fcrdns);
+            for question in ahead.filter(|question| self.checked.known(question).is_none()) {
+                fetching.begin(&self.listener.facts, &self.subject, question);
+            }
+            let asked = Instant::now();
+            let answer = timeout_at(until, self.needed(&mut run, &mut fetching, &needed)).await;
+            run.answer(needed.clone(), answer.unwrap_or_else(|_| needed.unanswered()), asked.elapsed());
         }
         let judgement = run.finish(&mut self.memory);
+        // What is kept of the message goes when the message goes.
+        self.subject.letter = None;
         if let Moment::Message(mail, _) = &moment {
             self.checked.disposition = disposition(&judgement, &self.memory.tags(mail));
         }
@@ -154,15 +210,32 @@ impl Judge {
     }
 }
 
+/// What all facts of a stage together may take: the client's own patience with the command has to be enough for the upstream
+/// too.
+const fn patience(stage: Stage) -> Duration {
+    match stage {
+        Stage::Message => Duration::from_secs(120),
+        _ => Duration::from_secs(30),
+    }
+}
+
+fn envelope(scene: &Scene) -> Envelope {
+    let login = scene.session.auth.user.clone();
+    let Some(mail) = scene.moment.mail() else { return Envelope { login, ..Envelope::default() } };
+    let recipients = mail.recipients.iter().map(|rcpt| rcpt.address.original().to_owned()).collect();
+    Envelope { id: mail.id.clone(), recipients, login }
+}
+
 /// What was done with a message on DMARC's account: the policy of that name refused it, or had it tagged for the upstream's
 /// filter.
 fn disposition(judgement: &Judgement, tags: &[(String, String)]) -> DmarcPolicy {
     let refused = matches!(&judgement.verdict, Verdict::Refuse(refusal) | Verdict::Disconnect(refusal)
         if refusal.reason.rule.starts_with("dmarc.") && refusal.reply.code().class() == Class::Permanent);
+    let kept = matches!(&judgement.verdict, Verdict::Quarantine(reason) if reason.rule.starts_with("dmarc."));
     let quarantine = |(name, value): &(String, String)| name == "dmarc" && value == "quarantine";
     if refused {
         DmarcPolicy::Reject
-    } else if tags.iter().any(quarantine) {
+    } else if kept || tags.iter().any(quarantine) {
         DmarcPolicy::Quarantine
     } else {
         DmarcPolicy::None
@@ -176,7 +249,13 @@ impl Checked {
             return answer;
         }
         let answer = listener.facts.answer(subject, question).await;
-        match (question, &answer) {
+        self.keep(listener, question, &answer);
+        answer
+    }
+
+    /// Counts and keeps the result of a check.
+    fn keep(&mut self, listener: &Listener, question: &Question, answer: &Answer) {
+        match (question, answer) {
             (Question::HeloSpf, Answer::Spf(spf)) => {
                 listener.check_metrics.spf("helo", spf.result.name());
                 self.helo_spf = Some(Spf::clone(spf));
@@ -187,7 +266,6 @@ impl Checked {
             }
             _ => {}
         }
-        answer
     }
 
     fn known(&self, question: &Question) -> Option<Answer> {
@@ -211,8 +289,7 @@ mod tests {
 
     fn judgement(verdict: Verdict) -> Judgement {
         let effects = Effects::default();
-        let (events, withheld, errors) = (Vec::new(), Vec::new(), Vec::new());
-        Judgement { verdict, effects, events, withheld, errors, ..Judgement::pass() }
+        Judgement { verdict, effects, ..Judgement::pass() }
     }
 
     fn refusal(code: u16, rule: &str) -> Refusal {
@@ -229,6 +306,12 @@ mod tests {
             (Verdict::Pass, tag("none"), DmarcPolicy::None),
             (Verdict::Refuse(refusal(550, "dmarc.reject")), Vec::new(), DmarcPolicy::Reject),
             (Verdict::Disconnect(refusal(550, "dmarc.reject")), tag("quarantine"), DmarcPolicy::Reject),
+            (
+                Verdict::Quarantine(Reason::new(Source::Policy, "dmarc.q")),
+                Vec::new(),
+                DmarcPolicy::Quarantine,
+            ),
+            (Verdict::Quarantine(Reason::new(Source::Policy, "spam.q")), Vec::new(), DmarcPolicy::None),
             (Verdict::Refuse(refusal(451, "dmarc.temperror")), Vec::new(), DmarcPolicy::None),
             (Verdict::Refuse(refusal(550, "headers.one-from")), Vec::new(), DmarcPolicy::None),
         ] {

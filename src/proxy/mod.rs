@@ -9,6 +9,7 @@ mod arrival;
 mod books;
 mod border;
 mod drive;
+mod fetching;
 mod id;
 mod intake;
 mod journal;
@@ -19,6 +20,7 @@ mod proxy_header;
 mod reverse;
 mod routes;
 mod scene;
+mod tarpit;
 mod trouble;
 mod wire;
 
@@ -35,9 +37,10 @@ pub use self::arrival::Manners;
 pub use self::border::Border;
 pub use self::drive::{End, drive};
 pub use self::id::Id;
-pub use self::journal::{Entry, Journal, Ledger, Refused, Shadow, Tracing};
+pub use self::journal::{Effect, Entry, Journal, Ledger, Refused, Shadow, Tracing};
 pub use self::presence::{Guest, Presence};
 pub use self::routes::Routes;
+pub use self::tarpit::Tarpits;
 pub use self::wire::Client;
 use crate::checks::MessageCheck;
 use crate::checks::results::{Iprev, MessageResults, Sealable, Spf};
@@ -48,6 +51,7 @@ use crate::message::spool::Spooler;
 use crate::metrics::{CheckMetrics, ListenerMetrics, PolicyMetrics};
 use crate::policy::Policies;
 use crate::policy::question::{Answer, Question};
+use crate::quarantine::Quarantine;
 use crate::session::Terms;
 use crate::smtp::data::LineEnds;
 use crate::upstream::BoxFuture;
@@ -86,6 +90,10 @@ pub struct Listener {
     pub spooler: Arc<Spooler>,
     /// The book of who is here.
     pub presence: Arc<Presence>,
+    /// Where mail is kept that policies keep back; `None` when there is no such place, or it is an address.
+    pub quarantine: Option<Arc<Quarantine>>,
+    /// Places for sessions whose replies take their time.
+    pub tarpits: Arc<Tarpits>,
     /// Where decisions go.
     pub journal: Arc<dyn Journal>,
     /// This listener's metrics.

@@ -141,9 +141,15 @@ impl Stamps<'_> {
     /// The recipient of a message that has one: naming several would tell each of the others (RFC 5321 7.2).
     fn only_recipient(&self) -> Option<&RcptCommand> {
         match self.transaction.recipients.as_slice() {
-            [one] if self.transaction.discarded.is_empty() => Some(one),
+            [one] if self.is_whole() => Some(one),
             _ => None,
         }
+    }
+
+    /// Whether nobody else was to get the message.
+    fn is_whole(&self) -> bool {
+        let Transaction { discarded, quarantined, stand_in, rearranged, .. } = self.transaction;
+        discarded.is_empty() && quarantined.is_empty() && stand_in.is_none() && !rearranged
     }
 
     fn add_tags(&self, edits: &mut Edits) {

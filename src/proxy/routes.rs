@@ -133,6 +133,12 @@ fn other_route() -> Refusal {
     refusal(Code::literal::<451>(), "other_route", text)
 }
 
+/// The recipients' domains judge messages by policies of their own, and one reply speaks for all recipients.
+pub(super) fn other_policies() -> Refusal {
+    let text = "this recipient's mail is judged by other policies than the first one's: send separately";
+    refusal(Code::literal::<451>(), "other_policies", text)
+}
+
 /// RFC 5321 4.5.3.1.10: what a client has to expect when there are too many recipients; it sends the rest in another
 /// transaction.
 fn one_recipient() -> Refusal {

@@ -56,6 +56,12 @@ pub(super) fn of(
     Some(Scene { session: Arc::new(session_scene(session, listener, connection, hello)), moment })
 }
 
+/// The scene of a session that is over.
+pub(super) fn closing(session: &Session, listener: &Listener, connection: &Connection) -> Scene {
+    let session = session_scene(session, listener, connection, session.hello());
+    Scene { session: Arc::new(session), moment: Moment::Close }
+}
+
 /// What is known about the connection beside the dialogue.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -148,6 +154,7 @@ fn mail_scene(connection: &Connection, mail: &MailCommand) -> MailScene {
         parameters: mail.params.as_written(),
         recipients: Vec::new(),
         discarded: Vec::new(),
+        quarantined: Vec::new(),
     }
 }
 
@@ -156,7 +163,10 @@ fn open_mail(transaction: &Transaction, listener: &Listener, connection: &Connec
     let recipients = transaction.recipients.iter();
     mail.recipients = recipients.map(|rcpt| rcpt_scene(listener, &rcpt.path, &rcpt.params)).collect();
     let discarded = transaction.discarded.iter();
-    mail.discarded = discarded.map(|path| rcpt_scene(listener, path, &RcptParams::default())).collect();
+    mail.discarded = discarded.map(|one| rcpt_scene(listener, &one.rcpt.path, &one.rcpt.params)).collect();
+    let quarantined = transaction.quarantined.iter();
+    mail.quarantined =
+        quarantined.map(|one| rcpt_scene(listener, &one.rcpt.path, &one.rcpt.params)).collect();
     mail
 }
 

@@ -1,5 +1,6 @@
 //! Trouble that is not the client's: where a failure becomes a refusal.
 
+use crate::quarantine::StoreError;
 use crate::session::stage::{Reason, Refusal, Source};
 use crate::smtp::reply::{Code, EnhancedCode, Reply};
 use crate::upstream::{Failure, Fault, FaultKind};
@@ -39,6 +40,42 @@ pub(super) fn login_out_of_time() -> Refusal {
 /// The upstream does not have the recipients whom the client was told that it has.
 pub(super) fn other_recipients() -> Refusal {
     refusal(Fault::new(FaultKind::Replay, "its recipients are not those that were accepted").into())
+}
+
+/// A policy wants mail kept, and there is no place for it. What is loaded together is checked together, so that this is seen
+/// only when a policy is reloaded under a configuration that was not.
+pub(super) fn no_quarantine() -> Refusal {
+    let text = "the message cannot be handled as configured: try again later";
+    let reply = Reply::new(Code::literal::<451>(), Some(EnhancedCode::new(4, 3, 5)), text);
+    Refusal { reply, reason: Reason::new(Source::Internal, "no-quarantine") }
+}
+
+/// The quarantine cannot take a message.
+pub(super) fn quarantine(error: &StoreError) -> Refusal {
+    let (code, detail, text, rule) = match error {
+        StoreError::NoSpace(_) => {
+            (Code::literal::<452>(), 1, "no space for the message: try again later", "quarantine-full")
+        }
+        _ => (Code::literal::<451>(), 0, "cannot keep the message: try again later", "quarantine-error"),
+    };
+    let reply = Reply::new(code, Some(EnhancedCode::new(4, 3, detail)), text);
+    Refusal { reply, reason: Reason::new(Source::Internal, rule).with_detail(error.to_string()) }
+}
+
+/// The recipients that a policy ordered cannot all have the message: nobody gets it.
+pub(super) fn changed_recipients(failure: &Failure) -> Refusal {
+    changed("changed-recipients", failure.to_string())
+}
+
+/// The recipients that a policy ordered belong to several upstreams, and one reply would have to speak for all.
+pub(super) fn changed_route() -> Refusal {
+    changed("changed-route", "a policy's changes spread the message over several upstreams".to_owned())
+}
+
+fn changed(rule: &str, detail: String) -> Refusal {
+    let text = "the message cannot be delivered as ordered here: try again later";
+    let reply = Reply::new(Code::literal::<451>(), Some(EnhancedCode::new(4, 3, 5)), text);
+    Refusal { reply, reason: Reason::new(Source::Internal, rule).with_detail(detail) }
 }
 
 /// `refusal` as the end of the session. What the upstream said stays as it is but for the code.

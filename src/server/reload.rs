@@ -1,22 +1,27 @@
 //! New policies without a restart: watch, load, swap, or keep the old ones and say so.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use jiff::civil::Date;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Health, Reload, Reloaded};
 use crate::diagnostic::Diagnostic;
 use crate::metrics::{PolicyMetrics, RuleLabels};
-use crate::policy::judgement::Action;
-use crate::policy::{Fingerprint, Policies, RuleInfo, Sources};
+use crate::policy::judgement::{Action, Mode};
+use crate::policy::{Fingerprint, Glance, Policies, RuleInfo, Sources};
 use crate::session::stage::Stage;
 
-/// How often the files are looked at. What they hold is compared, not their times, so that an editor's dance of files and a
-/// symlink that is swapped under the folder are seen alike.
+/// How often the files are looked at. When any of them was changed, what they hold is compared, so that an editor's dance of files
+/// and a symlink that is swapped under the folder are seen alike.
 const LOOK: Duration = Duration::from_secs(1);
+/// Generations that may be alive at a time, the one in force among them.
+const MAX_GENERATIONS: usize = 3;
 /// The name of this kind of reload in metrics and on the health page.
 const KIND: &str = "policies";
 
@@ -55,6 +60,38 @@ pub struct Reloader {
     pub metrics: PolicyMetrics,
     /// Where reloads show.
     pub health: Arc<Health>,
+    /// Who has the last word on a set that loads.
+    pub examiner: Examiner,
+}
+
+/// Runs the tests of policies that are about to be taken, where that is asked for.
+#[derive(Clone)]
+pub struct Examiner(Arc<Examine>);
+
+/// Says what is wrong, if anything is.
+type Examine = dyn Fn(&Sources) -> Result<(), String> + Send + Sync;
+
+impl Examiner {
+    /// `examine` says what is wrong, in one line for the log. It may take its time, and is not called on the threads of sessions.
+    pub fn new(examine: impl Fn(&Sources) -> Result<(), String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(examine))
+    }
+}
+
+impl fmt::Debug for Examiner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Examiner")
+    }
+}
+
+/// What was seen of the files at the last look.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// `None` before the first look.
+    glance: Option<Glance>,
+    content: Fingerprint,
+    /// The day of that look.
+    day: Date,
 }
 
 impl Reloader {
@@ -62,7 +99,8 @@ impl Reloader {
     pub async fn run(self, mut orders: Orders, shutdown: CancellationToken) {
         announce(&self.policies.load(), self.loaded, &self.sources.load(), &self.metrics);
         self.metrics.loaded(KIND, SystemTime::now());
-        let mut seen = self.loaded;
+        let mut seen = Seen { glance: None, content: self.loaded, day: self.sources.load().today() };
+        let mut generations = Generations::default();
         let reloader = Arc::new(self);
         loop {
             let order = tokio::select! {
@@ -70,11 +108,14 @@ impl Reloader {
                 () = tokio::time::sleep(LOOK) => None,
                 Some(order) = orders.recv() => Some(order),
             };
+            // The configuration puts policies in force too.
+            generations.see(&reloader.policies.load_full());
             let (worker, ordered) = (Arc::clone(&reloader), order.is_some());
             // Reading and compiling takes milliseconds, which are not taken from sessions.
             let looked = tokio::task::spawn_blocking(move || worker.look(seen, ordered)).await;
             let Ok((found, reload)) = looked else { continue };
             seen = found;
+            generations.see(&reloader.policies.load_full());
             if let Some(order) = order {
                 // Who ordered may have gone.
                 let _ = order.send(reload);
@@ -82,19 +123,37 @@ impl Reloader {
         }
     }
 
-    /// Compares, loads and swaps; gives the fingerprint of what was looked at, so that a broken set is reported once.
-    fn look(&self, seen: Fingerprint, ordered: bool) -> (Fingerprint, Reload) {
+    /// Compares, loads and swaps; gives what was looked at, so that a broken set is reported once.
+    fn look(&self, seen: Seen, ordered: bool) -> (Seen, Reload) {
+        let unchanged = || Reload::new(KIND, Reloaded::Unchanged, Vec::new());
         let sources = self.sources.load_full();
-        let now = sources.fingerprint();
-        if now == seen && !ordered {
-            return (seen, Reload::new(KIND, Reloaded::Unchanged, Vec::new()));
+        let (glance, day) = (sources.glance(), sources.today());
+        // An exception or an entry of a list counts until a day.
+        let is_over = day != seen.day && self.policies.load().until().is_some_and(|until| until < day);
+        let must_load = ordered || is_over;
+        if !must_load && seen.glance.is_some_and(|last| last.vouches_for(&glance)) {
+            return (Seen { day, ..seen }, unchanged());
         }
-        let reload = match Policies::load(&sources) {
-            Ok(policies) => self.swap(policies, now, &sources),
-            Err(diagnostics) => self.refuse(&diagnostics),
-        };
+        let now = Seen { glance: Some(glance), content: sources.fingerprint(), day };
+        if !must_load && now.content == seen.content {
+            return (now, unchanged());
+        }
+        let reload = self.load(now.content, &sources);
         self.health.reloaded(reload.clone());
         (now, reload)
+    }
+
+    /// Loads, has the set examined, and swaps it in; or keeps the old one and says so.
+    fn load(&self, generation: Fingerprint, sources: &Sources) -> Reload {
+        let policies = match Policies::load(sources) {
+            Ok(policies) => policies,
+            Err(diagnostics) => return self.refuse(diagnostics.iter().map(Diagnostic::one_line).collect()),
+        };
+        let Examiner(examine) = &self.examiner;
+        match examine(sources) {
+            Ok(()) => self.swap(policies, generation, sources),
+            Err(problem) => self.refuse(vec![problem]),
+        }
     }
 
     fn swap(&self, policies: Policies, generation: Fingerprint, sources: &Sources) -> Reload {
@@ -108,12 +167,36 @@ impl Reloader {
         Reload::new(KIND, Reloaded::Taken, changes(&before, &self.policies.load()))
     }
 
-    fn refuse(&self, diagnostics: &[Diagnostic]) -> Reload {
-        for diagnostic in diagnostics {
-            tracing::error!(event = "reload_refused", "{}", diagnostic.one_line());
+    fn refuse(&self, lines: Vec<String>) -> Reload {
+        for line in &lines {
+            tracing::error!(event = "reload_refused", "{line}");
         }
         self.metrics.reload_failed(KIND);
-        Reload::new(KIND, Reloaded::Refused, diagnostics.iter().map(Diagnostic::one_line).collect())
+        Reload::new(KIND, Reloaded::Refused, lines)
+    }
+}
+
+/// The generations that may still be alive: each may hold large lists, and a client must not keep them all by dawdling.
+#[derive(Debug, Default)]
+struct Generations {
+    current: Weak<Policies>,
+    replaced: VecDeque<Weak<Policies>>,
+}
+
+impl Generations {
+    /// Takes note of what is in force. When too many are alive, the oldest has to go.
+    fn see(&mut self, now: &Arc<Policies>) {
+        let now = Arc::downgrade(now);
+        if now.ptr_eq(&self.current) {
+            return;
+        }
+        self.replaced.push_back(std::mem::replace(&mut self.current, now));
+        self.replaced.retain(|generation| generation.strong_count() > 0);
+        while self.replaced.len() >= MAX_GENERATIONS {
+            if let Some(oldest) = self.replaced.pop_front().and_then(|generation| generation.upgrade()) {
+                oldest.retire();
+            }
+        }
     }
 }
 
@@ -153,15 +236,22 @@ pub fn announce(policies: &Policies, generation: Fingerprint, sources: &Sources,
     }
     for (listener, _) in &sources.listeners {
         for rule in policies.rules() {
-            let labels = RuleLabels {
-                listener,
-                // A size limit is set for the recipient, and speaks about the message.
-                stage: if rule.action == Action::LimitSize { Stage::Message } else { rule.stage }.name(),
-                rule: &rule.rule,
-                action: rule.action.name_in(rule.mode),
-                mode: rule.mode.name(),
-            };
-            metrics.expect_rule(labels, Some(rule.code));
+            for mode in [rule.mode].iter().chain(&rule.elsewhere) {
+                metrics
+                    .expect_rule(labels(listener, rule, *mode), Some(rule.code).filter(|code| *code >= 400));
+            }
         }
+    }
+}
+
+/// The series of a rule where it has this mode.
+fn labels<'r>(listener: &'r str, rule: &'r RuleInfo, mode: Mode) -> RuleLabels<'r> {
+    RuleLabels {
+        listener,
+        // A size limit is set for the recipient, and speaks about the message.
+        stage: if rule.action == Action::LimitSize { Stage::Message } else { rule.stage }.name(),
+        rule: &rule.rule,
+        action: rule.action.name_in(mode),
+        mode: mode.name(),
     }
 }

@@ -32,8 +32,11 @@ pub enum Action {
     BeginMessage,
     /// Keep these bytes of the message, dots unstuffed.
     Store(Bytes),
-    /// Send the message to the upstream; the answer goes to [`Session::delivered`](super::Session::delivered).
+    /// Send the message to the upstream, with a copy for the recipients that are
+    /// [quarantined](super::Transaction::quarantined); the answer goes to [`Session::delivered`](super::Session::delivered).
     Deliver,
+    /// Put the message into the quarantine, and nowhere else; the answer goes to [`Session::delivered`](super::Session::delivered).
+    Quarantine,
     /// The transaction is over. Book it, and reset the upstream unless it has just answered for the message.
     Finish(Box<Finished>),
     /// The client is another one from here on: forget what is known of the old one. Policy is asked about it next.

@@ -246,7 +246,7 @@ impl Session {
     pub(super) fn auth_judged(&mut self, mut exchange: Exchange, verdict: Verdict) {
         let Some(accepted) = exchange.accepted.take() else { return };
         match verdict {
-            Verdict::Pass | Verdict::Discard(_) => {
+            Verdict::Pass | Verdict::Discard(_) | Verdict::Quarantine(_) => {
                 self.actions.push_back(Action::AuthEnded(exchange.login.clone(), AuthOutcome::Ok));
                 self.login = Some(exchange.login);
                 self.reply(accepted);

@@ -72,9 +72,7 @@ impl Session {
             Step::Judged(chunk, Verdict::Refuse(refusal)) => self.drop_chunk(chunk, refusal),
             Step::Judged(_, Verdict::Disconnect(refusal)) => self.close_with(Stage::Data, refusal),
             Step::Judged(chunk, verdict) => {
-                if let (Verdict::Discard(reason), Some(transaction)) = (verdict, &mut self.transaction) {
-                    transaction.discard = Some(reason);
-                }
+                self.take_order(&verdict);
                 self.actions.push_back(Action::BeginMessage);
                 let lines = self.terms.limits.text_line.filter(|_| !self.is_binary()).map(LineMeter::new);
                 self.begin_chunk(chunk, Good { decoder: ChunkDecoder::new(self.is_binary()), lines });

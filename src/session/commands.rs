@@ -1,10 +1,12 @@
 //! What happens at each command: one method a command, in the order of RFC 5321.
 
 use super::stage::{Reason, Refusal, Source, Stage, Verdict, Violation};
-use super::{Action, Body, Hello, Mode, Outcome, Question, Session, Step, Transaction, replies};
+use super::{Action, Body, Hello, Mode, Outcome, Question, Session, SetAside, Step, Transaction, replies};
 use crate::smtp::command::{Command, Facts, MailCommand, Problem, RcptCommand, SyntaxError, Verb};
 use crate::smtp::data::DataDecoder;
 use crate::smtp::needs::Need;
+use crate::smtp::params::RcptParams;
+use crate::smtp::path::ForwardPath;
 use crate::smtp::text_line::LineMeter;
 
 impl Session {
@@ -90,7 +92,7 @@ impl Session {
             Verdict::Refuse(refusal) | Verdict::Disconnect(refusal) => {
                 self.close_with(Stage::Connect, replies::at_connect(refusal));
             }
-            Verdict::Pass | Verdict::Discard(_) => self.welcome(),
+            Verdict::Pass | Verdict::Discard(_) | Verdict::Quarantine(_) => self.welcome(),
         }
     }
 
@@ -183,7 +185,8 @@ impl Session {
                 Err(refusal) => self.refuse_rcpt(refusal),
             },
             Step::Judged(rcpt, Verdict::Pass) => self.ask_upstream(rcpt),
-            Step::Judged(rcpt, Verdict::Discard(_)) => self.discard_rcpt(rcpt),
+            Step::Judged(rcpt, Verdict::Discard(reason)) => self.discard_rcpt(rcpt, reason),
+            Step::Judged(rcpt, Verdict::Quarantine(reason)) => self.quarantine_rcpt(rcpt, reason),
             Step::Judged(_, Verdict::Refuse(refusal)) => self.refuse_rcpt(refusal),
             Step::Judged(_, Verdict::Disconnect(refusal)) => self.close_with(Stage::Rcpt, refusal),
             Step::Answered(rcpt, Ok(reply)) if reply.is_completed() => {
@@ -210,16 +213,30 @@ impl Session {
 
     /// The upstream has its say, unless policy ordered the whole transaction to vanish.
     fn ask_upstream(&mut self, rcpt: RcptCommand) {
-        if self.transaction.as_ref().is_some_and(|transaction| transaction.discard.is_some()) {
-            return self.discard_rcpt(rcpt);
+        if let Some(reason) =
+            self.transaction.as_ref().and_then(|transaction| transaction.discard.as_deref().cloned())
+        {
+            return self.discard_rcpt(rcpt, reason);
         }
         self.actions.push_back(Action::AskUpstream);
         self.mode = Mode::Parked(Question::Rcpt(rcpt));
     }
 
-    fn discard_rcpt(&mut self, rcpt: RcptCommand) {
+    fn discard_rcpt(&mut self, rcpt: RcptCommand, reason: Reason) {
         if let Some(transaction) = &mut self.transaction {
-            transaction.discarded.push(rcpt.path);
+            transaction.discarded.push(SetAside { rcpt, reason });
+        }
+        self.reply(replies::recipient_ok());
+    }
+
+    /// The upstream is not asked: it is not to have the message.
+    fn quarantine_rcpt(&mut self, rcpt: RcptCommand, reason: Reason) {
+        match &mut self.transaction {
+            Some(transaction) => match &transaction.discard {
+                Some(order) => transaction.discarded.push(SetAside { rcpt, reason: Reason::clone(order) }),
+                None => transaction.quarantined.push(SetAside { rcpt, reason }),
+            },
+            None => return,
         }
         self.reply(replies::recipient_ok());
     }
@@ -243,18 +260,23 @@ impl Session {
                 Ok(()) => self.breach(Violation::Pipelining, "octets behind DATA"),
                 Err(refusal) => self.refuse(Stage::Data, refusal),
             },
-            Step::Judged((), Verdict::Discard(reason)) => {
-                if let Some(transaction) = &mut self.transaction {
-                    transaction.discard = Some(reason);
-                }
-                self.begin_message();
-            }
             Step::Judged((), verdict) => {
+                self.take_order(&verdict);
                 if self.unless_refused(Stage::Data, (), verdict).is_some() {
                     self.begin_message();
                 }
             }
             Step::Answered(..) => {}
+        }
+    }
+
+    /// What policy ordered for the message before it came.
+    pub(super) fn take_order(&mut self, verdict: &Verdict) {
+        let Some(transaction) = &mut self.transaction else { return };
+        match verdict {
+            Verdict::Discard(reason) => transaction.discard = Some(Box::new(reason.clone())),
+            Verdict::Quarantine(reason) => transaction.quarantine = Some(Box::new(reason.clone())),
+            Verdict::Pass | Verdict::Refuse(_) | Verdict::Disconnect(_) => {}
         }
     }
 
@@ -322,14 +344,12 @@ impl Session {
     /// Policy judged the whole message: on to the upstream, or the end of it.
     pub(super) fn message(&mut self, verdict: Verdict) {
         match verdict {
-            Verdict::Pass => match self.discard_order() {
-                Some(reason) => self.discard_message(reason),
-                None => {
-                    self.actions.push_back(Action::Deliver);
-                    self.mode = Mode::Parked(Question::Message);
-                }
-            },
+            Verdict::Pass => self.hand_over(),
             Verdict::Discard(reason) => self.discard_message(reason),
+            order @ Verdict::Quarantine(_) => {
+                self.take_order(&order);
+                self.hand_over();
+            }
             Verdict::Refuse(refusal) => self.finish_refused(refusal),
             Verdict::Disconnect(refusal) => {
                 self.finish_refused(refusal);
@@ -338,12 +358,39 @@ impl Session {
         }
     }
 
+    /// The message goes where it is to go: to the upstream, to the quarantine, or nowhere.
+    fn hand_over(&mut self) {
+        if let Some(reason) = self.discard_order() {
+            return self.discard_message(reason);
+        }
+        let Some(transaction) = &mut self.transaction else { return };
+        if let Some(reason) = transaction.quarantine.take() {
+            transaction.quarantine_all(&reason);
+        }
+        if let (Some(address), false) = (&self.terms.quarantine_address, transaction.quarantined.is_empty()) {
+            let stand_in = RcptCommand { path: ForwardPath::clone(address), params: RcptParams::default() };
+            transaction.stand_in = Some(Box::new(stand_in));
+            transaction.rearranged = true;
+        }
+        let next = if transaction.bound_for().next().is_some() {
+            Action::Deliver
+        } else if !transaction.quarantined.is_empty() {
+            Action::Quarantine
+        } else {
+            return self.finish_refused(replies::NOBODY_LEFT.refusal());
+        };
+        self.actions.push_back(next);
+        self.mode = Mode::Parked(Question::Message);
+    }
+
     /// Why nobody is to get the message: an order for the transaction, or for every single recipient.
     fn discard_order(&self) -> Option<Reason> {
         let transaction = self.transaction.as_ref()?;
         match &transaction.discard {
-            Some(reason) => Some(reason.clone()),
-            None if transaction.recipients.is_empty() => Some(Reason::new(Source::Policy, "all-discarded")),
+            Some(reason) => Some(Reason::clone(reason)),
+            None if transaction.discarded.len() == transaction.recipient_count() => {
+                (!transaction.discarded.is_empty()).then(|| Reason::new(Source::Policy, "all-discarded"))
+            }
             None => None,
         }
     }
@@ -369,7 +416,9 @@ impl Session {
     pub(super) fn violation(&mut self, event: Violation, verdict: Verdict) {
         let refusal = match verdict {
             Verdict::Refuse(refusal) | Verdict::Disconnect(refusal) => Some(refusal),
-            Verdict::Pass | Verdict::Discard(_) => replies::violation(event).map(|fixed| fixed.refusal()),
+            Verdict::Pass | Verdict::Discard(_) | Verdict::Quarantine(_) => {
+                replies::violation(event).map(|fixed| fixed.refusal())
+            }
         };
         match refusal {
             Some(mut refusal) => {
@@ -386,7 +435,7 @@ impl Session {
     /// Hands `subject` back unless the verdict refuses it; then the client has been told.
     fn unless_refused<T>(&mut self, stage: Stage, subject: T, verdict: Verdict) -> Option<T> {
         match verdict {
-            Verdict::Pass | Verdict::Discard(_) => Some(subject),
+            Verdict::Pass | Verdict::Discard(_) | Verdict::Quarantine(_) => Some(subject),
             Verdict::Refuse(refusal) => {
                 self.refuse(stage, refusal);
                 None

@@ -23,6 +23,9 @@ impl Session {
         }
         match self.take_line() {
             None => return false,
+            Some(Ok(line)) if self.retired && !matches!(Verb::of(&line), Verb::Quit | Verb::Rset) => {
+                self.close_with(Stage::Violation, replies::RETIRED.refusal());
+            }
             Some(Ok(line)) => self.command(&line),
             Some(Err(error)) => self.bad_line(error),
         }
@@ -167,6 +170,7 @@ impl Session {
     pub(super) fn finish(&mut self, outcome: Option<Outcome>, reply: Option<Reply>, reason: Option<Reason>) {
         let Some(transaction) = self.transaction.take() else { return };
         self.counters.junk = 0;
+        self.retired = false;
         let finished = Finished { transaction, outcome, reply, reason };
         self.actions.push_back(Action::Finish(Box::new(finished)));
     }

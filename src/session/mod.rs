@@ -36,12 +36,13 @@ pub use self::inquiries::{Inquiries, Inquiry};
 pub use self::limits::{Limits, Timeouts};
 pub use self::offers::Offers;
 use self::pace::Pace;
-use self::stage::{Reason, Refusal, Source, Stage, Verdict};
+use self::stage::{Reason, RecipientChange, Refusal, Source, Stage, Verdict};
 pub use self::terms::{Counters, Hello, Terms};
-pub use self::transaction::{Finished, Outcome, Transaction};
+pub use self::transaction::{Finished, Outcome, SetAside, Transaction};
 use crate::smtp::auth::Login;
 use crate::smtp::data::{DataDecoder, LineEnds};
 use crate::smtp::line::LineDecoder;
+use crate::smtp::path::ForwardPath;
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::Reply;
 use crate::smtp::text_line::LineMeter;
@@ -83,6 +84,8 @@ pub struct Session {
     pace: Option<Pace>,
     line_ends: LineEnds,
     draining: bool,
+    /// What the open transaction is judged by is to go.
+    retired: bool,
     arrival: Arrival,
     /// The banner is out.
     greeted: bool,
@@ -153,6 +156,7 @@ impl Session {
             pace: None,
             line_ends: LineEnds::Strict,
             draining: false,
+            retired: false,
             terms,
             arrival: Arrival::default(),
             greeted: false,
@@ -220,7 +224,7 @@ impl Session {
         }
     }
 
-    /// Answers the open [`Action::Deliver`].
+    /// Answers the open [`Action::Deliver`] or [`Action::Quarantine`].
     ///
     /// **Invariant: the only way a client is told that its message was taken**; the receipt is the proof. (A policy's
     /// `discard` is the one named exception, and says 250 without a receipt.)
@@ -233,12 +237,38 @@ impl Session {
             Ok(receipt) => {
                 self.counters.messages += 1;
                 let reply = enhanced::completed(receipt.into_reply(), enhanced::To::Message);
-                self.finish(Some(Outcome::Accepted), Some(reply), None);
+                let (outcome, reason) = self.what_became();
+                self.finish(Some(outcome), Some(reply), reason);
             }
             Err(Refusal { reply, reason }) => {
                 let reply = enhanced::completed(reply, enhanced::To::Message);
                 self.finish_refused(Refusal { reply, reason });
             }
+        }
+    }
+
+    /// What became of a message for which there is a receipt.
+    fn what_became(&self) -> (Outcome, Option<Reason>) {
+        match &self.transaction {
+            Some(transaction) if transaction.bound_for().next().is_none() => {
+                let why = transaction.quarantined.first().map(|set_aside| set_aside.reason.clone());
+                (Outcome::Quarantined, why)
+            }
+            _ => (Outcome::Accepted, None),
+        }
+    }
+
+    /// Changes the recipients of the open transaction, by order of policy about DATA or the message.
+    pub fn rearrange(&mut self, changes: Vec<RecipientChange>) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.rearrange(changes);
+        }
+    }
+
+    /// Puts another address in place of the recipient in question, by order of policy: the upstream is asked about that one.
+    pub fn redirect(&mut self, path: ForwardPath) {
+        if let Mode::Parked(Question::Rcpt(rcpt)) = &mut self.mode {
+            rcpt.path = path;
         }
     }
 
@@ -304,6 +334,12 @@ impl Session {
         self.draining = true;
     }
 
+    /// Asks the session to give up the open transaction, if there is one, at the client's next command: what it is judged by
+    /// is too old. A message under way still gets its answer.
+    pub const fn retire(&mut self) {
+        self.retired = self.transaction.is_some();
+    }
+
     /// Ends the session with 421, in the middle of a message too: the client keeps it and comes again.
     pub fn shut_down(&mut self) {
         self.close_with(Stage::Violation, replies::SHUTTING_DOWN.refusal());
@@ -353,6 +389,11 @@ impl Session {
                 return None;
             }
         }
+    }
+
+    /// Whether the client has sent what nobody has looked at yet.
+    pub fn has_unread(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// The open question, if there is one.

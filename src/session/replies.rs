@@ -128,10 +128,26 @@ pub(super) const LINE_LENGTH: Fixed = Fixed::new(
     "line_length",
     "a line of the message has more than 998 octets (RFC 5322 2.1.1)",
 );
+pub(super) const NOBODY_LEFT: Fixed = Fixed::new(
+    451,
+    (3, 5),
+    Source::Internal,
+    "nobody-left",
+    "the message has no recipient left: try again later",
+);
 pub(super) const SESSION_TIMEOUT: Fixed =
     Fixed::new(421, (4, 2), Source::Limit, "session_timeout", "the session took too long: closing");
 pub(super) const SHUTTING_DOWN: Fixed =
     Fixed::new(421, (3, 2), Source::Internal, "shutdown", "shutting down: try again in a moment");
+
+/// The policies changed again and again since the transaction began, and its own are not kept any longer.
+pub(super) const RETIRED: Fixed = Fixed::new(
+    421,
+    (3, 2),
+    Source::Internal,
+    "retired",
+    "the policies were replaced during this transaction: try again in a moment",
+);
 
 /// What the session itself says to a violation that no policy spoke about. `None`: it may go on.
 pub(super) const fn violation(event: Violation) -> Option<Fixed> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::smtp::path::ForwardPath;
 use crate::smtp::reply::Reply;
 
 /// A point in the dialogue at which policy is asked.
@@ -116,6 +117,24 @@ pub enum Verdict {
     Disconnect(Refusal),
     /// Say 250 and let it vanish: the operator's explicit order.
     Discard(Reason),
+    /// Say 250 once it is safe where its recipients do not find it. At [`Stage::Rcpt`], [`Stage::Data`] and [`Stage::Message`].
+    Quarantine(Reason),
+}
+
+/// What becomes of one recipient of a message, by order of policy. A recipient is known by its place among those of the
+/// [`Transaction`](super::Transaction).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RecipientChange {
+    /// Its copy goes to the quarantine.
+    Quarantine(usize, Reason),
+    /// Its copy vanishes.
+    Discard(usize, Reason),
+    /// The message goes to another address in its place.
+    Redirect(usize, ForwardPath),
+    /// The message does not go there.
+    Remove(usize),
+    /// The message goes to this address too.
+    Add(ForwardPath),
 }
 
 /// A "no" with its two texts.

@@ -1,9 +1,12 @@
 //! What the caller gives a session to go by, and what the session tells of its client.
 
+use std::sync::Arc;
+
 use super::auth::AuthTerms;
 use super::inquiries::Inquiries;
 use super::limits::{Limits, Timeouts};
 use crate::smtp::command::Greeting;
+use crate::smtp::path::ForwardPath;
 
 /// What does not change during a session.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub struct Terms {
     pub auth: AuthTerms,
     /// Who answers VRFY, EXPN and HELP.
     pub inquiries: Inquiries,
+    /// The address to which quarantined mail goes by way of the upstream; `None` where a store takes it.
+    pub quarantine_address: Option<Arc<ForwardPath>>,
 }
 
 /// How the client introduced itself, accepted by policy.

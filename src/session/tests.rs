@@ -46,6 +46,7 @@ impl Talk {
             timeouts: Timeouts::default(),
             tls_required: false,
             inquiries: Inquiries::default(),
+            quarantine_address: None,
         };
         let offers = Offers {
             starttls: true,
@@ -107,6 +108,7 @@ impl Talk {
                     }),
                 );
             }
+            Action::Quarantine => self.session.delivered(Ok(Receipt::from_durable_store("q"))),
             Action::Finish(finished) => {
                 if let Some(reply) = &finished.reply {
                     self.hear(reply);
@@ -391,6 +393,24 @@ fn draining_waits_for_the_transaction() {
     let mut talk = Talk::new();
     talk.session.drain();
     assert_eq!(talk.says(b""), ["421 4.3.2", "close"]);
+}
+
+#[test]
+fn a_retired_transaction_ends_at_the_next_command() {
+    let mut talk = at_data();
+    talk.session.retire();
+    assert_eq!(talk.says(b"x\r\n.\r\n"), ["250 2.0.0", "accepted"], "a message under way is answered");
+    assert_eq!(talk.says(b"NOOP\r\n"), ["250 2.0.0"], "the next transaction is another one");
+
+    let mut talk = Talk::new();
+    talk.session.retire();
+    assert_eq!(talk.says(b"NOOP\r\n"), ["250 2.0.0"], "there is no transaction");
+    talk.says(b"EHLO client.example.net\r\nMAIL FROM:<a@example.net>\r\n");
+    talk.session.retire();
+    assert_eq!(talk.says(b"RSET\r\n"), ["nothing", "250 2.0.0"], "which ends it in good order");
+    talk.says(b"MAIL FROM:<a@example.net>\r\n");
+    talk.session.retire();
+    assert_eq!(talk.says(b"RCPT TO:<b@example.org>\r\n"), ["nothing", "421 4.3.2", "close"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod chunk;
 pub mod command;
 pub mod data;
+pub mod domains;
 pub mod extensions;
 pub mod line;
 pub mod needs;

@@ -4,8 +4,8 @@ use super::reply::{Class, Code, EnhancedCode, Reply};
 
 /// Proof that somebody took responsibility for a message: the only thing that lets a session say 250 to the final dot.
 ///
-/// **Invariant: a receipt is made in two places only**, where the upstream's complete 2yz reply to the final dot is
-/// read, and where a store has made the message durable. A test of the project holds the tree to it.
+/// **Invariant: a receipt is made in three places only**, where the upstream's complete 2yz reply to the final dot is
+/// read, and where the Maildir or the quarantine has made the message durable. A test of the project holds the tree to it.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Receipt(Reply);
 

@@ -9,6 +9,7 @@ use crate::decisions::Decision;
 use crate::decisions::explain::{Item, explain};
 use crate::message::header::Header;
 use crate::metrics;
+use crate::quarantine::State;
 use crate::session::Outcome;
 use crate::upstream::simulated::{self, Message};
 
@@ -37,6 +38,11 @@ pub(super) fn check(play: &Play, assertion: &Assertion) -> Result<(), Trouble> {
             let other = other.ok_or_else(|| Trouble::new(format!("there is no upstream @{name}")))?;
             of_the_upstream(&other.simulated, other.before, assertion)
         }
+        Assertion::Effect(action, rule) => effect(play, action, rule),
+        Assertion::Kept(state, number) => {
+            same("the number of entries in the quarantine", number, &play.world.keeping.entries(*state).len())
+        }
+        Assertion::KeptFrom(path, rule) => kept_from(play, path, rule),
         Assertion::Identical => identical(play),
         Assertion::Delivered(lines) => delivered(play, lines),
         Assertion::Header { name, value, present } => header(play, name, value, *present),
@@ -80,6 +86,27 @@ fn shadow(play: &Play, rule: &str) -> Result<(), Trouble> {
     } else {
         Err(Trouble::new(format!("no rule {rule} spoke in shadow")))
     }
+}
+
+fn effect(play: &Play, action: &str, rule: &str) -> Result<(), Trouble> {
+    let labels = [("rule", rule), ("action", action), ("mode", "enforce")];
+    if count(play, "policy_decisions_total", &labels) > 0.0 && play.world.books.has_effect(rule) {
+        Ok(())
+    } else {
+        Err(Trouble::new(format!("{rule} did not {action}")))
+    }
+}
+
+fn kept_from(play: &Play, path: &str, rule: &str) -> Result<(), Trouble> {
+    let entries = play.world.keeping.entries(State::Kept);
+    let kept = entries.iter().flat_map(|entry| &entry.recipients);
+    let found: Vec<_> = kept.map(|kept| format!("{} {}", kept.rcpt.path, kept.rule)).collect();
+    let wanted = format!("{path} {rule}");
+    if found.contains(&wanted) {
+        return Ok(());
+    }
+    let difference = difference(&[wanted], |_, _| false, &found);
+    Err(Trouble { what: "nothing is kept from this recipient".to_owned(), difference })
 }
 
 /// The sum of the series of `metric` with these labels.
@@ -244,10 +271,13 @@ fn nothing_acknowledged_is_lost(play: &Play) -> Result<(), Trouble> {
     let granted = ended.iter().filter(|(_, granted)| *granted);
     let accepted = granted.clone().filter(|(outcome, _)| *outcome == Outcome::Accepted).count();
     let discarded = granted.clone().filter(|(outcome, _)| *outcome == Outcome::Discarded).count();
+    let quarantined = granted.clone().filter(|(outcome, _)| *outcome == Outcome::Quarantined).count();
     let held = play.world.messages().len();
-    if accepted + discarded != granted.count() || accepted > held {
+    let kept = play.world.keeping.entries(State::Kept).len();
+    if accepted + discarded + quarantined != granted.count() || accepted > held || quarantined > kept {
         return Err(Trouble::new(format!(
-            "{accepted} messages were acknowledged and {discarded} discarded, but the upstream has {held}"
+            "{accepted} messages were acknowledged, {quarantined} quarantined and {discarded} discarded, \
+             but the upstream has {held} and the quarantine {kept}"
         )));
     }
     Ok(())

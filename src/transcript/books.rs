@@ -21,6 +21,8 @@ pub(super) enum Note {
     Ended { outcome: Outcome, granted: bool },
     /// A rule spoke in shadow.
     Shadow(String),
+    /// An effect was applied, in the name of a rule or a policy.
+    Effect(String),
     /// A script failed: where, and why.
     Failed(String),
 }
@@ -52,7 +54,11 @@ impl Journal for Books {
                 }
             }
             Entry::Shadow(_, _, Shadow::Rule(event)) => notes.push(Note::Shadow(event.rule.to_string())),
-            Entry::Shadow(_, _, Shadow::Effect(_)) | Entry::Silenced(..) => {}
+            Entry::Shadow(_, _, Shadow::Effect(withheld)) => {
+                notes.push(Note::Shadow(withheld.by.to_string()));
+            }
+            Entry::Effect(_, _, effect) => notes.push(Note::Effect(effect.rule().to_owned())),
+            Entry::Silenced(..) => {}
             Entry::Fault(_, stage, fault) => {
                 notes.push(Note::Failed(format!("{} at {stage}: {}", fault.place, fault.message)));
             }
@@ -104,6 +110,11 @@ impl Books {
     /// Whether this rule has spoken in shadow.
     pub(super) fn has_shadow(&self, rule: &str) -> bool {
         self.notes().iter().any(|note| matches!(note, Note::Shadow(known) if known == rule))
+    }
+
+    /// Whether an effect was applied in the name of this rule or policy.
+    pub(super) fn has_effect(&self, rule: &str) -> bool {
+        self.notes().iter().any(|note| matches!(note, Note::Effect(known) if known == rule))
     }
 
     /// The scripts that failed.

@@ -7,6 +7,7 @@ use crate::diagnostic::{Diagnostic, Position};
 
 use super::pattern::{Pattern, ReplyLine};
 use super::setup::{self, OwnPolicy, Setup};
+use super::state::StateChange;
 use super::steps::{Action, Assertion, STEPS, heard, step};
 use super::upstream;
 use super::words::{Mistake, Word, Words};
@@ -271,7 +272,9 @@ impl<'a> Parser<'a> {
         match name.text {
             "include" => self.include(&mut words),
             "policy" | "message" | "delivered" => self.open_block(name, &mut words),
-            "dns" | "upstream" if !self.steps.is_empty() => self.in_dialogue(number, name, &mut words),
+            "dns" | "state" | "upstream" if !self.steps.is_empty() => {
+                self.in_dialogue(number, name, &mut words)
+            }
             _ => self.world(name, &mut words),
         }
     }
@@ -296,6 +299,7 @@ impl<'a> Parser<'a> {
     fn in_dialogue(&mut self, number: usize, name: Word<'a>, words: &mut Words<'a>) -> Result<(), Mistake> {
         let action = match name.text {
             "dns" => Action::Dns(DnsChange::read(words)?),
+            "state" => Action::State(StateChange::read(words)?),
             _ => match upstream::name(words) {
                 Some(other) => Action::DirectOther(other, upstream::rule(words)?),
                 None => Action::Direct(upstream::rule(words)?),

@@ -15,6 +15,7 @@ mod certificate;
 mod client;
 mod expect;
 mod format;
+mod kept;
 #[cfg(test)]
 mod matrix;
 mod others;
@@ -24,6 +25,7 @@ mod report;
 mod runner;
 mod sent;
 mod setup;
+mod state;
 mod steps;
 mod upstream;
 mod words;
@@ -35,7 +37,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-pub use self::report::Report;
+pub use self::report::{Problem, Report};
 pub use self::runner::run_paths;
 use crate::policy::Sources;
 
@@ -50,6 +52,8 @@ pub struct Options {
     pub trusted_networks: Vec<IpNet>,
     /// The policies. Which of them a session has is the transcript's to say, so the listeners do not matter.
     pub policies: Sources,
+    /// Only transcripts are run whose path has this text in it.
+    pub filter: Option<String>,
 }
 
 /// Why nothing could be run.
@@ -58,8 +62,8 @@ pub enum TestError {
     /// A path that was asked for.
     #[error("{} cannot be read", .0.display())]
     Unreadable(PathBuf, #[source] io::Error),
-    /// There is no `*.smtp` at the paths.
-    #[error("there are no transcripts (*.smtp) here")]
+    /// There is no `*.smtp` at the paths, or none that fits the filter.
+    #[error("there are no such transcripts (*.smtp) here")]
     Nothing,
     /// The system gives no threads.
     #[error("no threads to run transcripts on")]

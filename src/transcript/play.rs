@@ -144,6 +144,9 @@ impl Play {
                 sleep(*time).await;
             }
             Action::Dns(change) => self.world.responder.change(|zone| change.apply(zone)),
+            Action::State(change) => {
+                self.world.state.change(change, self.world.listener.facts.now());
+            }
             Action::Direct(rule) => self.world.upstream.direct(|script| direct(script, rule)),
             Action::DirectOther(other, rule) => {
                 self.world.other(other)?.simulated.direct(|script| direct(script, rule));

@@ -48,6 +48,11 @@ impl Report {
         self.failed.is_empty()
     }
 
+    /// What went otherwise, in the order of the files.
+    pub fn problems(&self) -> impl Iterator<Item = Problem<'_>> {
+        self.failed.iter().flat_map(|(file, failed)| failed.iter().map(move |one| problem(file, one)))
+    }
+
     /// The failures for a terminal: each with file and line, the dialogue up to there, and the difference. Empty when there
     /// are none. With `color`, styled by ANSI sequences.
     pub fn failures(&self, color: bool) -> String {
@@ -62,6 +67,33 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} passed, {} failed", self.passed, self.failed.len())
+    }
+}
+
+/// One thing that went otherwise.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Problem<'r> {
+    /// The transcript.
+    pub file: &'r Path,
+    /// Its line; 0 for what concerns the whole.
+    pub line: usize,
+    /// In one sentence.
+    pub what: &'r str,
+    /// The dialogue up to there, and the difference.
+    pub shown: &'r str,
+}
+
+fn problem<'r>(file: &'r Path, failed: &'r Failed) -> Problem<'r> {
+    match failed {
+        Failed::Unusable(diagnostic) => Problem {
+            file: &diagnostic.file,
+            line: diagnostic.position.map_or(0, |position| position.line),
+            what: &diagnostic.message,
+            shown: diagnostic.help.as_deref().unwrap_or_default(),
+        },
+        Failed::Run(failure) => {
+            Problem { file, line: failure.line, what: &failure.what, shown: &failure.shown }
+        }
     }
 }
 

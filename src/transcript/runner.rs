@@ -8,17 +8,18 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 use std::{fs, io, thread};
 
+use jiff::tz::TimeZone;
 use tokio::runtime::{Builder, Runtime};
 
 use super::bridge::RealTime;
 use super::format::Script;
 use super::play::{Failure, play};
 use super::report::{Failed, Report};
-use super::setup::Split;
+use super::setup::{QuarantineSetup, Split};
 use super::world::{Defaults, NAME};
 use super::{Options, TestError};
 use crate::diagnostic::Diagnostic;
-use crate::policy::sources::ListSource;
+use crate::policy::sources::{EntrySource, TableSource};
 use crate::policy::{Policies, Sources};
 
 /// How long one transcript may take in real time: a dialogue that hangs must not hang the run.
@@ -36,7 +37,10 @@ const EXTENSION: &str = "smtp";
 /// A path that cannot be read, none that is a transcript, or threads that cannot be had. What goes wrong in a transcript is in
 /// the report.
 pub fn run_paths(paths: &[PathBuf], options: &Options) -> Result<Report, TestError> {
-    let files = find(paths)?;
+    let mut files = find(paths)?;
+    if let Some(text) = &options.filter {
+        files.retain(|file| file.to_string_lossy().contains(text));
+    }
     if files.is_empty() {
         return Err(TestError::Nothing);
     }
@@ -172,6 +176,12 @@ fn run_once(
 /// The policies that the session of this script has. Those that stand in it join a copy of the folder.
 fn load_policies(script: &Script, options: &Options) -> Result<Policies, Vec<Diagnostic>> {
     let mut sources = sources(script, options);
+    if let Some(listener) = &script.setup.listener
+        && !sources.listeners.iter().any(|(name, _)| name == listener)
+    {
+        let message = format!("there is no listener `{listener}` in the configuration");
+        return Err(vec![Diagnostic::error(&script.file, message)]);
+    }
     let own = &script.setup.own_policies;
     if own.is_empty() {
         return Policies::load(&sources);
@@ -194,28 +204,50 @@ fn sources(script: &Script, options: &Options) -> Sources {
         Some(dir) => Sources { dir: dir.clone(), ..Sources::default() },
         None => options.policies.clone(),
     };
-    sources.listeners = vec![(NAME.to_owned(), setup.selection.clone())];
-    sources.config.clone_from(&script.file);
+    // Exceptions may speak of the configuration's.
+    sources.listeners.push((NAME.to_owned(), setup.selection.clone()));
+    sources.quarantine = setup.quarantine != QuarantineSetup::Off;
+    if let Some(domains) = &setup.domains {
+        sources.redirect_domains = domains.iter().map(|domain| domain.to_lowercase()).collect();
+    } else if setup.policies_dir.is_some() {
+        sources.redirect_domains = options.domains.iter().cloned().collect();
+    }
+    sources.redirect_domains.extend(setup.redirect_domains.iter().map(|domain| domain.to_lowercase()));
     sources.modes.extend(setup.modes.iter().cloned());
     for (policy, name, value) in &setup.settings {
         sources.settings.entry(policy.clone()).or_default().insert(name.clone(), value.clone());
     }
-    let lists = setup.lists.iter().map(|(name, entries)| (name.clone(), ListSource::Inline(entries.clone())));
+    let lists =
+        setup.lists.iter().map(|(name, entries)| (name.clone(), EntrySource::Inline(entries.clone()).into()));
     sources.lists.extend(lists);
+    let tables =
+        setup.tables.iter().map(|(name, entries)| (name.clone(), TableSource::Inline(entries.clone())));
+    sources.tables.extend(tables);
+    sources.today = Some(setup.clock.to_zoned(TimeZone::UTC).date());
     sources
 }
 
-/// Copies the scripts of a folder and of its `lib`.
+/// Copies the scripts of a folder, of its `lib` and of its domains.
 fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
-    let lib = from.join("lib");
-    if lib.is_dir() {
-        fs::create_dir(to.join("lib"))?;
-        copy_scripts(&lib, &to.join("lib"))?;
+    copy_scripts(from, to)?;
+    if from.join("lib").is_dir() {
+        copy_scripts(&from.join("lib"), &to.join("lib"))?;
     }
-    copy_scripts(from, to)
+    let domains = from.join("domains");
+    if !domains.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(domains)? {
+        let (name, path) = entry.map(|entry| (entry.file_name(), entry.path()))?;
+        if path.is_dir() {
+            copy_scripts(&path, &to.join("domains").join(name))?;
+        }
+    }
+    Ok(())
 }
 
 fn copy_scripts(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         if entry.path().extension().is_some_and(|extension| extension == "rhai") {

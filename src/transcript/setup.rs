@@ -3,6 +3,8 @@
 mod limits;
 mod listener;
 mod policies;
+mod quarantine;
+mod services;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -15,13 +17,16 @@ use self::limits::limit;
 pub(super) use self::listener::TlsOffer;
 use self::listener::{auth, inquiry};
 pub(super) use self::policies::OwnPolicy;
-use self::policies::{mode, setting};
+use self::policies::{mode, setting, table};
+pub(super) use self::quarantine::QuarantineSetup;
+pub(super) use self::services::Services;
 use super::certificate::certificate;
+use super::state::StateChange;
 use super::upstream::{self, UpstreamSetup};
 use super::words::{Mistake, Word, Words};
 use super::zone::DnsChange;
 use crate::policy::judgement::Mode;
-use crate::policy::sources::{Selection, Setting};
+use crate::policy::sources::{Selection, Setting, TableEntries};
 use crate::proxy::Manners;
 use crate::session::{AuthTerms, Inquiries};
 use crate::tls::ClientCertificate;
@@ -38,6 +43,9 @@ pub(super) struct Setup {
     pub(super) hostname: Option<String>,
     pub(super) domains: Option<Vec<String>>,
     pub(super) trusted: Option<Vec<IpNet>>,
+    /// Where policies may send mail beside our own domains.
+    pub(super) redirect_domains: Vec<String>,
+    pub(super) quarantine: QuarantineSetup,
     pub(super) tls: TlsOffer,
     pub(super) manners: Manners,
     pub(super) auth: AuthTerms,
@@ -45,6 +53,8 @@ pub(super) struct Setup {
     pub(super) certificate: Option<ClientCertificate>,
     pub(super) policies_dir: Option<PathBuf>,
     pub(super) selection: Selection,
+    /// The listener of the configuration whose policies the session has.
+    pub(super) listener: Option<String>,
     /// Policies that stand in the transcript itself.
     pub(super) own_policies: Vec<OwnPolicy>,
     /// Policy, setting and value.
@@ -52,12 +62,17 @@ pub(super) struct Setup {
     /// Policy or `policy.rule`, and its mode.
     pub(super) modes: Vec<(String, Mode)>,
     pub(super) lists: Vec<(String, Vec<String>)>,
+    /// Tables with their keys and values.
+    pub(super) tables: Vec<(String, TableEntries)>,
     pub(super) limits: Vec<Limit>,
     /// Who answers VRFY, EXPN and HELP.
     pub(super) inquiries: Inquiries,
     pub(super) normalise: Vec<IpNet>,
     pub(super) clock: Timestamp,
     pub(super) dns: Vec<DnsChange>,
+    pub(super) state: Vec<StateChange>,
+    /// What web services and scanners answer.
+    pub(super) services: Services,
     pub(super) upstream: UpstreamSetup,
     /// Other upstreams, by their names.
     pub(super) others: Vec<(String, UpstreamSetup)>,
@@ -75,21 +90,27 @@ impl Default for Setup {
             hostname: None,
             domains: None,
             trusted: None,
+            redirect_domains: Vec::new(),
+            quarantine: QuarantineSetup::default(),
             tls: TlsOffer::Off,
             manners: Manners::default(),
             auth: AuthTerms::default(),
             certificate: None,
             policies_dir: None,
             selection: Selection::All,
+            listener: None,
             own_policies: Vec::new(),
             settings: Vec::new(),
             modes: Vec::new(),
             lists: Vec::new(),
+            tables: Vec::new(),
             limits: Vec::new(),
             inquiries: Inquiries::default(),
             normalise: Vec::new(),
             clock: DEFAULT_CLOCK,
             dns: Vec::new(),
+            state: Vec::new(),
+            services: Services::default(),
             upstream: UpstreamSetup::default(),
             others: Vec::new(),
             routes: Vec::new(),
@@ -113,13 +134,15 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 25] = [
+pub(super) const DIRECTIVES: [&str; 33] = [
     "certificate",
     "client",
     "local",
     "hostname",
     "domains",
     "trusted",
+    "redirect_domains",
+    "quarantine",
     "proxy_protocol",
     "xclient",
     "exempt",
@@ -131,10 +154,16 @@ pub(super) const DIRECTIVES: [&str; 25] = [
     "setting",
     "mode",
     "list",
+    "table",
     "limit",
+    "listener",
     "normalise",
     "clock",
+    "clamd",
     "dns",
+    "http",
+    "rspamd",
+    "state",
     "upstream",
     "route",
     "split",
@@ -156,6 +185,8 @@ impl Setup {
             "hostname" => self.hostname = Some(words.expect("a host name")?.text.to_owned()),
             "domains" => self.domains = Some(texts(&words.list())),
             "trusted" => self.trusted = Some(networks(&words.list())?),
+            "redirect_domains" => self.redirect_domains = texts(&words.list()),
+            "quarantine" => self.quarantine = QuarantineSetup::read(words)?,
             "proxy_protocol" => self.manners.proxy_protocol = networks(&words.list())?,
             "xclient" => self.manners.xclient = networks(&words.list())?,
             "exempt" => self.manners.exempt = networks(&words.list())?,
@@ -168,11 +199,17 @@ impl Setup {
             "list" => {
                 self.lists.push((words.expect("the list's name")?.text.to_owned(), texts(&words.list())))
             }
+            "table" => table(words, &mut self.tables)?,
             "limit" => self.limits.push(limit(words)?),
+            "listener" => self.listener = Some(words.expect("the listener's name")?.text.to_owned()),
             "inquiry" => inquiry(words, &mut self.inquiries)?,
             "normalise" => self.normalise = networks(&words.list())?,
             "clock" => self.clock = words.expect("a time")?.parse("a time as in RFC 3339")?,
             "dns" => self.dns.push(DnsChange::read(words)?),
+            "clamd" => self.services.read_clamd(words)?,
+            "http" => self.services.read_http(words)?,
+            "rspamd" => self.services.read_rspamd(words)?,
+            "state" => self.state.push(StateChange::read(words)?),
             "upstream" => self.side(words).read(words)?,
             "route" => self.read_route(words)?,
             "split" => self.splits = splits(words)?,

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::format::read_bytes;
 use super::pattern::{Pattern, ReplyLine};
+use super::state::StateChange;
 use super::upstream;
 use super::words::{Mistake, Word, Words};
 use super::zone::DnsChange;
+use crate::quarantine::State;
 use crate::session::Outcome;
 use crate::upstream::simulated::Rule;
 
@@ -37,6 +39,8 @@ pub(super) enum Action {
     Wait(Duration),
     /// `dns` in the middle of a dialogue.
     Dns(DnsChange),
+    /// `state` in the middle of a dialogue.
+    State(StateChange),
     /// `upstream COMMAND` in the middle of a dialogue, and `U:`.
     Direct(Rule),
     /// The same for another upstream.
@@ -86,13 +90,20 @@ pub(super) enum Assertion {
     Header { name: String, value: Pattern, present: bool },
     /// `headers NAME N`.
     Headers(String, usize),
+    /// `effect ACTION NAME`: this rule or policy has done this, and the books say so.
+    Effect(String, String),
+    /// `quarantined N messages` and `quarantined pending N messages`.
+    Kept(State, usize),
+    /// `quarantined <PATH> RULE`: a message is kept from this recipient, by this rule.
+    KeptFrom(String, String),
 }
 
 /// The names of the steps that are no speakers, for suggestions.
-pub(super) const STEPS: [&str; 17] = [
+pub(super) const STEPS: [&str; 19] = [
     "bdat",
     "close",
     "delivered",
+    "effect",
     "handshake",
     "header",
     "headers",
@@ -102,6 +113,7 @@ pub(super) const STEPS: [&str; 17] = [
     "not",
     "offered",
     "outcome",
+    "quarantined",
     "rule",
     "shadow",
     "upstream",
@@ -159,6 +171,11 @@ fn assertion(name: Word<'_>, words: &mut Words<'_>) -> Result<Option<Assertion>,
             header(words, false)?
         }
         "header" => header(words, true)?,
+        "effect" => Assertion::Effect(
+            words.expect("an action")?.text.to_owned(),
+            words.expect("a rule or a policy")?.text.to_owned(),
+        ),
+        "quarantined" => quarantined(words)?,
         "headers" => {
             let name = words.expect("a field name")?.text.to_owned();
             Assertion::Headers(name, words.expect("a number")?.parse("a number")?)
@@ -205,6 +222,27 @@ fn of_the_upstream(words: &mut Words<'_>) -> Result<Option<Assertion>, Mistake> 
         _ => Assertion::Never(pattern(words, "a pattern")?),
     };
     Ok(Some(assertion))
+}
+
+/// `quarantined 1 message`, `quarantined pending 1 message`, `quarantined <a@example.org> policy.rule`.
+fn quarantined(words: &mut Words<'_>) -> Result<Assertion, Mistake> {
+    let mut first = words.expect("a number or a recipient")?;
+    if first.text.starts_with('<') {
+        let rule = words.expect("the rule")?.text.to_owned();
+        return Ok(Assertion::KeptFrom(first.text.to_owned(), rule));
+    }
+    let state = if first.text == "pending" {
+        first = words.expect("a number")?;
+        State::Pending
+    } else {
+        State::Kept
+    };
+    let number = first.parse("a number, or a recipient in angle brackets")?;
+    let unit = words.expect("`messages`")?;
+    if !["message", "messages"].contains(&unit.text) {
+        return Err(unit.mistake("write it as `quarantined 1 message`"));
+    }
+    Ok(Assertion::Kept(state, number))
 }
 
 fn pattern(words: &mut Words<'_>, what: &str) -> Result<Pattern, Mistake> {

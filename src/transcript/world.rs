@@ -13,8 +13,10 @@ use tokio::time::Instant;
 
 use super::books::Books;
 use super::bridge::RealTime;
+use super::kept::Keeping;
 use super::others::Other;
-use super::setup::{Limit, Setup, TlsOffer};
+use super::setup::{Limit, QuarantineSetup, Services, Setup, TlsOffer};
+use super::state::SimulatedState;
 use super::upstream::{UpstreamSetup, direct};
 use crate::checks::results::{Iprev, MessageResults, Sealable, Spf};
 use crate::checks::{Checker, Clock, MessageCheck};
@@ -27,7 +29,7 @@ use crate::message::spool::{self, Spooler};
 use crate::metrics::Metrics;
 use crate::policy::Policies;
 use crate::policy::question::{Answer, Question};
-use crate::proxy::{Border, DEFAULT_HEADER_LIMIT, Facts, Listener, Peer, Routes};
+use crate::proxy::{Border, DEFAULT_HEADER_LIMIT, Facts, Listener, Peer, Routes, Tarpits};
 use crate::session::{Limits, Terms, Timeouts};
 use crate::tls::{Certificates, ClientCertificate, ClientSettings, ClientTls, ServerTls, TlsError, Verify};
 use crate::upstream::simulated::{self, Script};
@@ -40,6 +42,8 @@ pub(super) const NAME: &str = "transcript";
 const DNS_TIMEOUT: Duration = Duration::from_secs(2);
 /// The memory for the messages of one dialogue; there is no folder for more.
 const SPOOL: u64 = 256 << 20;
+/// Sessions whose replies may be delayed at once: there is one.
+const TARPITS: usize = 1;
 
 /// What the operator's configuration says, where a transcript does not.
 #[derive(Clone, Debug)]
@@ -52,8 +56,8 @@ pub(super) struct Defaults {
 /// Why a world cannot be built: never the transcript's fault.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WorldError {
-    #[error("the DNS of the transcript cannot be served: {0}")]
-    Responder(#[from] std::io::Error),
+    #[error("the DNS or the quarantine of the transcript cannot be had: {0}")]
+    Place(#[from] std::io::Error),
     #[error("the DNS of the transcript cannot be asked: {0}")]
     Resolver(#[from] dns::DnsError),
     #[error("{0}")]
@@ -72,7 +76,11 @@ pub(super) struct World {
     pub(super) upstream: Arc<simulated::Upstream>,
     /// The others, to which routes lead.
     pub(super) others: Vec<Other>,
+    /// What policies keep back.
+    pub(super) keeping: Keeping,
     pub(super) responder: Responder,
+    /// What policies remember.
+    pub(super) state: Arc<SimulatedState>,
     pub(super) books: Arc<Books>,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -85,15 +93,18 @@ impl World {
         policies: Arc<Policies>,
         real: &RealTime,
     ) -> Result<Self, WorldError> {
+        let name = setup.listener.as_deref().unwrap_or(NAME);
         let hostname = setup.hostname.clone().unwrap_or_else(|| defaults.hostname.clone());
         let metrics = Metrics::new();
         let (responder, resolver) = names(setup, real).await?;
-        let facts = bridged(resolver, &hostname, setup, real);
+        let state = Arc::new(SimulatedState::new(&setup.state, setup.clock.into()));
+        let facts = bridged(resolver, Arc::clone(&state), &hostname, setup, real);
         let (simulated, upstream) = mail_server(setup, None, &hostname, &metrics).await?;
         let (others, routes) = elsewhere(setup, &simulated, &hostname, &metrics).await?;
         let books = Arc::new(Books::default());
+        let keeping = Keeping::open(&setup.quarantine, &policies, metrics.quarantine())?;
         let listener = Listener {
-            name: NAME.into(),
+            name: name.into(),
             terms: terms(setup, &hostname),
             starttls: setup.tls != TlsOffer::Off,
             header_limit: header_limit(setup),
@@ -110,8 +121,10 @@ impl World {
                 memory: SPOOL,
                 memory_per_message: SPOOL,
             })?),
+            quarantine: keeping.quarantine.clone(),
+            tarpits: tarpits(setup),
             journal: Arc::clone(&books) as _,
-            metrics: metrics.listener(NAME),
+            metrics: metrics.listener(name),
             policy_metrics: metrics.policy(),
             check_metrics: metrics.checks(),
             presence: Arc::default(),
@@ -122,7 +135,9 @@ impl World {
             certificate: setup.certificate.clone().map(Arc::new),
             upstream: simulated,
             others,
+            keeping,
             responder,
+            state,
             books,
             metrics,
         })
@@ -150,7 +165,7 @@ fn terms(setup: &Setup, hostname: &str) -> Terms {
             Limit::Command(time) => timeouts.command = time,
             Limit::Data(time) => timeouts.data = time,
             Limit::Session(time) => timeouts.session = time,
-            Limit::HeaderSize(_) | Limit::Upstream(..) => {}
+            Limit::HeaderSize(_) | Limit::Upstream(..) | Limit::Tarpits(_) => {}
         }
     }
     Terms {
@@ -160,7 +175,19 @@ fn terms(setup: &Setup, hostname: &str) -> Terms {
         tls_required: setup.tls == TlsOffer::Required,
         auth: setup.auth,
         inquiries: setup.inquiries,
+        quarantine_address: match &setup.quarantine {
+            QuarantineSetup::Address(address) => Some(Arc::new(address.clone())),
+            _ => None,
+        },
     }
+}
+
+fn tarpits(setup: &Setup) -> Arc<Tarpits> {
+    let limit = |limit: &Limit| match limit {
+        Limit::Tarpits(number) => Some(*number),
+        _ => None,
+    };
+    Tarpits::new(setup.limits.iter().rev().find_map(limit).unwrap_or(TARPITS))
 }
 
 fn header_limit(setup: &Setup) -> usize {
@@ -186,12 +213,18 @@ async fn names(setup: &Setup, real: &RealTime) -> Result<(Responder, Resolver), 
     real.wait_for(open).await
 }
 
-fn bridged(resolver: Resolver, hostname: &str, setup: &Setup, real: &RealTime) -> BridgedFacts {
+fn bridged(
+    resolver: Resolver,
+    state: Arc<SimulatedState>,
+    hostname: &str,
+    setup: &Setup,
+    real: &RealTime,
+) -> BridgedFacts {
     let clock = StoppedClock::new(setup.clock.into());
     let settings = checks::Settings { hostname: hostname.to_owned(), ..checks::Settings::default() };
     let checker = Checker::new(resolver.clone(), settings, clock.shared());
     let world = facts::World::new(resolver, Arc::new(checker), clock.shared());
-    BridgedFacts { world, clock, real: real.clone() }
+    BridgedFacts { world, state, clock, real: real.clone(), services: setup.services.clone() }
 }
 
 /// The transcript's clock: it began at the time that the transcript says, and goes on with the stopped clock.
@@ -224,8 +257,10 @@ impl StoppedClock {
 /// The real facts, over simulated names, fetched in real time while the dialogue's clock stands still.
 struct BridgedFacts {
     world: facts::World,
+    state: Arc<SimulatedState>,
     clock: StoppedClock,
     real: RealTime,
+    services: Services,
 }
 
 impl fmt::Debug for BridgedFacts {
@@ -236,6 +271,12 @@ impl fmt::Debug for BridgedFacts {
 
 impl Facts for BridgedFacts {
     fn answer<'a>(&'a self, subject: &'a Subject, question: &'a Question) -> BoxFuture<'a, Answer> {
+        if let Question::State(question) = question {
+            return Box::pin(self.state.answer(question, self.now()));
+        }
+        if let Some(answer) = self.services.answer(question) {
+            return Box::pin(async move { answer });
+        }
         let (world, subject, question) = (self.world.clone(), subject.clone(), question.clone());
         self.now();
         Box::pin(self.real.wait_for(async move {

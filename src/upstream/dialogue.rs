@@ -158,6 +158,31 @@ impl Dialogue {
         Receipt::from_final_reply(reply).map_err(Failure::Refused)
     }
 
+    pub(super) async fn rearrange(
+        &mut self,
+        mail: &MailCommand,
+        wanted: &[RcptCommand],
+    ) -> Result<(), Failure> {
+        let stands = self.transaction.as_ref().filter(|open| open.refused.is_none());
+        let stands = stands.map_or(&[][..], |open| &open.accepted);
+        let more = if let Some(more) = wanted.strip_prefix(stands) {
+            more
+        } else {
+            self.reset().await;
+            wanted
+        };
+        for rcpt in more {
+            let answer = match self.rcpt(mail, rcpt).await {
+                Ok(reply) if reply.is_completed() => continue,
+                Ok(reply) => Failure::Refused(reply),
+                Err(failure) => failure,
+            };
+            self.reset().await;
+            return Err(answer);
+        }
+        Ok(())
+    }
+
     pub(super) async fn reset(&mut self) {
         let Some(transaction) = self.transaction.take() else { return };
         if transaction.refused.is_none() {

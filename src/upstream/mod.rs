@@ -235,6 +235,21 @@ impl Session {
         }
     }
 
+    /// Makes `wanted` the recipients of the transaction of `mail`, before its message: more are asked for, or the transaction is
+    /// reset and begun again with all of them. It stands with exactly these afterwards, or not at all.
+    ///
+    /// # Errors
+    /// The upstream does not take one of them, whatever it said of it before; or a fault. Nothing is left of the transaction then.
+    pub async fn rearrange(&mut self, mail: &MailCommand, wanted: &[RcptCommand]) -> Result<(), Failure> {
+        match &mut self.half {
+            Half::Server(dialogue) => dialogue.rearrange(mail, wanted).await,
+            Half::Maildir(delivery) => {
+                delivery.rcpt(mail);
+                Ok(())
+            }
+        }
+    }
+
     /// Sends `message` to the recipients that were accepted; the transaction is over afterwards.
     ///
     /// # Errors

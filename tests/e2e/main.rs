@@ -44,6 +44,8 @@ mod observation;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod quarantine;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod reload;
@@ -57,6 +59,8 @@ mod routes;
 mod sealing;
 #[cfg(test)]
 mod smuggling;
+#[cfg(test)]
+mod state;
 #[cfg(test)]
 mod tampering;
 #[cfg(test)]

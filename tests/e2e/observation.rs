@@ -10,7 +10,7 @@ use crate::harness::{
 };
 
 /// Families that a run as short as a test's may leave at 0.
-const MAY_REST: [&str; 5] = [
+const MAY_REST: [&str; 6] = [
     // Only when the disk or the thread that keeps decisions falls behind; moved by a test of its own.
     "gatepost_decisions_dropped_total",
     // Only while every look-up fails.
@@ -21,6 +21,8 @@ const MAY_REST: [&str; 5] = [
     "gatepost_sessions_active",
     // Likewise, with an upstream.
     "gatepost_upstream_sessions_active",
+    // Only while a reply is being delayed.
+    "gatepost_tarpits_active",
 ];
 
 const SIGNED: &str = include_str!("../suites/dkim/001.txt");
@@ -40,6 +42,7 @@ fn tour(gatepost: &Gatepost, authority: &Authority) {
         550
     );
     assert_eq!(client.deliver("trap@sender.example", "suzie@example.org", &fine).code, 250);
+    assert_eq!(client.deliver("kept@sender.example", "suzie@example.org", &fine).code, 250);
     assert_eq!(client.ask("NONSENSE").code, 500);
     assert_eq!(client.ask("RCPT TO:<suzie@example.org>").code, 503);
 
@@ -60,14 +63,22 @@ fn tour(gatepost: &Gatepost, authority: &Authority) {
 fn start(postfix: &Postfix, authority: &Authority) -> Gatepost {
     let odd = "/// One sender's mail fails, another's disappears.\nfn mail(session, mail) {\n    \
                if mail.sender.local_part == \"broken\" { throw \"no\"; }\n    \
-               if mail.sender.local_part == \"trap\" { discard(\"trap\", \"nobody writes from there\"); }\n}\n";
+               if mail.sender.local_part == \"trap\" { discard(\"trap\", \"nobody writes from there\"); }\n    \
+               remember(\"sender\", mail.sender.address, \"1h\");\n    \
+               greylist(session.client.ip, mail.sender, \"x@example.org\", \"1s\", \"1h\");\n    \
+               if mail.sender.local_part == \"kept\" { tarpit(\"1ms\"); }\n}\n\
+               /// And a third one's is kept.\nfn message(session, mail, message) {\n    \
+               if mail.sender.local_part == \"kept\" { quarantine(\"kept\", \"somebody should look\"); }\n}\n";
     let keys = SIGNED.lines().take_while(|line| !line.is_empty());
     let keys: String = keys.map(|key| key.replacen(' ', " TXT ", 1) + "\n").collect();
     Plan::in_front_of(postfix)
         .policy("70-odd.rhai", odd)
+        .section("quarantine: { dir: quarantine }")
         .dns(&keys)
         .listener(format!("tls: {}", authority.setting("opportunistic")))
         .listener("limits: { message_size: 1MiB }")
+        // Room for one of a kind, so that the second takes its place.
+        .section("state: { at: embedded:state, max_records: 1 }")
         .start()
 }
 
@@ -90,6 +101,8 @@ fn every_metric_moves() {
         (gatepost.metrics().sum("sessions_active", &[]) == 1).then_some(())
     });
     drop(client);
+    gatepost.counted("store_flushes_total", &[("result", "ok")], 1);
+    gatepost.counted("store_displaced_total", &[], 1);
     gatepost.signal(Signal::HUP);
     gatepost.counted("config_reloads_total", &[("outcome", "ok")], 1);
 

@@ -99,3 +99,69 @@ fn a_list_is_read_again_when_it_changes() {
     until("the list", LIMIT, || (code() == 550).then_some(()));
     gatepost.end_well();
 }
+
+/// The tests of the policies decide, with a mistake that no check finds: the rule says the opposite.
+#[test]
+fn policies_whose_tests_fail_are_not_taken() {
+    let postfix = Postfix::holding();
+    let script = |unwanted: &str| {
+        format!(
+            "fn mail(session, mail) {{ if mail.sender == \"{unwanted}\" {{ reject(\"unwanted\", \"no\"); }} }}\n"
+        )
+    };
+    let test = "domains example.org\nS: 220 ...\nC: EHLO mail.example.net\nS: 250 ...\nC: MAIL FROM:<spam@sender.example>\nS: 550 ...\nrule list.unwanted\n";
+    let gatepost = Plan::in_front_of(&postfix)
+        .file("mine/00-relay.rhai", &fs::read_to_string("policies/00-relay.rhai").unwrap())
+        .file("mine/30-list.rhai", &script("spam@sender.example"))
+        .file("mine/tests/list.smtp", test)
+        .section("policies: { dir: mine, require_tests: true }")
+        .start();
+    let code = || gatepost.introduced().ask("MAIL FROM:<spam@sender.example>").code;
+    assert_eq!(code(), 550);
+    fs::write(gatepost.path("mine/30-list.rhai"), script("spm@sender.example")).unwrap();
+    gatepost.logged(&[
+        "reload_refused",
+        "policies.require_tests",
+        "list.smtp:6: Gatepost said something else",
+    ]);
+    assert_eq!(code(), 550, "the old rules stay");
+    assert!(gatepost.get("/readyz").unwrap().1.contains("refused"));
+    assert_eq!(gatepost.metrics().sum("config_last_reload_successful", &[("kind", "policies")]), 0);
+    // The test is mended, and no policy is touched.
+    fs::write(gatepost.path("mine/tests/list.smtp"), test.replace("spam@", "spm@")).unwrap();
+    until("the new rules", LIMIT * 5, || (code() == 250).then_some(()));
+    assert_eq!(gatepost.get("/readyz").unwrap(), (200, "ready\n".to_owned()));
+    gatepost.end_well();
+}
+
+/// Nobody keeps more than three generations of policies by dawdling in a transaction.
+#[test]
+fn a_transaction_older_than_three_generations_ends() {
+    let postfix = Postfix::holding();
+    let gatepost = Plan::in_front_of(&postfix).own_policies().start();
+    let reload = |count| {
+        gatepost.signal(Signal::HUP);
+        gatepost.counted("config_reloads_total", &[], count);
+    };
+    let transaction = || {
+        let mut client = gatepost.introduced();
+        assert_eq!(client.ask("MAIL FROM:<joe@sender.example>").code, 250);
+        client
+    };
+    let (mut first, mut idle) = (transaction(), gatepost.introduced());
+    reload(1);
+    let mut second = transaction();
+    reload(2);
+    let _third = transaction();
+    assert_eq!(first.ask("RCPT TO:<load@example.org>").code, 250, "three are kept");
+    reload(3);
+    let reply = first.ask("NOOP").to_string();
+    assert!(reply.starts_with("421 4.3.2"), "{reply}");
+    assert_eq!(second.ask("RCPT TO:<load@example.org>").code, 250);
+    assert_eq!(
+        idle.deliver("joe@sender.example", "load@example.org", &letter("x")).code,
+        250,
+        "it held none"
+    );
+    gatepost.end_well();
+}

@@ -116,6 +116,7 @@ fn listener(
             tls_required,
             auth,
             inquiries: inquiries_of(raw.inquiries.as_ref(), report),
+            quarantine_address: None,
         },
         bounds,
         header_limit: whole(header_limit),

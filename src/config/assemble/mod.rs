@@ -4,18 +4,23 @@ mod admin;
 mod arrival;
 mod auth;
 mod decisions;
+mod exceptions;
 mod listener;
 mod lmtp;
 mod name;
 mod policy;
+mod quarantine;
 mod routes;
 mod seal;
 mod secret;
+mod services;
+mod state;
 mod tls;
 mod upstream;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -43,13 +48,26 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let called = hostname.as_deref().unwrap_or_default();
     let domains = file.domains.and_then(|domains| name::domains(&domains, report));
     let routes = file.routes.as_ref();
-    let (listeners, upstreams) =
+    let quarantine = file.quarantine.as_ref().map(|raw| quarantine::quarantine(raw, report));
+    let (quarantine, quarantine_address) = quarantine.unwrap_or_default();
+    let quarantine_address = quarantine_address.map(Arc::new);
+    let (mut listeners, upstreams) =
         sides(file.listeners.as_ref(), file.upstreams.as_ref(), routes, called, report);
     let routes = routes::all(routes, domains.as_deref(), file.upstreams.as_ref(), report);
     let doors = file.admin.as_ref().and_then(|admin| admin.listen.as_ref());
     listener::check_addresses(file.listeners.as_ref(), doors, report);
     let admin = file.admin.as_ref().and_then(|admin| admin::admin(admin, report));
-    let policies = policy::sources(file.policies.unwrap_or_default(), file.listeners.as_ref(), report);
+    for listener in listeners.iter_mut().flatten() {
+        listener.terms.quarantine_address.clone_from(&quarantine_address);
+    }
+    let services = services::services(file.policies.as_ref(), report);
+    let raw_policies = file.policies.unwrap_or_default();
+    let tarpits = tarpits(&raw_policies, report);
+    let mut policies = policy::sources(raw_policies, file.listeners.as_ref(), report);
+    if let Some(policies) = &mut policies {
+        policies.quarantine = quarantine.is_some();
+        policies.redirect_domains.extend(domains.iter().flatten().cloned());
+    }
     let trusted_networks = trusted(file.trusted_networks.unwrap_or_default(), report);
     let spool = spool(file.spool.unwrap_or_default(), report);
     let authentication = file.authentication.unwrap_or_default();
@@ -57,7 +75,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let checks = checks(&authentication, called, report);
     let decisions = decisions::settings(file.decisions.unwrap_or_default(), report);
     let dns = dns(file.dns.unwrap_or_default(), report);
-    let state = file.state.and_then(|state| embedded(&state, report));
+    let state = state::settings(file.state, report);
     let log = file.log.unwrap_or_default();
     let shutdown = file.shutdown.unwrap_or_default();
     let drain = duration(shutdown.drain, DRAIN, Duration::ZERO, 60 * 60, report);
@@ -69,6 +87,9 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
         routes: routes?,
         trusted_networks,
         policies: policies?,
+        quarantine,
+        tarpits,
+        services,
         spool,
         checks,
         authserv_id: authserv_id.unwrap_or_else(|| called.to_owned()),
@@ -76,7 +97,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
         received_spf: authentication.received_spf.unwrap_or(false),
         decisions,
         dns,
-        state,
+        state: state?,
         admin,
         log: Log { format: log.format.unwrap_or_default(), level: log.level.unwrap_or_default() },
         drain,
@@ -134,6 +155,13 @@ fn trusted(networks: Vec<Placed<IpNet>>, report: &mut Report) -> Vec<IpNet> {
     networks.into_iter().map(|network| network.value).collect()
 }
 
+/// How many sessions may be delayed at once: enough to annoy, too few to matter.
+fn tarpits(raw: &raw::Policies, report: &mut Report) -> usize {
+    let placed = raw.limits.as_ref().and_then(|limits| limits.tarpits.clone());
+    let found = placed.and_then(|placed| within(&placed, 0, 1_000_000, |n| n, report));
+    found.map_or(200, whole)
+}
+
 /// The folder is /var/tmp unless configured: it is there for every user, and unlike /tmp it is not in memory.
 fn spool(raw: raw::Spool, report: &mut Report) -> spool::Settings {
     spool::Settings {
@@ -162,14 +190,6 @@ fn resolver(server: &Placed<String>, report: &mut Report) -> Option<SocketAddr> 
         report.error_with_help(server.place, "expected the IP address of a resolver", help);
     }
     found
-}
-
-fn embedded(state: &Placed<String>, report: &mut Report) -> Option<PathBuf> {
-    let path = state.value.strip_prefix("embedded:").filter(|path| !path.is_empty());
-    if path.is_none() {
-        report.error_with_help(state.place, "expected the place of a store", "write `embedded:PATH`");
-    }
-    path.map(|path| report.resolve(path.as_ref()))
 }
 
 /// `placed` or `default`; a value beyond `least` and `most` bytes is reported.

@@ -70,6 +70,11 @@ pub(super) fn sealers(raw: &Placed<Entries>, report: &mut Report) -> Vec<String>
     entries(raw, Star::Refused, report).unwrap_or_default()
 }
 
+/// The domains beside ours to which policies may redirect mail.
+pub(super) fn redirect_domains(raw: &Placed<Entries>, report: &mut Report) -> Option<Vec<String>> {
+    entries(raw, Star::Anywhere, report)
+}
+
 /// What to say of `*`, which is any domain.
 #[derive(Clone, Copy, Debug)]
 enum Star {
@@ -77,6 +82,8 @@ enum Star {
     Warned,
     /// Anybody can seal.
     Refused,
+    /// Mail may be sent anywhere.
+    Anywhere,
 }
 
 impl Star {
@@ -84,6 +91,9 @@ impl Star {
         match self {
             Self::Warned => Diagnostic::warning(file, "`*` makes every domain ours").with_help(
                 "then every recipient is accepted that the upstream accepts; name your domains instead",
+            ),
+            Self::Anywhere => Diagnostic::error(file, "`*` would let policies send mail anywhere").with_help(
+                "name the domains: an address out of the mail itself would make this an open relay",
             ),
             Self::Refused => Diagnostic::error(file, "`*` would trust every sealer")
                 .with_help("name the forwarders and lists whose word you take: anyone can seal"),

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::policy::sources::{Budget, ListSource, Selection, Sources};
+use crate::policy::judgement::Mode;
+use crate::policy::sources::{
+    Budget, DomainSource, EntrySource, ListSource, Places, Selection, Setting, Sources, TableSource,
+};
 
 use super::super::raw::{self, Entries};
 use super::super::read::{Named, Placed, within};
 use super::super::report::Report;
 use super::super::tree::Key;
-use super::{count, duration};
+use super::{count, duration, exceptions, name};
 
 /// What the section `policies` says, and which policies each listener takes.
 pub(super) fn sources(
@@ -19,17 +23,32 @@ pub(super) fn sources(
     report: &mut Report,
 ) -> Option<Sources> {
     let dir = folder(raw.dir.as_ref(), report);
-    let settings = raw.settings.unwrap_or_default().0.into_iter();
+    let mut places = Places { text: Some(Arc::clone(report.text())), ..Places::default() };
     let sources = Sources {
         on_error: raw.on_error.unwrap_or_default(),
         deny_warnings: raw.deny_warnings.unwrap_or_default(),
-        modes: table(raw.modes.unwrap_or_default()),
-        settings: settings.filter_map(|(policy, own)| Some((policy.name, table(own?)))).collect(),
-        lists: lists(raw.lists.unwrap_or_default(), report),
+        modes: modes("policies.modes", raw.modes.unwrap_or_default(), &mut places),
+        settings: settings("policies.settings", raw.settings.unwrap_or_default(), &mut places),
+        lists: lists(raw.lists.unwrap_or_default(), &mut places, report),
+        tables: tables(raw.tables.unwrap_or_default(), &mut places, report),
+        exceptions: exceptions::all(raw.exceptions.unwrap_or_default(), &mut places, report),
+        domains: domains(raw.domains.unwrap_or_default(), &mut places, report),
+        redirect_domains: raw
+            .redirect_domains
+            .and_then(|domains| name::redirect_domains(&domains, report))
+            .into_iter()
+            .flatten()
+            .collect(),
+        // What the other sections say is not known here.
+        quarantine: false,
+        require_tests: raw.require_tests.unwrap_or(false),
+        today: None,
+        coverage: None,
         listeners: listeners.map(|listeners| selections(listeners, report)).unwrap_or_default(),
         budget: budget(raw.limits.unwrap_or_default(), report),
         config: report.file().to_owned(),
         dir: dir?,
+        places,
     };
     Some(sources)
 }
@@ -56,8 +75,62 @@ fn selection_of(raw: &Placed<raw::Selection>, report: &mut Report) -> Option<Sel
     }
 }
 
-fn table<T>(named: Named<T>) -> BTreeMap<String, T> {
-    named.0.into_iter().filter_map(|(key, value)| Some((key.name, value?))).collect()
+/// Modes by policy or rule, with their places below `path`.
+fn modes(path: &str, named: Named<Mode>, places: &mut Places) -> BTreeMap<String, Mode> {
+    let mut modes = BTreeMap::new();
+    for (key, mode) in named.0 {
+        places.keys.insert(format!("{path}.{}", key.name), key.place);
+        modes.extend(mode.map(|mode| (key.name, mode)));
+    }
+    modes
+}
+
+/// Settings by policy and name, with their places below `path`.
+fn settings(
+    path: &str,
+    named: raw::Settings,
+    places: &mut Places,
+) -> BTreeMap<String, BTreeMap<String, Setting>> {
+    let mut all = BTreeMap::new();
+    for (policy, own) in named.0 {
+        let path = format!("{path}.{}", policy.name);
+        let mut values = BTreeMap::new();
+        for (key, value) in own.map(|own| own.0).unwrap_or_default() {
+            places.keys.insert(format!("{path}.{}", key.name), key.place);
+            values.extend(value.map(|value| (key.name, value)));
+        }
+        places.keys.insert(path, policy.place);
+        all.insert(policy.name, values);
+    }
+    all
+}
+
+/// What domains wish, each under its name in A-labels and lower case.
+fn domains(
+    raw: Named<raw::Domain>,
+    places: &mut Places,
+    report: &mut Report,
+) -> BTreeMap<String, DomainSource> {
+    let mut domains = BTreeMap::new();
+    for (key, domain) in raw.0 {
+        if key.name == "*" {
+            let help = "what holds for everybody stands in policies.settings and policies.modes";
+            report.error_with_help(key.place, "`*` is no domain", help);
+            continue;
+        }
+        let (Some(name), Some(domain)) = (name::domain_pattern(&key.name, key.place, report), domain) else {
+            continue;
+        };
+        let path = format!("policies.domains.{name}");
+        let source = DomainSource {
+            settings: settings(&format!("{path}.settings"), domain.settings.unwrap_or_default(), places),
+            modes: modes(&format!("{path}.modes"), domain.modes.unwrap_or_default(), places),
+        };
+        if domains.insert(name, source).is_some() {
+            report.error(key.place, format!("`{}` is there twice", key.name));
+        }
+    }
+    domains
 }
 
 /// The configured folder; else `policies` beside the file or beside its folder, whichever is there.
@@ -81,25 +154,45 @@ fn folder(configured: Option<&Placed<PathBuf>>, report: &mut Report) -> Option<P
     found
 }
 
-fn lists(raw: Named<Entries>, report: &mut Report) -> BTreeMap<String, ListSource> {
+fn lists(raw: Named<raw::List>, places: &mut Places, report: &mut Report) -> BTreeMap<String, ListSource> {
     let mut lists = BTreeMap::new();
-    for (key, entries) in raw.0 {
-        let source = match entries {
-            Some(Entries::Inline(entries)) => {
-                ListSource::Inline(entries.into_iter().map(|entry| entry.value).collect())
+    for (key, list) in raw.0 {
+        places.keys.insert(format!("policies.lists.{}", key.name), key.place);
+        let Some(raw::List { kind, entries }) = list else { continue };
+        let entries = match entries {
+            Entries::Inline(entries) => {
+                EntrySource::Inline(entries.into_iter().map(|entry| entry.value).collect())
             }
-            Some(Entries::File(file)) => {
-                let path = report.resolve(&file.value);
-                if let Err(error) = std::fs::File::open(&path) {
-                    report.error(file.place, format!("{}: {error}", path.display()));
-                }
-                ListSource::File(path)
-            }
-            None => continue,
+            Entries::File(file) => EntrySource::File(readable(&file, report)),
         };
-        lists.insert(key.name, source);
+        lists.insert(key.name, ListSource { kind, entries });
     }
     lists
+}
+
+fn tables(raw: Named<raw::Table>, places: &mut Places, report: &mut Report) -> BTreeMap<String, TableSource> {
+    let mut tables = BTreeMap::new();
+    for (key, table) in raw.0 {
+        places.keys.insert(format!("policies.tables.{}", key.name), key.place);
+        let source = match table {
+            Some(raw::Table::Inline(entries)) => TableSource::Inline(
+                entries.0.into_iter().filter_map(|(key, values)| Some((key.name, values?.0))).collect(),
+            ),
+            Some(raw::Table::File(file)) => TableSource::File(readable(&file, report)),
+            None => continue,
+        };
+        tables.insert(key.name, source);
+    }
+    tables
+}
+
+/// The path of a file that is there.
+fn readable(file: &Placed<PathBuf>, report: &mut Report) -> PathBuf {
+    let path = report.resolve(&file.value);
+    if let Err(error) = std::fs::File::open(&path) {
+        report.error(file.place, format!("{}: {error}", path.display()));
+    }
+    path
 }
 
 fn budget(raw: raw::Budget, report: &mut Report) -> Budget {

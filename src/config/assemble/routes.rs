@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::diagnostic::Position;
-use crate::proxy::Border;
+use crate::smtp::domains::DomainSet;
 
 use super::super::raw;
 use super::super::read::{Named, Placed};
@@ -58,13 +58,12 @@ fn check_is_ours(key: &Key, domains: &[String], report: &mut Report) {
 
 /// Whether any mail that the route is for is ours.
 fn is_covered(route: &str, domains: &[String]) -> bool {
-    let border = Border::new(domains.iter().cloned(), Vec::new());
+    let ours: DomainSet = domains.iter().cloned().collect();
     match route.strip_prefix('.') {
         _ if route == "*" => true,
         Some(parent) => {
-            border.is_our_domain(&format!("any.{parent}"))
-                || domains.iter().any(|domain| domain.ends_with(route))
+            ours.contains(&format!("any.{parent}")) || domains.iter().any(|domain| domain.ends_with(route))
         }
-        None => border.is_our_domain(route),
+        None => ours.contains(route),
     }
 }

@@ -49,9 +49,9 @@ impl<'d> Facts<'d> {
     }
 }
 
-/// Whether an answer holds for more than the stage at which it was given.
+/// Whether an answer holds for more than the stage at which it was given. What counts or happens does so each time.
 const fn lasts(question: &Question) -> bool {
-    !matches!(question, Question::Now | Question::Random)
+    question.is_pure() && !matches!(question, Question::Now | Question::Random)
 }
 
 fn fcrdns(iprev: &Iprev) -> Lookup {

@@ -65,7 +65,9 @@ pub fn replay(policies: &Arc<Policies>, decision: &Decision) -> Replayed {
                 to: said,
             };
         }
-        if said.action != "pass" {
+        // A recipient that is set aside leaves the transaction to go on.
+        let aside = stage.stage == "rcpt" && matches!(said.action, "discard" | "quarantine");
+        if said.action != "pass" && !aside {
             return Replayed::Same;
         }
     }

@@ -85,6 +85,7 @@ fn mail(decision: &Decision, mail: &Mail, stage: &StageRecord) -> MailScene {
         parameters: mail.parameters.iter().map(|text| parameter(text)).collect(),
         recipients: with("accepted").take(stage.accepted).collect(),
         discarded: with("discarded").filter(|_| complete).collect(),
+        quarantined: with("quarantined").filter(|_| complete).collect(),
     }
 }
 

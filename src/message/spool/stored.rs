@@ -18,7 +18,7 @@ pub(super) struct Kept {
     pub(super) content: Content,
     len: u64,
     tail: Tail,
-    _memory: Reservation,
+    _memory: Option<Reservation>,
 }
 
 pub(super) enum Content {
@@ -28,7 +28,21 @@ pub(super) enum Content {
 
 impl Stored {
     pub(super) fn new(content: Content, len: u64, tail: Tail, memory: Reservation) -> Self {
-        Self(Arc::new(Kept { content, len, tail, _memory: memory }))
+        Self(Arc::new(Kept { content, len, tail, _memory: Some(memory) }))
+    }
+
+    /// A message that lies in a file, to its end.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn of_file(file: File) -> io::Result<Self> {
+        let len = file.metadata()?.len();
+        let (mut tail, mut last) = (Tail::default(), [0; 2]);
+        let kept = last.len().min(usize::try_from(len).unwrap_or(usize::MAX));
+        let last = last.get_mut(..kept).unwrap_or_default();
+        file.read_exact_at(last, len.saturating_sub(kept as u64))?;
+        tail.push(last);
+        Ok(Self(Arc::new(Kept { content: Content::File(file), len, tail, _memory: None })))
     }
 
     /// Octets.

@@ -1,15 +1,17 @@
-//! `note`, `tag`, `skip`, `limit_size`, `override_dmarc` and header edits: what is ordered and ends nothing.
+//! `note`, `tag`, `skip`, `score`, `limit_size`, `tarpit`, `override_dmarc` and header edits: what is ordered and ends nothing.
 
 use std::any::TypeId;
 use std::sync::Arc;
 
 use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
-use super::super::judgement::{HeaderEdit, Mode, Withheld};
-use super::super::memory::{Note, NoteValue, SizeLimit};
+use super::super::judgement::{Action, Applied, HeaderEdit, Mode, RuleEvent, Withheld};
+use super::super::memory::{Note, NoteValue, Score, SizeLimit};
 use super::super::turn::{State, Turn, fault, too_large};
 use super::message::Message;
+use super::verdicts::note_event;
 use crate::message::edit::{FieldError, NewField};
+use crate::units;
 
 type Said = Result<(), Box<EvalAltResult>>;
 
@@ -21,6 +23,8 @@ const MAX_TAG: usize = 256;
 const MAX_SKIPS: usize = 8;
 /// Header edits of one turn.
 const MAX_EDITS: usize = 256;
+/// The most points that a rule may give or take.
+const MAX_SCORE: f64 = 1e6;
 
 pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("note", |call: NativeCallContext<'_>, key: ImmutableString, value: Dynamic| {
@@ -35,11 +39,23 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("limit_size", |call: NativeCallContext<'_>, rule: ImmutableString, octets: i64| {
         limit_size(&call, &rule, octets)
     });
+    for_numbers(engine);
+    engine.register_fn("tarpit", |call: NativeCallContext<'_>, time: ImmutableString| tarpit(&call, &time));
     engine.register_fn("override_dmarc", |call: NativeCallContext<'_>, reason: ImmutableString| {
         override_dmarc(&call, &reason)
     });
     register_skip(engine);
     register_header_edits(engine);
+}
+
+/// `score` takes a whole number or another.
+fn for_numbers(engine: &mut Engine) {
+    engine.register_fn("score", |call: NativeCallContext<'_>, rule: ImmutableString, points: i64| {
+        score(&call, &rule, points as f64)
+    });
+    engine.register_fn("score", |call: NativeCallContext<'_>, rule: ImmutableString, points: f64| {
+        score(&call, &rule, points)
+    });
 }
 
 /// `skip` takes one to eight names.
@@ -84,9 +100,10 @@ fn order(
     apply: impl FnOnce(&mut State) -> Said,
 ) -> Said {
     let turn = Turn::of(call)?;
+    let mode = turn.mode();
     let Some(policy) = turn.policy() else { return Ok(()) };
     let mut state = turn.state();
-    match policy.mode {
+    match mode {
         Mode::Enforce => {
             apply(&mut state)?;
             state.draft.order(&policy.name, effect());
@@ -94,15 +111,59 @@ fn order(
         }
         Mode::Off => Ok(()),
         Mode::Shadow => {
-            withhold(&mut state, &policy.name, effect());
+            withhold(&mut state, &policy.name, effect(), None);
             Ok(())
         }
     }
 }
 
+/// The same for an effect that is counted, and found in the journal.
+pub(super) fn order_counted(
+    call: &NativeCallContext<'_>,
+    action: Action,
+    effect: impl FnOnce() -> String,
+    apply: impl FnOnce(&mut State) -> Said,
+) -> Said {
+    let turn = Turn::of(call)?;
+    let Some(policy) = turn.policy() else { return Ok(()) };
+    let place = turn.place(call);
+    let mut state = turn.state();
+    match policy.mode {
+        Mode::Enforce => {
+            apply(&mut state)?;
+            let effect = effect();
+            state.draft.order(&policy.name, effect.clone());
+            let applied = Applied { by: Arc::clone(&policy.name), action, effect, place };
+            if !state.draft.applied.contains(&applied) && state.draft.applied.len() < MAX_EDITS {
+                state.draft.applied.push(applied);
+            }
+        }
+        Mode::Off => {}
+        Mode::Shadow => withhold(&mut state, &policy.name, effect(), Some(action)),
+    }
+    Ok(())
+}
+
+/// An effect in the name of a rule: notes down that it fired, and gives its full name if it is enforced.
+pub(super) fn rule_speaks(
+    call: &NativeCallContext<'_>,
+    rule: &str,
+    action: Action,
+) -> Result<Option<(Turn, Arc<str>)>, Box<EvalAltResult>> {
+    let turn = Turn::of(call)?;
+    let Some((rule, mode)) = turn.rule(rule) else {
+        return Err(fault(call, format!("no rule `{rule}` is known here")));
+    };
+    if mode != Mode::Off {
+        let place = turn.place(call);
+        note_event(&turn, RuleEvent { rule: Arc::clone(&rule), action, mode, place, after: None });
+    }
+    Ok((mode == Mode::Enforce).then_some((turn, rule)))
+}
+
 /// Notes down what a policy or rule in shadow would have ordered, once.
-fn withhold(state: &mut State, by: &Arc<str>, effect: String) {
-    let withheld = Withheld { by: Arc::clone(by), effect };
+pub(super) fn withhold(state: &mut State, by: &Arc<str>, effect: String, action: Option<Action>) {
+    let withheld = Withheld { by: Arc::clone(by), effect, action };
     let all = &mut state.draft.withheld;
     if !all.contains(&withheld) && all.len() < MAX_EDITS {
         all.push(withheld);
@@ -112,14 +173,15 @@ fn withhold(state: &mut State, by: &Arc<str>, effect: String) {
 /// Notes of a policy in shadow are real, but only policies in shadow see them.
 fn note(call: &NativeCallContext<'_>, key: &str, value: &Dynamic) -> Said {
     let turn = Turn::of(call)?;
-    let Some(policy) = turn.policy().filter(|policy| policy.mode != Mode::Off) else { return Ok(()) };
+    let mode = turn.mode();
+    let Some(policy) = turn.policy().filter(|_| mode != Mode::Off) else { return Ok(()) };
     let Some(value) = note_value(value) else {
         return Err(fault(call, "a note is a text, a number, or true or false"));
     };
     if key.len() > MAX_NOTE || matches!(&value, NoteValue::Text(text) if text.len() > MAX_NOTE) {
         return Err(too_large(call, "note"));
     }
-    let note = Note { key: format!("{}.{key}", policy.name), value, shadow: policy.mode == Mode::Shadow };
+    let note = Note { key: format!("{}.{key}", policy.name), value, shadow: mode == Mode::Shadow };
     if turn.state().draft.scope.put_note(note) { Ok(()) } else { Err(too_large(call, "notes")) }
 }
 
@@ -179,9 +241,43 @@ fn limit_size(call: &NativeCallContext<'_>, rule: &str, octets: i64) -> Said {
             state.draft.order(&rule, format!("limit_size {octets}"));
             state.draft.scope.put_limit(SizeLimit { octets, rule, place });
         }
-        Mode::Shadow => withhold(&mut turn.state(), &rule, format!("limit_size {octets}")),
+        Mode::Shadow => withhold(&mut turn.state(), &rule, format!("limit_size {octets}"), None),
     }
     Ok(())
+}
+
+/// Scores in shadow are real, but only policies in shadow see them: an experiment is not to feed an enforced rule.
+fn score(call: &NativeCallContext<'_>, rule: &str, points: f64) -> Said {
+    if !(-MAX_SCORE..=MAX_SCORE).contains(&points) {
+        return Err(fault(call, "a score is a number from -1000000 to 1000000"));
+    }
+    let turn = Turn::of(call)?;
+    let Some((id, mode)) = turn.rule(rule).filter(|(_, mode)| *mode != Mode::Off) else {
+        return Ok(());
+    };
+    rule_speaks(call, rule, Action::Score)?;
+    let mut state = turn.state();
+    if mode == Mode::Enforce {
+        state.draft.order(&id, format!("score {points}"));
+    }
+    state.draft.scope.put_score(Score { rule: id, points, shadow: mode == Mode::Shadow });
+    Ok(())
+}
+
+/// How long it is bounded to where it is done; here only what is no time at all is refused.
+fn tarpit(call: &NativeCallContext<'_>, time: &str) -> Said {
+    let time = units::parse_duration(time)
+        .map_err(|_| fault(call, format!("`{}` is no duration such as 5s", time.escape_debug())))?;
+    order_counted(
+        call,
+        Action::Tarpit,
+        || format!("tarpit {}", units::duration_text(time)),
+        |state| {
+            let tarpit = &mut state.draft.effects.tarpit;
+            *tarpit = (*tarpit).max(Some(time));
+            Ok(())
+        },
+    )
 }
 
 fn override_dmarc(call: &NativeCallContext<'_>, reason: &str) -> Said {

@@ -37,6 +37,7 @@ pub(super) fn register(engine: &mut Engine) {
         .register_get("parameters", |m: &mut Mail| parameters(&m.0))
         .register_get("recipients", |m: &mut Mail| recipients(&m.0.recipients))
         .register_get("discarded", |m: &mut Mail| recipients(&m.0.discarded))
+        .register_get("quarantined", |m: &mut Mail| recipients(&m.0.quarantined))
         .register_get("spf", |call: NativeCallContext<'_>, _: &mut Mail| spf(&call, Question::Spf))
         .register_get("helo_spf", |call: NativeCallContext<'_>, _: &mut Mail| spf(&call, Question::HeloSpf));
     engine

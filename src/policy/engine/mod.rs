@@ -16,10 +16,15 @@ mod effects;
 mod facts;
 mod functions;
 mod guards;
+mod json;
 mod mail;
 mod message;
+mod outside;
+mod parts;
 mod reads;
+mod recipients;
 mod session;
+mod state;
 mod verdicts;
 
 pub(super) use mail::{Mail, Rcpt};
@@ -50,11 +55,15 @@ pub(super) fn build(budget: &Budget) -> Engine {
     addresses::register(&mut engine);
     mail::register(&mut engine);
     message::register(&mut engine);
+    parts::register(&mut engine);
     facts::register(&mut engine);
+    outside::register(&mut engine);
+    state::register(&mut engine);
     functions::register(&mut engine);
     reads::register(&mut engine);
     verdicts::register(&mut engine);
     effects::register(&mut engine);
+    recipients::register(&mut engine);
     guards::register(&mut engine);
     engine
 }

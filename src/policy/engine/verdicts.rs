@@ -1,4 +1,4 @@
-//! `reject`, `defer`, `disconnect`, `discard`: what ends a script.
+//! `reject`, `defer`, `disconnect`, `discard`, `quarantine`: what ends a script.
 
 use std::sync::Arc;
 
@@ -39,12 +39,14 @@ pub(super) fn register(engine: &mut Engine) {
             },
         );
     }
-    engine.register_fn(
-        Action::Discard.name(),
-        |call: NativeCallContext<'_>, rule: ImmutableString, reason: ImmutableString| {
-            say(&call, Action::Discard, &rule, Codes::default(), &reason)
-        },
-    );
+    for action in [Action::Discard, Action::Quarantine] {
+        engine.register_fn(
+            action.name(),
+            move |call: NativeCallContext<'_>, rule: ImmutableString, reason: ImmutableString| {
+                say(&call, action, &rule, Codes::default(), &reason)
+            },
+        );
+    }
 }
 
 /// The codes as the script gave them.
@@ -63,7 +65,7 @@ fn say(call: &NativeCallContext<'_>, action: Action, rule: &str, codes: Codes<'_
     match mode {
         Mode::Off => Ok(()),
         Mode::Shadow => {
-            shadow(&turn, RuleEvent { rule, action, mode, place: turn.place(call), after: None });
+            note_event(&turn, RuleEvent { rule, action, mode, place: turn.place(call), after: None });
             Ok(())
         }
         Mode::Enforce => {
@@ -73,14 +75,14 @@ fn say(call: &NativeCallContext<'_>, action: Action, rule: &str, codes: Codes<'_
     }
 }
 
-/// Notes down a rule in shadow, once in a run.
-fn shadow(turn: &Turn, mut event: RuleEvent) {
+/// Notes down that a rule fired, once in a run. Behind a verdict in shadow, it would not have had a turn if that were enforced.
+pub(super) fn note_event(turn: &Turn, mut event: RuleEvent) {
     let mut state = turn.state();
     let events = &mut state.draft.events;
     if events.iter().any(|old| old.rule == event.rule && old.action == event.action) {
         return;
     }
-    event.after = events.first().map(|first| first.rule.clone());
+    event.after = events.iter().find(|old| old.action.is_verdict()).map(|first| first.rule.clone());
     events.push(event);
 }
 

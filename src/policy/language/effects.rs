@@ -1,12 +1,17 @@
 //! What orders something and ends nothing.
 
 use super::{
-    AT_MESSAGE, BEFORE_BODY, BEFORE_CLOSE, Function, Named, Nature, Parameter, TEXT, Type, p, words,
+    AT_MESSAGE, BEFORE_BODY, BEFORE_CLOSE, FROM_DATA, FROM_RCPT, Form, Function, Named, Nature, Parameter,
+    TEXT, Type, object, p, words,
 };
+use crate::policy::judgement::Action;
 use crate::policy::words::OVERRIDES;
 use crate::session::stage::Stage;
 
 const NAME: Parameter = p("name", TEXT);
+const RULE: Parameter = p("rule", TEXT);
+const TO: Parameter = p("address", TEXT);
+const RCPT: Parameter = p("rcpt", object("Rcpt"));
 /// What a note can be.
 const NOTE: Type = Type::OneOf(&[TEXT, Type::Integer, Type::Float, Type::Bool]);
 /// `skip` takes one to eight names.
@@ -36,12 +41,21 @@ pub(super) const EFFECTS: &[Function] = &[
         BEFORE_CLOSE,
         "`X-Gatepost-Tag: name=value` on the accepted message.",
     ),
-    effect(
+    order(
+        None,
         "limit_size",
-        &[&[p("rule", TEXT), p("octets", Type::Integer)]],
-        Some(Named::Rule),
+        Action::LimitSize,
+        &[&[RULE, p("octets", Type::Integer)]],
         BEFORE_BODY,
         "552 when the message turns out larger; the smallest limit counts.",
+    ),
+    effect(
+        "remember",
+        &[&[NAME, p("key", TEXT), p("keep", Type::Text(Form::Duration))]],
+        Some(Named::Kept),
+        BEFORE_CLOSE,
+        "Kept beyond the session, for so long from now: `remembered(name, key)` says yes. It happens when the script gets there, \
+         and is not undone. What a policy in shadow remembers, only policies in shadow are told.",
     ),
     effect(
         "override_dmarc",
@@ -50,6 +64,72 @@ pub(super) const EFFECTS: &[Function] = &[
         AT_MESSAGE,
         "`Authentication-Results` says why a DMARC failure was not followed. It changes no verdict: to spare a message the policy \
          `dmarc`, also say `skip(\"dmarc\")`.",
+    ),
+    order(
+        None,
+        "hold",
+        Action::Hold,
+        &[&[RULE, RCPT, p("reason", TEXT)]],
+        FROM_DATA,
+        "This recipient's copy goes to the quarantine; the others get the message.",
+    ),
+    order(
+        None,
+        "drop",
+        Action::Drop,
+        &[&[RULE, RCPT, p("reason", TEXT)]],
+        FROM_DATA,
+        "This recipient's copy vanishes; the others get the message. Logged and counted.",
+    ),
+    order(
+        None,
+        "score",
+        Action::Score,
+        &[&[RULE, p("points", Type::OneOf(&[Type::Integer, Type::Float]))]],
+        BEFORE_CLOSE,
+        "Points for a rule further on, which asks `total_score()`. Each rule has one score; a second call replaces it. It lasts as \
+         long as a skip.",
+    ),
+    order(
+        None,
+        "tarpit",
+        Action::Tarpit,
+        &[&[p("time", Type::Text(Form::Duration))]],
+        BEFORE_CLOSE,
+        "The reply takes so long, at most 30 seconds, and two minutes in one transaction; of several times the longest.",
+    ),
+    order(
+        Some("Rcpt"),
+        "redirect",
+        Action::Redirect,
+        &[&[TO]],
+        FROM_RCPT,
+        "At `rcpt`: the upstream is asked about this address in its place. The domain must be ours, or one of \
+         `policies.redirect_domains`; likewise below.",
+    ),
+    order(
+        Some("Mail"),
+        "redirect",
+        Action::Redirect,
+        &[&[RCPT, TO]],
+        FROM_RCPT,
+        "From `data` on: the message goes to the address in the recipient's place.",
+    ),
+    order(
+        Some("Mail"),
+        "add_recipient",
+        Action::AddRecipient,
+        &[&[TO]],
+        FROM_DATA,
+        "The message goes to this address too.",
+    ),
+    order(
+        Some("Mail"),
+        "remove_recipient",
+        Action::RemoveRecipient,
+        &[&[RCPT]],
+        FROM_DATA,
+        "The message does not go to this recipient.",
     ),
     edit("prepend_header", &[&[NAME, p("text", TEXT)]], "Adds a field above the header."),
     edit("append_header", &[&[NAME, p("text", TEXT)]], "Adds a field below the header."),
@@ -73,6 +153,23 @@ const fn effect(
         stages,
         doc,
     }
+}
+
+/// An effect that is counted: in the name of the rule that is its first argument, or of its policy.
+const fn order(
+    receiver: Option<&'static str>,
+    name: &'static str,
+    action: Action,
+    signatures: &'static [&'static [Parameter]],
+    stages: &'static [Stage],
+    doc: &'static str,
+) -> Function {
+    let names = match action {
+        Action::LimitSize | Action::Hold | Action::Drop | Action::Score => Some(Named::Rule),
+        _ => None,
+    };
+    let nature = Nature::Order(action);
+    Function { receiver, nature, ..effect(name, signatures, names, stages, doc) }
 }
 
 /// An effect on the header of a message.

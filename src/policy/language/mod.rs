@@ -37,7 +37,7 @@ pub(super) enum Type {
     Array(&'static Self),
     /// A map with keys of its own; what is not in it is `()`.
     Map,
-    /// An object of the host's, by its name in [`objects`].
+    /// An object of the host's, by its name in [`mod@objects`].
     Object(&'static str),
     /// Any one of these.
     OneOf(&'static [Self]),
@@ -144,6 +144,8 @@ pub(super) enum Nature {
     Verdict(Action),
     /// Orders something and goes on.
     Effect,
+    /// Orders something that is counted, in the name of a rule or of its policy, and goes on.
+    Order(Action),
     /// Reads what belongs to the policy or the session.
     Read,
     /// Asks the world outside.
@@ -160,7 +162,12 @@ pub(super) enum Named {
     Target,
     Setting,
     List,
+    Table,
     Regex,
+    /// A rule whose events are counted; its mode is that of the rule, or without one the policy's.
+    Counter,
+    /// What a policy remembers; for `remembered` also `policy.name` of another one.
+    Kept,
     /// A reason of RFC 9990 for not following a DMARC policy.
     Override,
 }
@@ -179,6 +186,8 @@ pub(super) const BEFORE_CLOSE: &[Stage] = &[
 ];
 const IN_TRANSACTION: &[Stage] = &[Stage::Mail, Stage::Rcpt, Stage::Data, Stage::Message];
 const BEFORE_BODY: &[Stage] = &[Stage::Rcpt, Stage::Data];
+const FROM_RCPT: &[Stage] = &[Stage::Rcpt, Stage::Data, Stage::Message];
+const FROM_DATA: &[Stage] = &[Stage::Data, Stage::Message];
 const AT_MESSAGE: &[Stage] = &[Stage::Message];
 
 /// Every table of functions, in the order of the reference.

@@ -40,10 +40,36 @@ pub(super) const OBJECTS: &[Object] = &[
         doc: "`message`: the header, and what the checks found.",
         properties: MESSAGE,
     },
+    Object { name: "Part", engine: "Part", doc: "A part of a message.", properties: PART },
+    Object {
+        name: "Entry",
+        engine: "Entry",
+        doc: "A file in an archive.",
+        properties: &[
+            property("name", TEXT, "Its name with its folders."),
+            property("extension", LOWER, "What follows the last dot of its name."),
+            property("size", Type::Integer, "In octets, unpacked, as the archive says."),
+        ],
+    },
+    Object {
+        name: "Url",
+        engine: "Url",
+        doc: "The address of a page in a text.",
+        properties: &[
+            property("url", TEXT, "As it was written, with `http://` in front where there was only `www.`."),
+            property("host", LOWER, "Its host in A-labels, or its IP address."),
+        ],
+    },
     Object {
         name: "List",
         engine: "List",
         doc: "What `list(name)` gives, to be asked with `in` and `!in`.",
+        properties: &[],
+    },
+    Object {
+        name: "Table",
+        engine: "Table",
+        doc: "What `table(name)` gives, to be asked with `.get` and `.get_all`.",
         properties: &[],
     },
 ];
@@ -112,6 +138,7 @@ const MAIL: &[Property] = &[
     property("parameters", Type::Map, "The parameters of MAIL by keyword in lower case."),
     property("recipients", RECIPIENTS, "The recipients accepted so far."),
     property("discarded", RECIPIENTS, "The recipients that a policy discarded."),
+    property("quarantined", RECIPIENTS, "The recipients whose copy is for the quarantine."),
     fact("spf", object("Spf"), "SPF of the sender's domain."),
     fact("helo_spf", object("Spf"), "SPF of the name in HELO."),
 ];
@@ -143,6 +170,30 @@ const RCPT: &[Property] = &[
     property("orcpt", TEXT, "ORCPT (RFC 3461) as it was written."),
 ];
 
+const PART: &[Property] = &[
+    property("name", TEXT, "Its file name, decoded; empty without one."),
+    property(
+        "extension",
+        LOWER,
+        "What follows the last dot of the name, without blanks and dots at its end.",
+    ),
+    property("content_type", LOWER, "As it says, without parameters."),
+    property("real_type", LOWER, "By its first octets; empty when they do not show it."),
+    property("size", Type::Integer, "In octets, decoded."),
+    property("encrypted", Type::Bool, "Whether it, or a file in it, needs a password: zip, PDF, Office."),
+    property("has_macros", Type::Bool, "Whether it is a document of Office or OpenDocument with macros."),
+    property(
+        "entries",
+        Type::Array(&object("Entry")),
+        "The files in a zip, tar or gzip archive, at most 1,000.",
+    ),
+    property(
+        "entries_result",
+        words(&["complete", "truncated", "encrypted", "broken", "not_archive"]),
+        "How far `entries` can be relied on. `not_archive` also for archives that are not looked into, as 7z and rar.",
+    ),
+];
+
 const MESSAGE: &[Property] = &[
     property("size", Type::Integer, "In octets."),
     property("from", ADDRESSES, "The addresses of all From fields."),
@@ -161,6 +212,22 @@ const MESSAGE: &[Property] = &[
     property("header_size", Type::Integer, "In octets."),
     property("received_count", Type::Integer, "How many Received fields there are."),
     property("header_names", TEXTS, "Every name once, in lower case, in the order of the header."),
+    fact(
+        "parts",
+        Type::Array(&object("Part")),
+        "Every part with content of its own, in order, at most 1,000.",
+    ),
+    fact(
+        "attachments",
+        Type::Array(&object("Part")),
+        "Those of the parts that mail programs show as files: they say so, have a name, or are no text.",
+    ),
+    fact("urls", Type::Array(&object("Url")), "The addresses of pages in its texts, each once, at most 100."),
+    fact(
+        "contents_result",
+        words(&["complete", "truncated"]),
+        "`truncated`: there are more parts, entries, URLs, or deeper ones, than are told.",
+    ),
     fact("spf", object("Spf"), "SPF of the sender's domain."),
     fact("dkim", Type::Array(&object("Dkim")), "All DKIM signatures."),
     fact("dmarc", object("Dmarc"), "DMARC of the author's domain."),

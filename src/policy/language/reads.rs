@@ -4,6 +4,7 @@ use super::{ADDRESSEE, ANY, Function, LOWER, Named, Nature, Parameter, TEXT, TEX
 
 const NAME: Parameter = p("name", TEXT);
 const KEY: Parameter = p("key", TEXT);
+const ADDRESSED: Parameter = p("key", ADDRESSEE);
 
 pub(super) const READS: &[Function] = &[
     read(
@@ -38,7 +39,41 @@ pub(super) const READS: &[Function] = &[
         None,
         "What `in` asks: whether an address, a domain or an IP address is in the list.",
     ),
+    read(
+        None,
+        "table",
+        &[&[NAME]],
+        object("Table"),
+        Some(Named::Table),
+        "A table of the configuration, from keys to values; capitals in keys do not count.",
+    ),
+    read(
+        Some("Table"),
+        "get",
+        &[&[ADDRESSED]],
+        TEXT,
+        None,
+        "The first value of a key; `\"\"` if it is not there.",
+    ),
+    read(Some("Table"), "get_all", &[&[ADDRESSED]], TEXTS, None, "All values of a key, in their order."),
+    read(
+        Some("Table"),
+        "contains",
+        &[&[ADDRESSED]],
+        Type::Bool,
+        None,
+        "What `in` asks: whether the key is there.",
+    ),
     read(None, "noted", &[&[KEY]], Type::Any, None, "The note `\"policy.key\"`; `\"\"` if there is none."),
+    read(
+        None,
+        "total_score",
+        &[&[]],
+        Type::Float,
+        None,
+        "The sum of the scores so far: of the session and the transaction, and at `rcpt` of this recipient, later the highest \
+         among the recipients. Scores of rules in shadow are seen by policies in shadow only.",
+    ),
     read(Some("Rcpt"), "noted", &[&[KEY]], Type::Any, None, "The same, left at `rcpt` for this recipient."),
     read(
         Some("Message"),

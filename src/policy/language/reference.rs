@@ -30,7 +30,7 @@ pub fn reference() -> String {
             |function| matches!(function.nature, Nature::Verdict(_)),
         ),
         ("Effects", "They order something, and the script goes on.", |function| {
-            function.nature == Nature::Effect
+            matches!(function.nature, Nature::Effect | Nature::Order(_))
         }),
         ("Reads", "What belongs to the policy or to the message.", |function| {
             function.nature == Nature::Read

@@ -54,6 +54,70 @@ pub(super) const OBJECTS: &[Object] = &[
         ],
     },
     Object {
+        name: "Listing",
+        engine: "Listing",
+        doc: "What lists in DNS said.",
+        properties: &[
+            property(
+                "result",
+                words(&["listed", "not_listed", "error"]),
+                "`error`: none says yes, and some could not be asked or gave an answer that no list gives.",
+            ),
+            property(
+                "weight",
+                Type::Float,
+                "The sum of the weights that matched; of several subjects, the heaviest.",
+            ),
+            property("zones", TEXTS, "The lists that matched."),
+            property("codes", TEXTS, "The addresses that they answered with."),
+            property("errors", TEXTS, "The lists that could not be asked. What the others said stays."),
+            property("subjects", TEXTS, "Those of the subjects that are listed."),
+        ],
+    },
+    Object {
+        name: "Reply",
+        engine: "Reply",
+        doc: "What a web service answered.",
+        properties: &[
+            property("result", words(&["ok", "error"]), "`ok`: a 2xx that came whole, within five seconds."),
+            property("status", Type::Integer, "The status; 0 if no answer came."),
+            property("text", TEXT, "The body, at most 256 KiB."),
+            property(
+                "json",
+                Type::Any,
+                "The body as JSON; `()` if it is none. What is not in it is `()`: write `?? 0`.",
+            ),
+        ],
+    },
+    Object {
+        name: "Scan",
+        engine: "Scan",
+        doc: "What the virus scanner said.",
+        properties: &[
+            property("result", words(&["clean", "infected", "error"]), "`error`: it could not be asked."),
+            property("name", TEXT, "What the message is infected with; after an error, why."),
+        ],
+    },
+    Object {
+        name: "Rspamd",
+        engine: "Rspamd",
+        doc: "What rspamd said.",
+        properties: &[
+            property("result", words(&["ok", "error"]), "`error`: it could not be asked."),
+            property(
+                "action",
+                LOWER,
+                "`reject`, `add header`, `greylist`, `no action`...; empty after an error.",
+            ),
+            property("score", Type::Float, "The score; 0 after an error."),
+            property(
+                "symbols",
+                Type::Map,
+                "The symbols with their scores: `\"BAYES_SPAM\" in found.symbols`.",
+            ),
+        ],
+    },
+    Object {
         name: "Fcrdns",
         engine: "Answer",
         doc: "Whether a client's name leads back to it.",
@@ -61,6 +125,47 @@ pub(super) const OBJECTS: &[Object] = &[
             property("result", words(&["pass", "fail", "none", "error"]), "`none`: the address has no name."),
             VALUES,
         ],
+    },
+    Object {
+        name: "Rate",
+        engine: "Rate",
+        doc: "How much of something there was.",
+        properties: &[
+            property(
+                "result",
+                words(&["ok", "over", "error"]),
+                "`over`: there was no room, and this one is not counted.",
+            ),
+            property(
+                "count",
+                Type::Integer,
+                "How many the first limit's time has seen, this one counted if it was ok.",
+            ),
+            property("retry_after", Type::Integer, "Seconds until there is room; 0 unless over."),
+        ],
+    },
+    Object {
+        name: "Greylist",
+        engine: "Greylist",
+        doc: "What greylisting makes of an attempt.",
+        properties: &[
+            property(
+                "result",
+                words(&["wait", "pass", "known", "error"]),
+                "`pass`: it has waited, and passes for the first time.",
+            ),
+            property("remaining", Type::Integer, "Seconds left to wait; 0 unless it has to."),
+        ],
+    },
+    Object {
+        name: "Remembered",
+        engine: "Remembered",
+        doc: "Whether something is remembered.",
+        properties: &[property(
+            "result",
+            words(&["yes", "no", "error"]),
+            "`error`: the store could not be asked.",
+        )],
     },
 ];
 

@@ -70,7 +70,7 @@ fn result_name(engine: &Engine, told: &str) -> String {
         told.strip_prefix("core::result::Result<").and_then(|rest| rest.split_once(", alloc::boxed::Box<"));
     let told = inner.map_or(told, |(inner, _)| inner);
     match told {
-        "rhai::types::dynamic::Dynamic" | "Dynamic" | "?" => "any".to_owned(),
+        "rhai::types::dynamic::Dynamic" | "types::dynamic::Dynamic" | "Dynamic" | "?" => "any".to_owned(),
         "()" => "nothing".to_owned(),
         "bool" => "bool".to_owned(),
         "i64" => "integer".to_owned(),

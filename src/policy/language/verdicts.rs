@@ -1,7 +1,7 @@
 //! What ends a script.
 
 use super::super::judgement::Action;
-use super::{BEFORE_CLOSE, Function, IN_TRANSACTION, Named, Nature, Parameter, TEXT, Type, p};
+use super::{BEFORE_CLOSE, FROM_RCPT, Function, IN_TRANSACTION, Named, Nature, Parameter, TEXT, Type, p};
 use crate::session::stage::Stage;
 
 const RULE: Parameter = p("rule", TEXT);
@@ -39,6 +39,13 @@ pub(super) const VERDICTS: &[Function] = &[
         &[&[RULE, p("reason", TEXT)]],
         IN_TRANSACTION,
         "The client hears yes and the mail vanishes; at `rcpt` for this recipient only. Logged and counted.",
+    ),
+    verdict(
+        "quarantine",
+        Action::Quarantine,
+        &[&[RULE, p("reason", TEXT)]],
+        FROM_RCPT,
+        "The client hears yes once the mail is safe in the quarantine, and nobody gets it; at `rcpt` for this recipient only.",
     ),
 ];
 

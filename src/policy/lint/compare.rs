@@ -140,6 +140,8 @@ impl Walk<'_> {
                 self.error(at, width(&container), message, help);
             }
             Type::Object("List") => self.in_list(&found, item, position),
+            // Whether the key is there.
+            Type::Object("Table") => {}
             Type::Array(entry) if !comparable(entry, &found.kind) => {
                 let message =
                     format!("{} is {}, and the entries are of another type", found.name(), a(&found.kind));

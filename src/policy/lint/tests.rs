@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::sources::{ListSource, Selection, Sources};
+use super::super::sources::{EntrySource, Selection, Sources};
 use super::super::{Policies, language};
 use crate::session::stage::Stage;
 
@@ -107,7 +107,7 @@ fn said(files: &BTreeMap<String, String>) -> Vec<String> {
     let sources = Sources {
         dir: dir.path().to_owned(),
         listeners: vec![("mx".to_owned(), Selection::All)],
-        lists: [("partners".to_owned(), ListSource::Inline(vec!["partner.test".to_owned()]))].into(),
+        lists: [("partners".to_owned(), EntrySource::Inline(vec!["partner.test".to_owned()]).into())].into(),
         config: "gatepost.yaml".into(),
         ..Sources::default()
     };

@@ -5,6 +5,7 @@ use rhai::Position;
 use super::super::judgement::Action;
 use super::super::language::{self, Named, Nature};
 use super::super::lint::Host;
+use super::super::units;
 use super::super::words::{self, FORBIDDEN};
 use super::file::ScriptFile;
 use super::suggest;
@@ -17,11 +18,18 @@ use crate::smtp::reply::{Code, EnhancedCode};
 #[derive(Debug, Default)]
 pub(super) struct Names {
     pub(super) rules: Vec<RuleSite>,
+    pub(super) orders: Vec<OrderSite>,
     /// The targets of `skip`, with the stages at which they are skipped.
     pub(super) targets: Vec<(String, Position, Vec<Stage>)>,
     pub(super) settings: Vec<(String, Position)>,
     pub(super) lists: Vec<(String, Position)>,
+    pub(super) tables: Vec<(String, Position)>,
     pub(super) regexes: Vec<(String, Position)>,
+    /// What `rate` counts.
+    pub(super) counters: Vec<(String, Position)>,
+    /// What is remembered, and what is asked for.
+    pub(super) kept: Vec<(String, Position)>,
+    pub(super) remembered: Vec<(String, Position)>,
 }
 
 /// A call that names a rule.
@@ -32,12 +40,24 @@ pub(super) struct RuleSite {
     pub(super) code: u16,
     pub(super) stages: Vec<Stage>,
     pub(super) position: Position,
+    /// The first line of what the function around it says about itself.
+    pub(super) doc: String,
+}
+
+/// A call that orders something without naming a rule.
+#[derive(Debug)]
+pub(super) struct OrderSite {
+    pub(super) action: Action,
+    pub(super) stages: Vec<Stage>,
+    pub(super) position: Position,
 }
 
 /// What a file is to Gatepost.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in super::super) enum Role {
     Policy,
+    /// A policy of a domain's own.
+    Tenant,
     Library,
 }
 
@@ -90,6 +110,11 @@ impl Check<'_> {
             return;
         }
         if let Some(stage) = words::stage_named(name) {
+            if self.role == Role::Tenant && !words::TENANT_STAGES.contains(&stage) {
+                let message = format!("a policy of a domain's own is not asked at {stage}");
+                let help = "it has a say about its recipients (`rcpt`) and messages to them (`message`)";
+                return self.problems.push(self.file.error(at, name.len(), message).with_help(help));
+            }
             let parameters = language::parameters(stage);
             if function.parameters != parameters.len() {
                 let message = match parameters.len() {
@@ -147,7 +172,7 @@ impl Check<'_> {
 
     /// Constants of a library can be seen inside it; those of a policy are not there when it runs.
     fn global(&mut self, position: Position) {
-        if self.role == Role::Policy {
+        if self.role != Role::Library {
             let message = "a policy's functions cannot see its constants";
             let help = "declare the value in SETTINGS and read it with `setting(\"name\")`";
             self.problems.push(self.file.error(position, 1, message).with_help(help));
@@ -203,42 +228,60 @@ impl Check<'_> {
             return self.at_name(call, message, Some(&format!("it can be used at {}", allowed.join(", "))));
         }
         match word.names {
-            Some(Named::Rule) => self.rule(call, word, stages),
+            Some(Named::Rule) => self.rule(function, call, word, stages),
             Some(Named::Target) => self.targets(call, &stages),
             Some(Named::Setting) => {
                 self.literal(call, "setting").map_or((), |name| self.names.settings.push(name))
             }
             Some(Named::List) => self.literal(call, "list").map_or((), |name| self.names.lists.push(name)),
+            Some(Named::Table) => self.literal(call, "table").map_or((), |name| self.names.tables.push(name)),
             Some(Named::Regex) => {
                 self.literal(call, "pattern").map_or((), |regex| self.names.regexes.push(regex))
             }
+            Some(Named::Counter) => self.counter(call),
+            Some(Named::Kept) => self.kept(call, word),
             Some(Named::Override) => self.override_reason(call),
-            None => {}
+            None => self.unnamed(call, word, stages),
+        }
+    }
+
+    /// An effect without a rule is counted in the name of its policy.
+    fn unnamed(&mut self, call: &Call, word: &language::Function, stages: Vec<Stage>) {
+        if let Nature::Order(action) = word.nature {
+            self.names.orders.push(OrderSite { action, stages, position: call.position });
         }
     }
 
     /// A verdict or an effect with a rule: `(rule, text)`, `(rule, enhanced, text)`, `(rule, code, enhanced, text)`.
-    fn rule(&mut self, call: &Call, word: &language::Function, stages: Vec<Stage>) {
+    fn rule(&mut self, function: &Function, call: &Call, word: &language::Function, stages: Vec<Stage>) {
         let Some((rule, position)) = self.literal(call, "rule") else { return };
         if !words::is_name(&rule) || rule == words::ERROR_RULE {
             let message = format!("`{rule}` cannot be the name of a rule");
             let help = "use lower-case letters, digits, `-` and `_`; `error` is taken";
             return self.problems.push(self.file.error(position, rule.len() + 2, message).with_help(help));
         }
-        let action = match word.nature {
-            Nature::Verdict(action) => action,
-            _ => Action::LimitSize,
-        };
+        let (Nature::Verdict(action) | Nature::Order(action)) = word.nature else { return };
         let takes_codes = matches!(action, Action::Reject | Action::Defer | Action::Disconnect);
-        let code = if takes_codes { self.codes(call, action) } else { self.two_arguments(call, action) };
+        let code = if takes_codes { self.codes(call, action) } else { self.without_codes(call, action) };
         if let Some(code) = code {
-            self.names.rules.push(RuleSite { rule, action, code, stages, position: call.position });
+            let doc = self.doc_of(function, &stages);
+            self.names.rules.push(RuleSite { rule, action, code, stages, position: call.position, doc });
         }
     }
 
-    fn two_arguments(&mut self, call: &Call, action: Action) -> Option<u16> {
-        if call.arguments.len() != 2 {
-            self.at_name(call, format!("`{}` takes two arguments", call.name), None);
+    /// What the function says about itself, or that of the first stage that leads to it.
+    fn doc_of(&self, function: &Function, stages: &[Stage]) -> String {
+        let of_stage =
+            |stage: &Stage| self.survey.functions.iter().find(|function| function.name == stage.name());
+        let around = stages.iter().filter_map(of_stage);
+        let docs = [function].into_iter().chain(around).map(|function| &function.doc);
+        docs.into_iter().find(|doc| !doc.is_empty()).cloned().unwrap_or_default()
+    }
+
+    fn without_codes(&mut self, call: &Call, action: Action) -> Option<u16> {
+        if call.arguments.len() != action.arguments() {
+            let number = if action.arguments() == 3 { "three" } else { "two" };
+            self.at_name(call, format!("`{}` takes {number} arguments", call.name), None);
             return None;
         }
         Some(words::default_codes(action).0)
@@ -329,6 +372,40 @@ impl Check<'_> {
                 self.names.targets.push((target, position, stages.to_vec()));
             }
         }
+    }
+
+    /// `rate(RULE, key, limits)`, the limits checked where they are written out.
+    fn counter(&mut self, call: &Call) {
+        if let Some(name) = self.literal(call, "rule").filter(|name| self.is_name(name, "rule")) {
+            self.names.counters.push(name);
+        }
+        if let Some(Argument { value: Literal::Text(limits), position }) = call.arguments.get(2)
+            && units::rates(limits).is_none()
+        {
+            let problem = self.file.error(*position, limits.len() + 2, "this is no limit of a rate");
+            let help = "write `60/m`, `100/10m`, or several of different times: `20/m, 200/h`";
+            self.problems.push(problem.with_help(help));
+        }
+    }
+
+    /// `remember(NAME, key, keep)` and `remembered(NAME, key)`.
+    fn kept(&mut self, call: &Call, word: &language::Function) {
+        let Some(name) = self.literal(call, "name") else { return };
+        match word.nature {
+            Nature::Fact => self.names.remembered.push(name),
+            _ if self.is_name(&name, "name") => self.names.kept.push(name),
+            _ => {}
+        }
+    }
+
+    /// Whether the name can be a label and a key.
+    fn is_name(&mut self, (name, position): &(String, Position), what: &str) -> bool {
+        let fits = words::is_name(name);
+        if !fits {
+            let problem = self.file.error(*position, name.len() + 2, format!("`{name}` cannot be a {what}"));
+            self.problems.push(problem.with_help("use lower-case letters, digits, `-` and `_`"));
+        }
+        fits
     }
 
     fn override_reason(&mut self, call: &Call) {

@@ -1,16 +1,16 @@
 //! Scripts, configuration and listeners joined into one generation, and the checks that need all of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 use rhai::Position;
 
 use super::super::judgement::{Action, Mode};
-use super::super::lists::EntrySet;
-use super::super::policies::{Plan, Policy, RuleInfo};
-use super::super::sources::{Selection, Sources};
-use super::{Script, ScriptFile, modes, settings, suggest};
+use super::super::plan::{Plan, Tenant};
+use super::super::policies::{Policy, Rule, RuleInfo};
+use super::super::sources::{Selection, Sources, split_target};
+use super::{Named, Script, ScriptFile, kept, modes, settings, suggest, zones};
 use crate::diagnostic::Diagnostic;
 use crate::session::stage::Stage;
 
@@ -24,6 +24,8 @@ pub(super) struct Parts {
     pub(super) whole: Plan,
     pub(super) regexes: HashMap<String, Regex>,
     pub(super) rules: Vec<RuleInfo>,
+    /// The lists in DNS that they may ask.
+    pub(super) zones: BTreeSet<Box<str>>,
 }
 
 /// Joins everything. The parts are whole only if no error was reported.
@@ -31,33 +33,41 @@ pub(super) fn join(
     sources: &Sources,
     scripts: Vec<Script>,
     of_libraries: &[Patterns],
-    lists: &HashMap<String, Arc<EntrySet>>,
+    named: &Named<'_>,
     problems: &mut Vec<Diagnostic>,
 ) -> Parts {
     modes::check(&scripts, sources, problems);
     settings::check(&scripts, sources, problems);
-    check_lists(&scripts, lists, problems);
+    check_named(&scripts, named, problems);
     check_targets(&scripts, problems);
+    kept::check(&scripts, problems);
+    check_quarantine(&scripts, sources, problems);
     let of_scripts = scripts.iter().map(|script| (&script.file, &script.names.regexes));
     let of_libraries = of_libraries.iter().map(|(file, patterns)| (file, patterns));
     let regexes = compile_regexes(of_scripts.chain(of_libraries), problems);
+    let (mut zones, asking) = (zones::written(&scripts, problems), zones::asking(&scripts));
     let sites: Vec<_> = scripts.iter().map(rule_lines).collect();
+    let tenants: Vec<_> = scripts.iter().map(|script| script.domain.clone()).collect();
     let policies: Vec<_> = scripts.into_iter().map(|script| policy(script, sources)).collect();
-    let rules = policies.iter().zip(sites).flat_map(|(policy, sites)| rule_infos(policy, sites)).collect();
+    let asking = policies.iter().zip(asking).filter(|(_, asks)| *asks);
+    zones.extend(asking.flat_map(|(policy, _)| zones::set(policy)));
+    let rules =
+        policies.iter().zip(sites).flat_map(|(policy, sites)| rule_infos(policy, sites, named)).collect();
+    let planner = Planner { policies: &policies, tenants: &tenants, named };
     let plans = sources.listeners.iter();
     let plans = plans
         .map(|(name, selection)| {
             let chosen = select(name, selection, &policies, sources, problems);
             check_gate(name, &chosen, &policies, sources, problems);
-            (name.as_str().into(), plan(&policies, |index| chosen.contains(&index)))
+            (name.as_str().into(), planner.plan(|index| chosen.contains(&index)))
         })
         .collect();
-    let whole = plan(&policies, |_| true);
-    Parts { policies, plans, whole, regexes, rules }
+    let whole = planner.plan(|_| true);
+    Parts { policies, plans, whole, regexes, rules, zones }
 }
 
 fn policy(script: Script, sources: &Sources) -> Policy {
-    let (mode, rules) = modes::resolve(&script, sources);
+    let ((mode, origin), rules) = modes::resolve(&script, sources);
     Policy {
         enforced: modes::is_enforced(mode, &rules),
         settings: settings::resolve(&script, sources),
@@ -66,8 +76,9 @@ fn policy(script: Script, sources: &Sources) -> Policy {
         gate: script.constants.gate,
         name: script.name,
         file: script.file.name,
-        ast: script.ast,
+        ast: script.runs,
         mode,
+        origin,
         rules,
     }
 }
@@ -78,16 +89,40 @@ fn doc(comments: &str) -> String {
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
-fn check_lists(scripts: &[Script], lists: &HashMap<String, Arc<EntrySet>>, problems: &mut Vec<Diagnostic>) {
+/// Lists and tables that scripts ask must be there.
+fn check_named(scripts: &[Script], named: &Named<'_>, problems: &mut Vec<Diagnostic>) {
+    let lists: Vec<&str> = named.lists.keys().map(String::as_str).collect();
+    let tables: Vec<&str> = named.tables.keys().map(String::as_str).collect();
     for script in scripts {
-        for (name, position) in script.names.lists.iter().filter(|(name, _)| !lists.contains_key(name)) {
-            let problem =
-                script.file.error(*position, name.len() + 2, format!("no list `{name}` is configured"));
-            let problem = suggest(problem, name, lists.keys().map(String::as_str));
-            let help = format!("add it to policies.lists: `{name}: {{ file: {name}.txt }}`");
-            problems.push(if problem.help.is_some() { problem } else { problem.with_help(help) });
+        let missing = |kind, known: &[&str], asked: &[(String, Position)]| -> Vec<Diagnostic> {
+            let unknown = asked.iter().filter(|(name, _)| !known.contains(&name.as_str()));
+            unknown.map(|(name, position)| not_configured(script, kind, name, *position, known)).collect()
+        };
+        problems.extend(missing("list", &lists, &script.names.lists));
+        problems.extend(missing("table", &tables, &script.names.tables));
+    }
+}
+
+/// Mail cannot be kept where there is no place for it.
+fn check_quarantine(scripts: &[Script], sources: &Sources, problems: &mut Vec<Diagnostic>) {
+    if sources.quarantine {
+        return;
+    }
+    for script in scripts {
+        let keeps = |action| matches!(action, Action::Quarantine | Action::Hold);
+        for site in script.names.rules.iter().filter(|site| keeps(site.action)) {
+            let message = format!("`{}` needs a quarantine, and none is configured", site.action.name());
+            let problem = script.file.error(site.position, site.action.name().len(), message);
+            problems.push(problem.with_help("add `quarantine: { dir: PATH }` to the configuration"));
         }
     }
+}
+
+fn not_configured(script: &Script, kind: &str, name: &str, position: Position, known: &[&str]) -> Diagnostic {
+    let problem = script.file.error(position, name.len() + 2, format!("no {kind} `{name}` is configured"));
+    let problem = suggest(problem, name, known.iter().copied());
+    let help = format!("add it to policies.{kind}s: `{name}: {{ file: {name}.txt }}`");
+    if problem.help.is_some() { problem } else { problem.with_help(help) }
 }
 
 /// A `skip` must name a policy or rule that exists, is no gate, and still has a turn.
@@ -109,7 +144,7 @@ fn target_problem(
 ) -> Option<Diagnostic> {
     let script = scripts.get(skipping)?;
     let error = |message: String| script.file.error(position, target.len() + 2, message);
-    let (name, rule) = target.split_once('.').map_or((target, None), |(name, rule)| (name, Some(rule)));
+    let (name, rule) = split_target(target);
     let found = scripts.iter().enumerate().find(|(_, script)| *script.name == *name);
     let Some((index, policy)) = found else {
         let names = || scripts.iter().map(|script| &*script.name);
@@ -133,7 +168,7 @@ fn target_problem(
 }
 
 /// The stages at which a policy, or one rule of it, has a say.
-fn turns(policy: &Script, rule: Option<&str>) -> Vec<Stage> {
+pub(super) fn turns(policy: &Script, rule: Option<&str>) -> Vec<Stage> {
     match rule {
         None => policy.survey.stages(),
         Some(rule) => {
@@ -174,36 +209,63 @@ fn compile_regexes<'s>(
     compiled
 }
 
-/// A rule's stage, action and code, and the first line that has them.
-type RuleLine = (String, Stage, Action, u16, usize);
+/// What a rule does at one stage, and the first line that says so. Without a rule it is the policy's.
+struct RuleLine {
+    rule: Option<String>,
+    stage: Stage,
+    action: Action,
+    code: u16,
+    line: usize,
+    doc: String,
+}
 
 fn rule_lines(script: &Script) -> Vec<RuleLine> {
+    let rules = script.names.rules.iter();
+    let rules = rules.map(|site| {
+        (Some(&site.rule), site.action, site.code, &site.stages, site.position, site.doc.as_str())
+    });
+    let orders = script.names.orders.iter();
+    let orders = orders.map(|site| {
+        (None, site.action, super::words::default_codes(site.action).0, &site.stages, site.position, "")
+    });
     let mut lines: Vec<RuleLine> = Vec::new();
-    for site in &script.names.rules {
-        for stage in &site.stages {
-            let code = super::words::code_at(*stage, site.code);
-            let line = site.position.line().unwrap_or(0);
-            let is_same = |(rule, at, action, with, _): &RuleLine| {
-                (rule.as_str(), *at, *action, *with) == (site.rule.as_str(), *stage, site.action, code)
+    for (rule, action, code, stages, position, doc) in rules.chain(orders) {
+        for stage in stages {
+            let code = super::words::code_at(*stage, code);
+            let line = position.line().unwrap_or(0);
+            let is_same = |known: &RuleLine| {
+                (known.rule.as_ref(), known.stage, known.action, known.code) == (rule, *stage, action, code)
             };
             if !lines.iter().any(is_same) {
-                lines.push((site.rule.clone(), *stage, site.action, code, line));
+                let (rule, doc) = (rule.cloned(), doc.to_owned());
+                lines.push(RuleLine { rule, stage: *stage, action, code, line, doc });
             }
         }
     }
     lines
 }
 
-fn rule_infos(policy: &Policy, lines: Vec<RuleLine>) -> Vec<RuleInfo> {
+fn rule_infos(policy: &Policy, lines: Vec<RuleLine>, named: &Named<'_>) -> Vec<RuleInfo> {
+    let about = policy.doc.lines().next().unwrap_or_default();
     let lines = lines.into_iter();
     lines
-        .filter_map(|(name, stage, action, code, line)| {
-            let rule = policy.rules.get(&name)?;
+        .filter_map(|RuleLine { rule: name, stage, action, code, line, doc }| {
+            let own = match &name {
+                Some(name) => Some(policy.rules.get(name)?),
+                None => None,
+            };
+            let (rule, mode, origin) = match own {
+                Some(own) => (Arc::clone(&own.id), own.mode, own.origin),
+                None => (Arc::clone(&policy.name), policy.mode, policy.origin),
+            };
             Some(RuleInfo {
+                origin,
+                elsewhere: modes_elsewhere(policy, own, mode, named),
+                doc: if doc.is_empty() { about } else { &doc }.into(),
                 policy: Arc::clone(&policy.name),
-                rule: Arc::clone(&rule.id),
+                rule,
                 stage,
-                mode: rule.mode,
+                mode,
                 gate: policy.gate,
                 action,
                 code,
@@ -254,17 +316,51 @@ fn check_gate(
     }
 }
 
-/// For each stage the policies that have a say there.
-fn plan(policies: &[Policy], is_taken: impl Fn(usize) -> bool) -> Plan {
-    Stage::ALL.map(|stage| {
-        let asked = policies.iter().enumerate();
-        let asked = asked
-            .filter(|(index, policy)| is_taken(*index) && policy.stages.contains(&stage) && is_alive(policy));
-        asked.map(|(index, _)| index).collect()
-    })
+/// The modes beside its own that a rule can have for some.
+fn modes_elsewhere(policy: &Policy, rule: Option<&Rule>, own: Mode, named: &Named<'_>) -> Vec<Mode> {
+    let softened = named.exceptions.iter().filter(|exception| exception.is_about(&policy.name, rule));
+    let wished = named.domains.wishes.values().filter_map(|wishes| wishes.mode(&policy.name, rule));
+    let all = softened.map(|exception| exception.mode).chain(wished);
+    let mut others: Vec<Mode> = all.filter(|mode| *mode != own).collect();
+    others.sort_by_key(|mode| mode.softness());
+    others.dedup();
+    others
 }
 
-/// Whether anything of the policy is switched on.
-fn is_alive(policy: &Policy) -> bool {
-    policy.mode != Mode::Off || policy.rules.values().any(|rule| rule.mode != Mode::Off)
+/// Who is asked when.
+struct Planner<'p> {
+    policies: &'p [Policy],
+    /// The domain that each of them belongs to, if any.
+    tenants: &'p [Option<Arc<str>>],
+    named: &'p Named<'p>,
+}
+
+impl Planner<'_> {
+    /// The plan with those policies that are taken.
+    fn plan(&self, is_taken: impl Fn(usize) -> bool) -> Plan {
+        let at = |stage: Stage, domain: Option<&Arc<str>>| -> Arc<[usize]> {
+            let all = self.policies.iter().zip(self.tenants).enumerate();
+            let own = all
+                .filter(|(_, (policy, tenant))| tenant.as_ref() == domain && policy.stages.contains(&stage));
+            own.filter(|(index, (policy, _))| is_taken(*index) && self.is_alive(policy))
+                .map(|(index, _)| index)
+                .collect()
+        };
+        let domains: BTreeSet<&Arc<str>> = self.tenants.iter().flatten().collect();
+        let tenant = |domain: &Arc<str>| {
+            let (rcpt, message) = (at(Stage::Rcpt, Some(domain)), at(Stage::Message, Some(domain)));
+            (Arc::clone(domain), Tenant { rcpt, message })
+        };
+        Plan {
+            common: Stage::ALL.map(|stage| at(stage, None)),
+            tenants: domains.into_iter().map(tenant).collect(),
+        }
+    }
+
+    /// Whether anything of the policy is switched on, for anybody.
+    fn is_alive(&self, policy: &Policy) -> bool {
+        policy.mode != Mode::Off
+            || policy.rules.values().any(|rule| rule.mode != Mode::Off)
+            || self.named.domains.touch(&policy.name, &policy.rules)
+    }
 }

@@ -4,61 +4,96 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::lists::EntrySet;
-use super::super::sources::{ListSource, Sources};
+use super::super::lists::{Entries, EntrySet, Line};
+use super::super::sources::{EntrySource, Sources};
+use super::calendar::Calendar;
 use super::file;
 use crate::diagnostic::{Diagnostic, Position};
 
-/// The largest list file, in octets.
-pub(super) const MAX_LIST: u64 = 64 * 1024 * 1024;
+/// The largest file of a list or table, in octets: some million entries.
+pub(super) const MAX_LIST: u64 = 256 * 1024 * 1024;
 /// Problems reported for one list; whoever has more has another kind of file.
-const MAX_PROBLEMS: usize = 20;
+pub(super) const MAX_PROBLEMS: usize = 20;
 
 /// All lists by name.
-pub(super) fn load(sources: &Sources, problems: &mut Vec<Diagnostic>) -> HashMap<String, Arc<EntrySet>> {
-    let named = sources.lists.iter();
-    named
-        .map(|(name, source)| {
-            let set = match source {
-                ListSource::Inline(entries) => inline(name, entries, sources, problems),
-                ListSource::File(path) => from_file(name, path, problems),
-            };
-            (name.clone(), Arc::new(set))
-        })
-        .collect()
+pub(super) fn load(
+    sources: &Sources,
+    calendar: &mut Calendar,
+    problems: &mut Vec<Diagnostic>,
+) -> HashMap<String, Arc<EntrySet>> {
+    let mut lists = HashMap::new();
+    for (name, source) in &sources.lists {
+        let mut list = Entries::of_kind(source.kind);
+        match &source.entries {
+            EntrySource::Inline(entries) => inline(name, entries, sources, &mut list, calendar, problems),
+            EntrySource::File(path) => from_file(name, path, &mut list, calendar, problems),
+        }
+        lists.insert(name.clone(), Arc::new(list.into_set()));
+    }
+    lists
 }
 
-fn inline(name: &str, entries: &[String], sources: &Sources, problems: &mut Vec<Diagnostic>) -> EntrySet {
-    let mut set = EntrySet::default();
+fn inline(
+    name: &str,
+    entries: &[String],
+    sources: &Sources,
+    list: &mut Entries,
+    calendar: &mut Calendar,
+    problems: &mut Vec<Diagnostic>,
+) {
     for entry in entries {
-        if let Err(problem) = set.add(entry.trim()) {
-            problems.push(Diagnostic::error(&sources.config, format!("list `{name}`: {problem}")));
+        if let Err((_, problem)) = add(list, entry, calendar) {
+            problems
+                .push(sources.error(&format!("policies.lists.{name}"), format!("list `{name}`: {problem}")));
         }
     }
-    set
 }
 
-fn from_file(name: &str, path: &Path, problems: &mut Vec<Diagnostic>) -> EntrySet {
-    let mut set = EntrySet::default();
-    let text: Arc<str> = match file::read(path, MAX_LIST) {
-        Ok(text) => text.into(),
-        Err(problem) => {
-            problems.push(Diagnostic::error(path, format!("list `{name}`: {problem}")));
-            return set;
-        }
-    };
-    let mut found = 0;
-    for (index, line) in text.lines().enumerate() {
-        let entry = line.split('#').next().unwrap_or_default().trim();
-        if entry.is_empty() || found == MAX_PROBLEMS {
-            continue;
-        }
-        if let Err(problem) = set.add(entry) {
-            found += 1;
-            let column = line.chars().take_while(|c| c.is_whitespace()).count() + 1;
-            let position = Position::new(index + 1, column, entry.chars().count());
-            problems.push(Diagnostic::error(path, format!("list `{name}`: {problem}")).at(&text, position));
-        }
+fn from_file(
+    name: &str,
+    path: &Path,
+    list: &mut Entries,
+    calendar: &mut Calendar,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let add = |line: &str| add(list, line, calendar).map_err(|(place, problem)| (place.to_owned(), problem));
+    read_lines(&format!("list `{name}`"), path, add, problems);
+}
+
+/// Adds what a line says, if it still counts.
+///
+/// # Errors
+/// The part of the line that is wrong, and why.
+fn add<'l>(list: &mut Entries, line: &'l str, calendar: &mut Calendar) -> Result<(), (&'l str, String)> {
+    let Line { entry, until } = Line::parse(line)?;
+    if entry.is_empty() || !calendar.counts(until) {
+        return Ok(());
     }
-    set
+    list.add(entry).map_err(|problem| (entry, problem))
+}
+
+/// Hands each line of a file to `add`, which says what part of it is wrong, and why.
+pub(super) fn read_lines(
+    what: &str,
+    path: &Path,
+    mut add: impl FnMut(&str) -> Result<(), (String, String)>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let text = match file::read(path, MAX_LIST) {
+        Ok(text) => text,
+        Err(problem) => return problems.push(Diagnostic::error(path, format!("{what}: {problem}"))),
+    };
+    let lines = text.lines().enumerate();
+    let wrong = lines.filter_map(|(index, line)| add(line).err().map(|wrong| (index, line, wrong)));
+    let wrong: Vec<_> = wrong.take(MAX_PROBLEMS).collect();
+    if wrong.is_empty() {
+        return;
+    }
+    // Shared by the diagnostics, so that a large file is copied only when it is wrong.
+    let whole: Arc<str> = text.as_str().into();
+    for (index, line, (part, problem)) in wrong {
+        let before = line.find(&part).and_then(|at| line.get(..at)).unwrap_or_default();
+        let position = Position::new(index + 1, before.chars().count() + 1, part.chars().count());
+        problems.push(Diagnostic::error(path, format!("{what}: {problem}")).at(&whole, position));
+    }
 }

@@ -1,36 +1,51 @@
 //! From files to a generation: read, compile, check, join with the configuration. All problems are found in one go.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rhai::{AST, Engine, Module, ParseError, ParseErrorType, Position, Scope};
 
+use super::domains::Domains;
 use super::engine;
+use super::exceptions::Exception;
+use super::lists::{EntrySet, Table};
 use super::policies::Policies;
-use super::sources::Sources;
+use super::sources::{Budget, Sources};
 use super::words::{self, FORBIDDEN};
 use crate::diagnostic::{Diagnostic, nearest};
 
+mod calendar;
 mod check;
 mod constants;
+mod domains;
+mod exceptions;
 mod file;
 mod fingerprint;
+mod instrument;
 mod join;
+mod kept;
 mod lists;
 mod modes;
 mod settings;
 mod survey;
+mod tables;
+mod tenants;
+mod zones;
 
 use super::lint::{self, Host, Unit};
+use calendar::Calendar;
 use check::Names;
 use constants::Constants;
+use instrument::Instrument;
 use join::Patterns;
 use survey::Survey;
 
 pub(super) use check::Role;
 pub(super) use file::ScriptFile;
 
-pub use fingerprint::Fingerprint;
+pub use fingerprint::{Fingerprint, Glance};
 
 impl Policies {
     /// Reads, compiles and checks everything that `sources` names. Each file is read once.
@@ -40,16 +55,33 @@ impl Policies {
     pub fn load(sources: &Sources) -> Result<Self, Vec<Diagnostic>> {
         let mut problems = Vec::new();
         let generation = sources.fingerprint().to_string().into();
-        let mut engine = engine::build(&sources.budget);
+        let budget = budget(sources);
+        let mut engine = engine::build(&budget);
         let host = Host::of(&engine::plain());
-        let (libraries, patterns) = load_libraries(&mut engine, sources, &host, &mut problems);
-        let scripts = load_scripts(&engine, sources, &host, &mut problems);
+        let instrument = sources.coverage.clone().map(|coverage| Instrument::new(&mut engine, coverage));
+        let instrument = instrument.as_ref();
+        let (libraries, patterns) = load_libraries(&mut engine, sources, &host, instrument, &mut problems);
+        let mut scripts = Vec::new();
+        for folder in folders(sources, &mut problems) {
+            scripts.extend(load_scripts(&engine, &folder, &host, instrument, &mut problems));
+        }
         lint::lint(&host, libraries, &units(&scripts), &mut problems);
-        let lists = lists::load(sources, &mut problems);
-        let parts = join::join(sources, scripts, &patterns, &lists, &mut problems);
+        let mut calendar = Calendar::new(sources);
+        let lists = lists::load(sources, &mut calendar, &mut problems);
+        let tables = tables::load(sources, &mut problems);
+        let exceptions = exceptions::load(&scripts, sources, &mut calendar, &mut problems);
+        let domains = domains::load(&scripts, sources, &mut problems);
+        let named = Named { lists: &lists, tables: &tables, exceptions: &exceptions, domains: &domains };
+        let parts = join::join(sources, scripts, &patterns, &named, &mut problems);
         problems.sort_by(|one, other| (&one.file, one.position).cmp(&(&other.file, other.position)));
         if problems.iter().any(|problem| problem.is_error() || sources.deny_warnings) {
             return Err(problems);
+        }
+        let until = calendar.until();
+        // What time brings is no reason to refuse: an exception that is over would stay in force.
+        problems.extend(calendar.into_notices());
+        if let Some(coverage) = &sources.coverage {
+            coverage.expect(parts.rules.iter().map(|rule| &rule.rule));
         }
         Ok(Self {
             engine,
@@ -57,13 +89,67 @@ impl Policies {
             plans: parts.plans,
             whole: parts.whole,
             lists,
+            tables,
+            exceptions,
+            domains,
+            until,
             regexes: parts.regexes,
-            budget: sources.budget,
+            budget,
             on_error: sources.on_error,
+            redirect_domains: sources.redirect_domains.clone(),
             rules: parts.rules,
             warnings: problems,
             generation,
+            retired: AtomicBool::new(false),
+            coverage: sources.coverage.clone(),
+            zones: parts.zones,
         })
+    }
+}
+
+/// What scripts may use. Those that report what is reached say twice as much as they would, or more.
+fn budget(sources: &Sources) -> Budget {
+    let times = if sources.coverage.is_some() { 4 } else { 1 };
+    let Budget { time, operations, facts } = sources.budget;
+    Budget { time: time * times, operations: operations.saturating_mul(times.into()), facts }
+}
+
+/// The common folder, and those of domains.
+fn folders(sources: &Sources, problems: &mut Vec<Diagnostic>) -> Vec<Folder> {
+    let mut folders = vec![Folder::common(&sources.dir)];
+    folders.extend(tenants::folders(&sources.dir, problems));
+    folders
+}
+
+/// What the configuration adds to the scripts.
+struct Named<'n> {
+    lists: &'n HashMap<String, Arc<EntrySet>>,
+    tables: &'n HashMap<String, Arc<Table>>,
+    exceptions: &'n [Exception],
+    domains: &'n Domains,
+}
+
+/// A folder of policies.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    /// What stands in front of the names of its files: nothing, or `domains/example.net/`.
+    prefix: String,
+    /// The domain whose recipients it is about; `None` for all.
+    domain: Option<Arc<str>>,
+}
+
+impl Folder {
+    fn common(path: &Path) -> Self {
+        Self { path: path.to_owned(), prefix: String::new(), domain: None }
+    }
+
+    /// `helo`, or `example.net/helo`.
+    fn name_of(&self, file: &ScriptFile) -> Arc<str> {
+        match &self.domain {
+            Some(domain) => format!("{domain}/{}", file.stem()).into(),
+            None => file.stem().into(),
+        }
     }
 }
 
@@ -72,7 +158,12 @@ impl Policies {
 struct Script {
     file: ScriptFile,
     name: Arc<str>,
+    /// The domain whose recipients it is about; `None` for all.
+    domain: Option<Arc<str>>,
+    /// As it was written.
     ast: AST,
+    /// As it is run.
+    runs: AST,
     constants: Constants,
     survey: Survey,
     names: Names,
@@ -93,6 +184,7 @@ fn load_libraries(
     engine: &mut Engine,
     sources: &Sources,
     host: &Host,
+    instrument: Option<&Instrument>,
     problems: &mut Vec<Diagnostic>,
 ) -> (Vec<(String, Unit)>, Vec<Patterns>) {
     let dir = sources.dir.join("lib");
@@ -102,12 +194,13 @@ fn load_libraries(
     }
     let mut modules = HashMap::new();
     for file in file::scripts(&dir, "lib/", problems) {
-        let Some(ast) = compile(engine, &file, problems) else { continue };
+        let Some(ast) = compile(engine, &file, instrument, problems) else { continue };
         constants::check_library(&file, ast.statements(), problems);
         let survey = Survey::of(&ast, &file);
         let names = check::check(&file, &survey, Role::Library, host, problems);
         patterns.push((file.clone(), names.regexes));
         units.push((file.stem().to_owned(), Unit::of(&ast, &file, Role::Library, std::iter::empty())));
+        let ast = to_run(engine, &file, ast, instrument);
         match Module::eval_ast_as_new(Scope::new(), &ast, engine) {
             Ok(module) => _ = modules.insert(file.stem().to_owned(), module),
             Err(error) => problems.push(file.error(error.position(), 1, error.to_string())),
@@ -122,17 +215,19 @@ fn load_libraries(
 
 fn load_scripts(
     engine: &Engine,
-    sources: &Sources,
+    folder: &Folder,
     host: &Host,
+    instrument: Option<&Instrument>,
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<Script> {
+    let role = if folder.domain.is_some() { Role::Tenant } else { Role::Policy };
     let mut scripts: Vec<Script> = Vec::new();
-    for file in file::scripts(&sources.dir, "", problems) {
-        let name: Arc<str> = file.stem().into();
-        if !words::is_name(&name) {
+    for file in file::scripts(&folder.path, &folder.prefix, problems) {
+        let name = folder.name_of(&file);
+        if !words::is_name(file.stem()) {
             let help = "use lower-case letters, digits, `-` and `_`, such as `10-helo.rhai`";
             problems.push(
-                Diagnostic::error(&file.path, format!("`{name}` cannot be the name of a policy"))
+                Diagnostic::error(&file.path, format!("`{}` cannot be the name of a policy", file.stem()))
                     .with_help(help),
             );
         }
@@ -140,13 +235,26 @@ fn load_scripts(
             let message = format!("the policy `{name}` is there twice, also in {}", twin.file.name);
             problems.push(Diagnostic::error(&file.path, message));
         }
-        let Some(ast) = compile(engine, &file, problems) else { continue };
+        let Some(ast) = compile(engine, &file, instrument, problems) else { continue };
         let constants = constants::read(&file, ast.statements(), problems);
+        if role == Role::Tenant && constants.gate {
+            problems.push(Diagnostic::error(&file.path, "a policy of a domain's own is no gate"));
+        }
         let survey = Survey::of(&ast, &file);
-        let names = check::check(&file, &survey, Role::Policy, host, problems);
-        scripts.push(Script { file, name, ast, constants, survey, names });
+        let names = check::check(&file, &survey, role, host, problems);
+        let runs = to_run(engine, &file, ast.clone(), instrument);
+        let domain = folder.domain.clone();
+        scripts.push(Script { file, name, domain, ast, runs, constants, survey, names });
     }
     scripts
+}
+
+/// The tree as it is to run: itself, or a copy that reports what is reached.
+fn to_run(engine: &Engine, file: &ScriptFile, ast: AST, instrument: Option<&Instrument>) -> AST {
+    match instrument {
+        Some(instrument) => instrument.reporting(engine, file, ast),
+        None => ast,
+    }
 }
 
 /// Variables of one file that are reported as undefined; whoever has more has another problem.
@@ -154,7 +262,15 @@ const MAX_UNDEFINED: usize = 16;
 
 /// The syntax tree of a file. The compiler stops at the first variable that it does not know; each is reported, written over
 /// and the rest compiled, so that the author hears of all of them, and of everything else, at once.
-fn compile(engine: &Engine, file: &ScriptFile, problems: &mut Vec<Diagnostic>) -> Option<AST> {
+fn compile(
+    engine: &Engine,
+    file: &ScriptFile,
+    instrument: Option<&Instrument>,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<AST> {
+    if let Some(instrument) = instrument {
+        instrument.begin();
+    }
     let mut text = file.text.to_string();
     for _ in 0..MAX_UNDEFINED {
         let error = match engine.compile(&text) {

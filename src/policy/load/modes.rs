@@ -3,24 +3,41 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::super::judgement::Mode;
-use super::super::policies::Rule;
-use super::super::sources::Sources;
+use super::super::policies::{ModeOrigin, Rule};
+use super::super::sources::{Sources, split_target};
 use super::{Script, suggest};
 use crate::diagnostic::Diagnostic;
 
 /// The mode of effects without a rule, and those of all rules.
-pub(super) fn resolve(script: &Script, sources: &Sources) -> (Mode, HashMap<String, Rule>) {
+pub(super) fn resolve(script: &Script, sources: &Sources) -> ((Mode, ModeOrigin), HashMap<String, Rule>) {
     let constants = &script.constants;
     let configured = |key: &str| sources.modes.get(key).copied();
     let written = constants.mode.map(|(mode, _)| mode);
     let policy = configured(&script.name);
     let rules = rule_names(script).into_iter().map(|name| {
         let id = format!("{}.{name}", script.name);
-        let in_modes = || constants.modes.iter().find(|(rule, ..)| rule == name).map(|(_, mode, _)| *mode);
-        let mode = configured(&id).or(policy).or_else(in_modes).or(written).unwrap_or_default();
-        (name.to_owned(), Rule { id: id.into(), mode })
+        let in_modes = constants.modes.iter().find(|(rule, ..)| rule == name).map(|(_, mode, _)| *mode);
+        let (mode, origin) = first([
+            (configured(&id), ModeOrigin::ConfiguredRule),
+            (policy, ModeOrigin::ConfiguredPolicy),
+            (in_modes, ModeOrigin::FileModes),
+            (written, ModeOrigin::FileMode),
+        ]);
+        (name.to_owned(), Rule { id: id.into(), mode, origin })
     });
-    (policy.or(written).unwrap_or_default(), rules.collect())
+    let own = first([
+        (policy, ModeOrigin::ConfiguredPolicy),
+        (written, ModeOrigin::FileMode),
+        (None, ModeOrigin::Default),
+        (None, ModeOrigin::Default),
+    ]);
+    (own, rules.collect())
+}
+
+/// The first mode that somebody gave, and who.
+fn first(given: [(Option<Mode>, ModeOrigin); 4]) -> (Mode, ModeOrigin) {
+    let mut given = given.into_iter().filter_map(|(mode, origin)| Some((mode?, origin)));
+    given.next().unwrap_or_default()
 }
 
 /// Whether a fault of this policy may touch mail: not when all that it could do is in shadow.
@@ -70,21 +87,21 @@ fn check_configured(
     sources: &Sources,
     problems: &mut Vec<Diagnostic>,
 ) {
-    let (policy, rule) = key.split_once('.').map_or((key, None), |(policy, rule)| (policy, Some(rule)));
+    let (policy, rule) = split_target(key);
+    let error = |message: String| {
+        sources.error(&format!("policies.modes.{key}"), format!("policies.modes: {message}"))
+    };
     let Some(script) = scripts.iter().find(|script| *script.name == *policy) else {
-        let problem =
-            Diagnostic::error(&sources.config, format!("policies.modes: there is no policy `{policy}`"));
+        let problem = error(format!("there is no policy `{policy}`"));
         return problems.push(suggest(problem, policy, scripts.iter().map(|script| &*script.name)));
     };
     let rules = rule_names(script);
     if let Some(rule) = rule.filter(|rule| !rules.contains(rule)) {
-        let problem =
-            Diagnostic::error(&sources.config, format!("policies.modes: `{policy}` has no rule `{rule}`"));
+        let problem = error(format!("`{policy}` has no rule `{rule}`"));
         return problems.push(suggest(problem, rule, rules.iter().copied()));
     }
     if script.constants.gate && mode != Mode::Enforce {
-        let message = format!("policies.modes: `{key}` cannot be `{}`: {GATE}", mode.name());
-        problems.push(Diagnostic::error(&sources.config, message));
+        problems.push(error(format!("`{key}` cannot be `{}`: {GATE}", mode.name())));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Settings: declared with a default in the policy, perhaps given another value by the configuration.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rhai::Dynamic;
 
@@ -12,14 +12,20 @@ use crate::diagnostic::Diagnostic;
 
 /// The values of a script's settings.
 pub(super) fn resolve(script: &Script, sources: &Sources) -> HashMap<String, Dynamic> {
-    let given = sources.settings.get(&*script.name);
     let declared = script.constants.settings.iter();
-    declared
-        .map(|default| {
-            let value = given.and_then(|given| given.get(&default.name));
-            (default.name.clone(), dynamic(value.unwrap_or(&default.value), &default.value))
-        })
-        .collect()
+    let mut all: HashMap<_, _> =
+        declared.map(|default| (default.name.clone(), dynamic(&default.value, &default.value))).collect();
+    if let Some(given) = sources.settings.get(&*script.name) {
+        all.extend(values(script, given));
+    }
+    all
+}
+
+/// The values that are given to settings of a script.
+pub(super) fn values(script: &Script, given: &BTreeMap<String, Setting>) -> HashMap<String, Dynamic> {
+    let declared = script.constants.settings.iter();
+    let given = declared.filter_map(|default| Some((default, given.get(&default.name)?)));
+    given.map(|(default, value)| (default.name.clone(), dynamic(value, &default.value))).collect()
 }
 
 /// Checks the uses of settings in scripts, and the values in the configuration.
@@ -27,17 +33,26 @@ pub(super) fn check(scripts: &[Script], sources: &Sources, problems: &mut Vec<Di
     for script in scripts {
         check_uses(script, problems);
     }
-    for (policy, values) in &sources.settings {
+    check_given("policies.settings", &sources.settings, scripts, sources, problems);
+}
+
+/// Checks values that the configuration gives at `path`.
+pub(super) fn check_given(
+    path: &str,
+    given: &BTreeMap<String, BTreeMap<String, Setting>>,
+    scripts: &[Script],
+    sources: &Sources,
+    problems: &mut Vec<Diagnostic>,
+) {
+    for (policy, values) in given {
         let Some(script) = scripts.iter().find(|script| *script.name == **policy) else {
-            let problem = Diagnostic::error(
-                &sources.config,
-                format!("policies.settings: there is no policy `{policy}`"),
-            );
+            let message = format!("{path}: there is no policy `{policy}`");
+            let problem = sources.error(&format!("{path}.{policy}"), message);
             problems.push(suggest(problem, policy, scripts.iter().map(|script| &*script.name)));
             continue;
         };
         for (name, value) in values {
-            check_value(script, name, value, sources, problems);
+            problems.extend(value_problem(&format!("{path}.{policy}"), script, name, value, sources));
         }
     }
 }
@@ -60,23 +75,21 @@ fn check_uses(script: &Script, problems: &mut Vec<Diagnostic>) {
     }
 }
 
-fn check_value(
+/// What is wrong with one value, if anything is.
+fn value_problem(
+    path: &str,
     script: &Script,
     name: &str,
     value: &Setting,
     sources: &Sources,
-    problems: &mut Vec<Diagnostic>,
-) {
+) -> Option<Diagnostic> {
     let settings = &script.constants.settings;
+    let error = |message: String| sources.error(&format!("{path}.{name}"), message);
     let Some(default) = settings.iter().find(|default| default.name == name) else {
-        let message = format!("policies.settings.{}: there is no setting `{name}`", script.name);
-        let problem = Diagnostic::error(&sources.config, message);
-        return problems.push(suggest(problem, name, settings.iter().map(|default| default.name.as_str())));
+        let problem = error(format!("{path}: there is no setting `{name}`"));
+        return Some(suggest(problem, name, settings.iter().map(|default| default.name.as_str())));
     };
-    if let Some(wanted) = mismatch(default, value) {
-        let message = format!("policies.settings.{}.{name} must be {wanted}", script.name);
-        problems.push(Diagnostic::error(&sources.config, message));
-    }
+    mismatch(default, value).map(|wanted| error(format!("{path}.{name} must be {wanted}")))
 }
 
 /// What the value should be and is not: the type of the default, and a size or duration where the default is one.

@@ -21,6 +21,8 @@ pub(super) struct Function {
     pub(super) name: String,
     pub(super) parameters: usize,
     pub(super) position: Position,
+    /// The first line of its `///` text.
+    pub(super) doc: String,
     pub(super) calls: Vec<Call>,
     /// Names with `global::` in front.
     pub(super) globals: Vec<Position>,
@@ -38,6 +40,8 @@ pub(super) struct Call {
     /// Written `x.f(y)`; `x` is not among the arguments.
     pub(super) is_method: bool,
     pub(super) arguments: Vec<Argument>,
+    /// The texts that are written out in its second argument: by itself, in an array, or as the names of a map.
+    pub(super) written: Vec<String>,
 }
 
 /// One argument of a call.
@@ -65,6 +69,7 @@ impl Survey {
                 name: definition.name.to_string(),
                 parameters: definition.params.len(),
                 position: file.position_of_function(&definition.name, definition.body.start_position()),
+                doc: first_line(definition.comments.iter().map(AsRef::as_ref)),
                 calls: Vec::new(),
                 globals: Vec::new(),
                 mentions: Vec::new(),
@@ -155,6 +160,7 @@ impl Function {
             position,
             is_method,
             arguments: call.args.iter().map(argument).collect(),
+            written: call.args.get(1).map(written).unwrap_or_default(),
         });
     }
 
@@ -172,9 +178,30 @@ impl Call {
     }
 }
 
+/// The first line of `///` comments that says anything, without its slashes.
+fn first_line<'c>(comments: impl Iterator<Item = &'c str>) -> String {
+    let lines = comments.flat_map(str::lines).map(|line| line.trim().trim_start_matches('/').trim());
+    lines.into_iter().find(|line| !line.is_empty()).unwrap_or_default().to_owned()
+}
+
 /// The first part of a namespace; empty where there is none.
 fn module(namespace: &Namespace) -> &str {
     if namespace.is_empty() { "" } else { namespace.root() }
+}
+
+fn written(expression: &Expr) -> Vec<String> {
+    match expression {
+        Expr::StringConstant(text, _) => vec![text.to_string()],
+        Expr::Map(pairs, _) => pairs.0.iter().map(|(name, _)| name.name.to_string()).collect(),
+        Expr::Array(values, _) => {
+            let texts = values.iter().filter_map(|value| match value {
+                Expr::StringConstant(text, _) => Some(text.to_string()),
+                _ => None,
+            });
+            texts.collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn argument(expression: &Expr) -> Argument {

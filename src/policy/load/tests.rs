@@ -4,9 +4,11 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::super::judgement::{Action, Mode};
-use super::super::sources::{ListSource, Selection, Setting, Sources};
+use super::super::sources::{EntrySource, Selection, Setting, Sources, TableSource};
 use super::*;
 use crate::session::stage::Stage;
+
+mod bent;
 
 const RELAY: &str =
     "const GATE = true;\nfn rcpt(session, mail, rcpt) { reject(\"denied\", \"relaying denied\"); }\n";
@@ -58,14 +60,21 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
             "relay",
             "protocol",
             "manners",
+            "lists",
             "helo",
+            "client",
             "sender",
             "bounce",
             "recipients",
             "size",
+            "rates",
+            "dnsbl",
+            "spamtrap",
             "spf",
             "dmarc",
-            "headers"
+            "headers",
+            "attachments",
+            "greylist"
         ]
     );
     for policy in policies.policies() {
@@ -77,10 +86,19 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
         [
             "manners.early-commands",
             "helo.unresolved",
+            "client.no-name",
+            "recipients.guessed-before",
+            "rates.per-client",
+            "rates.per-user",
+            "rates.recipients-per-client",
+            "dnsbl.client",
+            "dnsbl.url",
             "spf.fail",
             "headers.no-date",
             "headers.no-message-id",
-            "headers.duplicate-field"
+            "headers.duplicate-field",
+            "attachments.unseen",
+            "greylist.wait"
         ]
     );
     let relay = &policies.rules()[0];
@@ -460,7 +478,7 @@ fn lists_are_read_and_their_errors_have_lines() {
     let (dir, mut sources) = folder(&[("10-x.rhai", script)]);
     let path = dir.path().join("bad.txt");
     fs::write(&path, "# comment\nexample.org # fine\n\n  not an entry\n192.0.2.0/33\n").unwrap();
-    sources.lists.insert("bad".to_owned(), ListSource::File(path.clone()));
+    sources.lists.insert("bad".to_owned(), EntrySource::File(path.clone()).into());
     assert_eq!(
         errors(&sources, dir.path()),
         [
@@ -470,11 +488,61 @@ fn lists_are_read_and_their_errors_have_lines() {
     );
     fs::write(&path, "example.org\n").unwrap();
     Policies::load(&sources).unwrap();
-    sources.lists.insert("bad".to_owned(), ListSource::Inline(vec!["a b".to_owned()]));
+    sources.lists.insert("bad".to_owned(), EntrySource::Inline(vec!["a b".to_owned()]).into());
     assert_eq!(
         errors(&sources, dir.path()),
         ["gatepost.yaml: list `bad`: `a b` is no address, domain or network"]
     );
+}
+
+#[test]
+fn an_entry_counts_until_its_day_is_over() {
+    let (dir, mut sources) = folder(&[]);
+    let list = dir.path().join("l.txt");
+    fs::write(&list, "a.example until 2027-03-31 # moves\n192.0.2.0/24\n").unwrap();
+    sources.lists.insert("l".to_owned(), EntrySource::File(list.clone()).into());
+    let inline = vec!["b.example until 2027-03-31".to_owned()];
+    sources.lists.insert("inline".to_owned(), EntrySource::Inline(inline).into());
+    for (today, counts) in [("2027-03-30", true), ("2027-03-31", true), ("2027-04-01", false)] {
+        sources.today = Some(today.parse().unwrap());
+        let policies = Policies::load(&sources).unwrap();
+        assert_eq!(policies.list("l").unwrap().contains("a.example"), counts, "{today}");
+        assert_eq!(policies.list("inline").unwrap().contains("b.example"), counts, "{today}");
+        assert!(policies.list("l").unwrap().contains("192.0.2.9"), "{today}");
+    }
+    fs::write(&list, "\n  a.example until soon # moves\n").unwrap();
+    assert_eq!(
+        errors(&sources, dir.path()),
+        ["l.txt:2:19: list `l`: `soon` is no day: write it as 2027-03-31"]
+    );
+}
+
+#[test]
+fn tables_are_read_and_their_errors_have_lines() {
+    let script = "fn mail(session, mail) { table(\"bad\").get(session.auth.user) }\nfn helo(session) { table(\"bda\") }";
+    let (dir, mut sources) = folder(&[("10-x.rhai", script)]);
+    let path = dir.path().join("bad.txt");
+    fs::write(&path, "# logins\njane: jane@example.org\n\n  joe  # nothing\nJANE: x\n").unwrap();
+    sources.tables.insert("bad".to_owned(), TableSource::File(path));
+    sources.tables.insert("in".to_owned(), TableSource::Inline(vec![("a".to_owned(), Vec::new())]));
+    assert_eq!(
+        errors(&sources, dir.path()),
+        [
+            "10-x.rhai:2:26: no table `bda` is configured; did you mean `bad`?",
+            "bad.txt:4:3: table `bad`: this is no line of a table: write it as `KEY: VALUE, VALUE`",
+            "bad.txt:5:1: table `bad`: the key `JANE` is there twice",
+            "gatepost.yaml: table `in`: the key `a` has no value"
+        ]
+    );
+}
+
+#[test]
+fn of_a_file_that_is_no_list_not_every_line_is_reported() {
+    let (dir, mut sources) = folder(&[]);
+    let list = dir.path().join("l.txt");
+    fs::write(&list, "no entry\n".repeat(1_000)).unwrap();
+    sources.lists.insert("l".to_owned(), EntrySource::File(list).into());
+    assert_eq!(errors(&sources, dir.path()).len(), 20);
 }
 
 proptest::proptest! {
@@ -588,7 +656,7 @@ fn the_fingerprint_changes_with_every_file_and_with_nothing_else() {
     let (dir, mut sources) = folder(&[("10-x.rhai", "// one"), ("lib/net.rhai", "// two")]);
     let list = dir.path().join("list.txt");
     fs::write(&list, "example.org").unwrap();
-    sources.lists.insert("l".to_owned(), ListSource::File(list.clone()));
+    sources.lists.insert("l".to_owned(), EntrySource::File(list.clone()).into());
     let mut seen = vec![sources.fingerprint()];
     let mut changed = |sources: &Sources, what: &str| {
         let now = sources.fingerprint();
@@ -603,8 +671,63 @@ fn the_fingerprint_changes_with_every_file_and_with_nothing_else() {
     changed(&sources, "a list");
     fs::rename(dir.path().join("10-x.rhai"), dir.path().join("20-x.rhai")).unwrap();
     changed(&sources, "a name");
+    let table = dir.path().join("table.txt");
+    fs::write(&table, "a: b").unwrap();
+    sources.tables.insert("t".to_owned(), TableSource::File(table.clone()));
+    changed(&sources, "another file");
+    fs::write(&table, "a: c").unwrap();
+    changed(&sources, "a table");
     fs::remove_file(&list).unwrap();
     changed(&sources, "a file that is gone");
     fs::write(dir.path().join("notes.txt"), "x").unwrap();
     assert_eq!(sources.fingerprint(), *seen.last().unwrap());
+}
+
+/// A name that nothing keeps would be a "no" for ever, and a rate that is none a 451 when mail comes.
+#[test]
+fn what_is_counted_and_remembered_has_names_that_are_known() {
+    for (body, expected) in [
+        ("rate(x, \"k\", \"1/m\");", "must be written out as a text in double quotes"),
+        ("rate(\"A b\", \"k\", \"1/m\");", "`A b` cannot be a rule"),
+        ("rate(\"r\", \"k\", \"1/month\");", "this is no limit of a rate"),
+        ("remembered(\"hit\", \"k\");", "the policy `x` remembers nothing as `hit`"),
+        ("remember(\"hit\", \"k\", \"1h\"); remembered(\"hut\", \"k\");", "did you mean `hit`?"),
+        ("remembered(\"y.hit\", \"k\");", "there is no policy `y`"),
+        ("remember(\"x.hit\", \"k\", \"1h\");", "`x.hit` cannot be a name"),
+        ("\"hit\".remember(\"k\", \"1h\");", "`remember` is no method"),
+    ] {
+        let text = format!("fn mail(session, mail) {{ let x = \"r\"; {body} }}");
+        let (dir, sources) = folder(&[("10-x.rhai", &text)]);
+        let problems = Policies::load(&sources).err().unwrap_or_default();
+        let shown: Vec<_> = problems.iter().map(|problem| problem.render(false)).collect();
+        assert_eq!(problems.len(), 1, "{body}: {shown:#?}");
+        assert!(shown[0].contains(expected), "{body}: {}", shown[0]);
+        drop(dir);
+    }
+    let text =
+        "fn mail(session, mail) { rate(\"per-clint\", \"k\", \"1/m\"); defer(\"per-client\", \"t\"); }";
+    let (_dir, sources) = folder(&[("10-x.rhai", text)]);
+    let warnings = Policies::load(&sources).unwrap().warnings().to_vec();
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].render(false).contains("did you mean `per-client`?"));
+}
+
+#[test]
+fn what_is_kept_needs_a_place() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(
+        dir.path().join("00-relay.rhai"),
+        "const GATE = true;\nfn rcpt(session, mail, rcpt) { quarantine(\"trap\", \"no\"); }\n",
+    )
+    .unwrap();
+    let mut sources = Sources {
+        dir: dir.path().to_owned(),
+        listeners: vec![("mx".to_owned(), Selection::All)],
+        ..Sources::default()
+    };
+    let problems = Policies::load(&sources).unwrap_err();
+    let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+    assert!(problem.render(false).contains("needs a quarantine, and none is configured"), "{problem:?}");
+    sources.quarantine = true;
+    assert!(Policies::load(&sources).is_ok());
 }

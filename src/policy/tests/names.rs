@@ -12,7 +12,7 @@ fn value_of(rig: &mut Rig, expression: &str, header: &str) -> String {
     let fresh = Rig::with(&files, |sources| {
         sources.settings.insert("x".to_owned(), [("f".to_owned(), Setting::Integer(2))].into());
         let list = ["boss@example.org", "partner.test", "198.51.100.0/24"].map(str::to_owned).to_vec();
-        sources.lists.insert("l".to_owned(), ListSource::Inline(list));
+        sources.lists.insert("l".to_owned(), EntrySource::Inline(list).into());
     });
     rig.policies = fresh.policies;
     let judgement = rig.message(header);

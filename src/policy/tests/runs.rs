@@ -167,7 +167,7 @@ fn faults_have_a_kind_and_a_place() {
         let text = format!("{}{rest}", helo_policy(script));
         let files = [("10-x.rhai", text.as_str()), ("lib/net.rhai", "fn fail(x) { throw x }")];
         let mut rig = Rig::with(&files, |sources| {
-            sources.lists.insert("l".to_owned(), ListSource::Inline(vec![]));
+            sources.lists.insert("l".to_owned(), EntrySource::Inline(vec![]).into());
             sources.budget.time = Duration::from_secs(30);
         });
         let judgement = rig.helo();
@@ -431,4 +431,70 @@ fn a_failing_close_is_only_reported() {
     let mut rig = Rig::new(&[("10-x.rhai", "fn close(session) { throw 1 }")]);
     let judgement = rig.judge(Moment::Close);
     assert_eq!((told(&judgement).as_str(), judgement.errors.len()), ("pass", 1));
+}
+
+#[test]
+fn effects_without_a_rule_are_counted_in_the_name_of_their_policy() {
+    let mut rig = Rig::new(&[(
+        "50-way.rhai",
+        r#"fn rcpt(session, mail, rcpt) { rcpt.redirect("b@ours.test"); tarpit("5s"); tarpit("2s"); }"#,
+    )]);
+    let judgement = rig.rcpt("a@ours.test");
+    assert_eq!(
+        judgement.effects.redirect.as_ref().map(ToString::to_string).as_deref(),
+        Some("<b@ours.test>")
+    );
+    assert_eq!(judgement.effects.tarpit, Some(Duration::from_secs(5)));
+    let applied: Vec<_> =
+        judgement.applied.iter().map(|it| format!("{} {} {}", it.by, it.effect, it.place)).collect();
+    assert_eq!(
+        applied,
+        [
+            "way redirect a@ours.test to b@ours.test 50-way.rhai:1",
+            "way tarpit 5s 50-way.rhai:1",
+            "way tarpit 2s 50-way.rhai:1"
+        ]
+    );
+    let known: Vec<_> = rig.policies.rules().iter().filter(|rule| *rule.policy == *"way").collect();
+    let lines: Vec<_> =
+        known.iter().map(|rule| format!("{} {} {}", rule.rule, rule.stage, rule.action.name())).collect();
+    assert_eq!(lines, ["way rcpt redirect", "way rcpt tarpit"]);
+}
+
+#[test]
+fn a_verdict_in_shadow_marks_what_is_behind_it_and_an_effect_does_not() {
+    let mut rig = Rig::new(&[(
+        "50-mine.rhai",
+        r#"
+        const MODES = #{ "first": "shadow", "second": "shadow" };
+        fn helo(session) { score("points", 1); reject("first", "no"); score("more", 1); reject("second", "no"); }
+        "#,
+    )]);
+    let judgement = rig.helo();
+    let after =
+        |event: &judgement::RuleEvent| format!("{} {}", event.rule, event.after.as_deref().unwrap_or("-"));
+    assert_eq!(
+        judgement.events.iter().map(after).collect::<Vec<_>>(),
+        ["mine.points -", "mine.first -", "mine.more mine.first", "mine.second mine.first"]
+    );
+}
+
+#[test]
+fn scores_and_addresses_have_bounds() {
+    for (line, part) in [
+        (r#"score("points", 0.0 / 0.0);"#, "a score is a number"),
+        (r#"score("points", 1000001);"#, "a score is a number"),
+        (r#"tarpit(rcpt.local_part);"#, "is no duration"),
+        (r#"rcpt.redirect("b@theirs.test");"#, "redirect_domains"),
+        (r#"rcpt.redirect("b@[192.0.2.1]");"#, "redirect_domains"),
+        (r#"rcpt.redirect("\u00f6@ours.test");"#, "SMTPUTF8"),
+        (r#"rcpt.redirect("b");"#, "is no address"),
+        (r#"mail.redirect(rcpt, "b@ours.test");"#, "rcpt.redirect"),
+    ] {
+        let script = format!("fn rcpt(session, mail, rcpt) {{ {line} }}");
+        let mut rig = Rig::new(&[("50-mine.rhai", &script)]);
+        let judgement = rig.rcpt("a@ours.test");
+        let [fault] = judgement.errors.as_slice() else { panic!("{line}: {:?}", judgement.errors) };
+        assert!(fault.message.contains(part), "{line}: {}", fault.message);
+    }
 }

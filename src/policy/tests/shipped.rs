@@ -33,7 +33,12 @@ fn an_ordinary_mail_passes_without_a_word() {
             ("pass", vec![], vec![])
         );
     }
-    assert_eq!(rig.asked, [helo, mail_hosts("sender.test"), Question::Spf, Question::Dmarc]);
+    let asked: Vec<_> = rig.asked.iter().filter(|question| question.is_pure()).cloned().collect();
+    assert_eq!(
+        asked,
+        [helo, Question::Fcrdns, mail_hosts("sender.test"), Question::Spf, Question::Dmarc],
+        "and what counts is in the transcripts"
+    );
     assert_eq!(rig.memory.size_limit(&rig.mail).unwrap().octets, 50 << 20);
 }
 
@@ -146,7 +151,7 @@ fn sender() {
     rig.knows_lookup(mail_hosts("sender.test"), "none", &[]);
     rig.session.client.ip = IpAddr::from([127, 0, 0, 1]);
     assert_eq!(told(&rig.mail()), "pass", "loopback has no public DNS");
-    assert!(rig.asked.is_empty());
+    assert!(!rig.asked.iter().any(Question::is_pure));
 }
 
 #[test]

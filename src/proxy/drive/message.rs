@@ -7,7 +7,6 @@ use tokio::time::timeout_at;
 
 use super::{Driver, Message};
 use crate::proxy::intake::Intake;
-use crate::proxy::outgoing::Additions;
 use crate::proxy::wire::{self, Client};
 use crate::proxy::{scene, trouble};
 use crate::session::stage::Refusal;
@@ -53,7 +52,7 @@ impl<C: Client> Driver<C> {
         if wire::in_company(&mut self.wire, examining).await.is_err() {
             return Err(trouble::out_of_time());
         }
-        self.message = Message::Complete(Box::new(received), Additions::default());
+        self.message = Message::Complete(Box::new(received), Box::default());
         Ok(())
     }
 
@@ -70,7 +69,7 @@ impl<C: Client> Driver<C> {
         let reply = self.books.finished(here, id, route, &finished, size);
         if let Some(reply) = reply {
             self.queue(&reply);
-            self.untold = (finished.outcome == Some(Outcome::Accepted)).then_some(reply);
+            self.untold = (finished.outcome == Some(Outcome::Accepted)).then(|| Box::new(reply));
         }
         self.judge.end_transaction();
         if let Some(upstream) = &mut self.upstream {

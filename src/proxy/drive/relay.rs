@@ -5,13 +5,14 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{COMMAND_BUDGET, Driver, FAREWELL, Message};
+use crate::message::spool::Outgoing;
 use crate::proxy::outgoing::{self, Stamps};
 use crate::proxy::wire::{self, Client};
 use crate::proxy::{Listener, scene, trouble};
 use crate::session::stage::Refusal;
 use crate::session::{Offers, Question};
 use crate::smtp::auth::Mechanism;
-use crate::smtp::command::Command;
+use crate::smtp::command::{Command, RcptCommand};
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::Reply;
 use crate::upstream::{self, ClientName, Upstream};
@@ -58,6 +59,7 @@ impl<C: Client> Driver<C> {
         let login = self.session.login().is_some();
         let route =
             if login { routes.admit_known(transaction)? } else { routes.admit(transaction, &rcpt.path)? };
+        self.judge.admit(transaction, &rcpt.path)?;
         Ok(Arc::clone(route))
     }
 
@@ -109,22 +111,38 @@ impl<C: Client> Driver<C> {
         }
     }
 
+    /// Sends the message to the upstream. A copy for those who are not to get it is safe before the upstream hears of it.
     pub(super) async fn deliver(&mut self) -> Result<Receipt, Refusal> {
+        self.rearrange().await?;
+        let (Some(upstream), Some(transaction)) = (&self.upstream, self.session.transaction()) else {
+            return Err(trouble::out_of_time());
+        };
+        if !upstream.knows_recipients(transaction.bound_for().count()) {
+            // Whoever is missing there was promised to the client, and would be lost.
+            return Err(trouble::other_recipients());
+        }
+        let outgoing = self.outgoing()?;
+        let copy = self.pend(&outgoing).await?;
+        let delivered = self.send(&outgoing).await;
+        match (copy, &delivered) {
+            (Some(copy), Ok(_)) => copy.finish().await,
+            (Some(copy), Err(_)) => copy.withdraw().await,
+            (None, _) => {}
+        }
+        delivered
+    }
+
+    /// The message as it goes on; it is gone from here then.
+    pub(super) fn outgoing(&mut self) -> Result<Outgoing, Refusal> {
         let Message::Complete(received, additions) = std::mem::replace(&mut self.message, Message::Gone(0))
         else {
             return Err(trouble::out_of_time());
         };
         self.message = Message::Gone(received.size);
-        let (Some(upstream), Some(transaction), Some(hello)) =
-            (&mut self.upstream, self.session.transaction(), self.session.hello())
-        else {
+        let (Some(transaction), Some(hello)) = (self.session.transaction(), self.session.hello()) else {
             return Err(trouble::out_of_time());
         };
-        if !upstream.knows_recipients(transaction.recipients.len()) {
-            // Whoever is missing there was promised to the client, and would be lost.
-            return Err(trouble::other_recipients());
-        }
-        let outgoing = outgoing::prepare(
+        Ok(outgoing::prepare(
             *received,
             &Stamps {
                 listener: &self.listener,
@@ -136,9 +154,13 @@ impl<C: Client> Driver<C> {
                 client_name: self.judge.client_name(),
                 authenticated: self.session.login().is_some(),
             },
-        );
+        ))
+    }
+
+    async fn send(&mut self, outgoing: &Outgoing) -> Result<Receipt, Refusal> {
+        let Some(upstream) = &mut self.upstream else { return Err(trouble::out_of_time()) };
         let since = Instant::now();
-        let delivered = timeout_at(self.patience, upstream.deliver(&outgoing)).await;
+        let delivered = timeout_at(self.patience, upstream.deliver(outgoing)).await;
         self.books.upstream_took(since);
         match delivered {
             Ok(answer) => answer.map_err(trouble::refusal),
@@ -146,6 +168,43 @@ impl<C: Client> Driver<C> {
                 self.upstream = None;
                 Err(trouble::out_of_time())
             }
+        }
+    }
+
+    /// Tells the upstream of the recipients that policy ordered in place of those that it accepted, before it hears of the
+    /// message. It takes all of them, or nobody gets the message.
+    async fn rearrange(&mut self) -> Result<(), Refusal> {
+        let Some(transaction) = self.session.transaction().filter(|open| open.rearranged) else {
+            return Ok(());
+        };
+        let (mail, wanted) = (transaction.mail.clone(), transaction.bound_for().cloned().collect::<Vec<_>>());
+        let route = self.route_of(&wanted)?;
+        self.meet_upstream(&route).await;
+        let Some(upstream) = &mut self.upstream else { return Err(trouble::out_of_time()) };
+        upstream.name_transaction(&self.connection.transaction);
+        self.asked_upstream = Instant::now();
+        match timeout_at(self.patience, upstream.rearrange(&mail, &wanted)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(failure)) => Err(trouble::changed_recipients(&failure)),
+            Err(_) => {
+                self.upstream = None;
+                Err(trouble::out_of_time())
+            }
+        }
+    }
+
+    /// The upstream that all of these recipients belong to.
+    fn route_of(&self, wanted: &[RcptCommand]) -> Result<Arc<Upstream>, Refusal> {
+        let routes = &self.listener.routes;
+        if self.session.login().is_some() {
+            return Ok(Arc::clone(routes.default()));
+        }
+        let mut all = wanted.iter().map(|rcpt| routes.for_recipient(&rcpt.path));
+        let first = all.next().unwrap_or_else(|| routes.default());
+        if all.all(|other| Arc::ptr_eq(other, first)) {
+            Ok(Arc::clone(first))
+        } else {
+            Err(trouble::changed_route())
         }
     }
 

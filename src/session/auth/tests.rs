@@ -19,6 +19,7 @@ fn session() -> Session {
         tls_required: false,
         auth,
         inquiries: Inquiries::default(),
+        quarantine_address: None,
     };
     let offers = Offers { auth: vec!["PLAIN".to_owned()], ..Offers::default() };
     let mut session = Session::new(terms, false, offers, Instant::now());

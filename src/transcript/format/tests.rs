@@ -167,7 +167,7 @@ message none.eml
         "dir/a.smtp:5:4: what the upstream answers stands behind the `G:` line to which it answers",
         "dir/a.smtp:6:1: a line with `|` belongs to `message`, `delivered` or `policy`",
         "dir/a.smtp:7:4: the quote is never closed",
-        "dir/a.smtp:8:9: unknown outcome `lost`; one of: accepted, rejected, deferred, discarded, aborted",
+        "dir/a.smtp:8:9: unknown outcome `lost`; one of: accepted, rejected, deferred, discarded, quarantined, aborted",
         "dir/a.smtp:9:1: `message` has no lines; they begin with `|`",
         "dir/a.smtp:10:14: \"nowhere\" is no A record",
     ];

@@ -28,6 +28,7 @@ impl Folder {
     fn run(&self, paths: &[&str]) -> Result<Report, TestError> {
         let paths: Vec<PathBuf> = paths.iter().map(|path| self.0.path().join(path)).collect();
         let options = Options {
+            filter: None,
             hostname: "mx.example.org".to_owned(),
             domains: vec!["example.org".to_owned()],
             trusted_networks: Vec::new(),

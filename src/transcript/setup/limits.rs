@@ -26,6 +26,8 @@ pub(in crate::transcript) enum Limit {
     Data(Duration),
     Session(Duration),
     Upstream(UpstreamStep, Duration),
+    /// Sessions whose replies are delayed at once.
+    Tarpits(usize),
 }
 
 /// What the upstream may take some time for.
@@ -49,7 +51,7 @@ impl UpstreamStep {
 /// `limit errors 3`.
 pub(super) fn limit(words: &mut Words<'_>) -> Result<Limit, Mistake> {
     type Value = fn(Word<'_>) -> Result<Limit, Mistake>;
-    const LIMITS: [(&str, Value); 15] = [
+    const LIMITS: [(&str, Value); 16] = [
         ("message_size", |word| word.bytes().map(Limit::MessageSize)),
         ("header_size", |word| {
             word.bytes().map(|octets| Limit::HeaderSize(octets.try_into().unwrap_or(usize::MAX)))
@@ -64,6 +66,7 @@ pub(super) fn limit(words: &mut Words<'_>) -> Result<Limit, Mistake> {
             word.choose("line length", &choice).map(Limit::TextLine)
         }),
         ("min_data_rate", |word| word.bytes().map(Limit::MinDataRate)),
+        ("tarpits", |word| word.parse("a number").map(Limit::Tarpits)),
         ("command", |word| word.duration().map(Limit::Command)),
         ("data", |word| word.duration().map(Limit::Data)),
         ("session", |word| word.duration().map(Limit::Session)),

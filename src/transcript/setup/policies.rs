@@ -2,7 +2,7 @@
 
 use super::super::words::{Mistake, Word, Words};
 use crate::policy::judgement::Mode;
-use crate::policy::sources::Setting;
+use crate::policy::sources::{Setting, TableEntries};
 
 /// A policy in a transcript: `policy NAME` and the lines of its file.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -51,4 +51,16 @@ pub(super) fn mode(words: &mut Words<'_>) -> Result<(String, Mode), Mistake> {
     let rule = words.expect("a policy or policy.rule")?;
     let mode = words.expect("a mode")?.choose("mode", &Mode::ALL.map(|mode| (mode.name(), mode)))?;
     Ok((rule.text.to_owned(), mode))
+}
+
+/// `table NAME KEY VALUE...`, one key a line.
+pub(super) fn table(words: &mut Words<'_>, tables: &mut Vec<(String, TableEntries)>) -> Result<(), Mistake> {
+    let name = words.expect("the table's name")?.text.to_owned();
+    let key = words.expect("a key")?.text.trim_end_matches(':').to_owned();
+    let values = words.list().iter().map(|word| word.text.to_owned()).collect();
+    match tables.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, entries)) => entries.push((key, values)),
+        None => tables.push((name, vec![(key, values)])),
+    }
+    Ok(())
 }

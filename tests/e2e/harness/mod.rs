@@ -17,6 +17,7 @@ mod ports;
 mod postfix;
 mod programs;
 mod prometheus;
+mod redis;
 mod server;
 mod sink;
 mod tls;
@@ -43,6 +44,7 @@ pub(crate) use ports::free_port;
 pub(crate) use postfix::Postfix;
 pub(crate) use programs::Program;
 pub(crate) use prometheus::Prometheus;
+pub(crate) use redis::{Redis, RedisCluster};
 pub(crate) use sink::{AtTheDot, Sink, Taken};
 pub(crate) use tls::{Authority, Issuer, NAME};
 

@@ -149,7 +149,9 @@ impl Plan {
     pub(super) fn write(&self, folder: &Path, ports: Ports, dns: &Dns) -> String {
         let policies = self.policies(folder);
         for (name, text) in &self.files {
-            std::fs::write(folder.join(name), text).unwrap();
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
         }
         let mut text = format!(
             "hostname: mx.example.org

@@ -17,6 +17,8 @@ pub(crate) enum AtTheDot {
     HangUp,
     /// Takes it, and says so a second later.
     TakeLate,
+    /// Takes it, and never says so.
+    SayNothing,
 }
 
 /// A server that accepts everything up to the dot, and keeps of each message its size, its header and a digest.
@@ -89,6 +91,9 @@ fn serve(stream: TcpStream, at_the_dot: AtTheDot, book: &Mutex<Vec<Taken>>) -> i
                 book.lock().unwrap().push(taken);
                 if at_the_dot == AtTheDot::TakeLate {
                     thread::sleep(Duration::from_secs(1));
+                }
+                if at_the_dot == AtTheDot::SayNothing {
+                    continue;
                 }
                 say("250 2.0.0 Ok: queued as SINK")?;
             }

@@ -1,0 +1,63 @@
+//! What recipients' domains wish, checked against the policies.
+
+use super::super::domains::{Domains, Wishes};
+use super::super::judgement::Mode;
+use super::super::sources::{DomainSource, Sources, split_target};
+use super::join::turns;
+use super::modes::rule_names;
+use super::{Script, settings, suggest};
+use crate::diagnostic::Diagnostic;
+use crate::session::stage::Stage;
+
+/// The wishes of all domains.
+pub(super) fn load(scripts: &[Script], sources: &Sources, problems: &mut Vec<Diagnostic>) -> Domains {
+    let each = sources.domains.iter();
+    let wishes = each.map(|(domain, source)| {
+        let path = format!("policies.domains.{domain}");
+        settings::check_given(&format!("{path}.settings"), &source.settings, scripts, sources, problems);
+        for (key, mode) in &source.modes {
+            check_mode(&format!("{path}.modes"), key, *mode, scripts, sources, problems);
+        }
+        (domain.as_str().into(), wishes(source, scripts))
+    });
+    Domains { wishes: wishes.collect() }
+}
+
+fn wishes(source: &DomainSource, scripts: &[Script]) -> Wishes {
+    let settings = source.settings.iter().filter_map(|(policy, given)| {
+        let script = scripts.iter().find(|script| *script.name == **policy)?;
+        Some((policy.clone(), settings::values(script, given)))
+    });
+    let modes = source.modes.iter().map(|(key, mode)| (key.clone(), *mode));
+    Wishes { settings: settings.collect(), modes: modes.collect() }
+}
+
+/// A domain may bend what is asked about its recipients, one by one, and no gate.
+fn check_mode(
+    path: &str,
+    key: &str,
+    mode: Mode,
+    scripts: &[Script],
+    sources: &Sources,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let error = |message: String| sources.error(&format!("{path}.{key}"), format!("{path}: {message}"));
+    let (policy, rule) = split_target(key);
+    let Some(script) = scripts.iter().find(|script| *script.name == *policy) else {
+        let problem = error(format!("there is no policy `{policy}`"));
+        return problems.push(suggest(problem, policy, scripts.iter().map(|script| &*script.name)));
+    };
+    let rules = rule_names(script);
+    if let Some(rule) = rule.filter(|rule| !rules.contains(rule)) {
+        let problem = error(format!("`{policy}` has no rule `{rule}`"));
+        return problems.push(suggest(problem, rule, rules.iter().copied()));
+    }
+    if script.constants.gate && mode != Mode::Enforce {
+        return problems
+            .push(error(format!("`{key}` cannot be `{}`: a gate is always enforced", mode.name())));
+    }
+    if !turns(script, rule).contains(&Stage::Rcpt) {
+        let help = "only what is asked at rcpt belongs to one domain";
+        problems.push(error(format!("`{key}` says nothing at rcpt")).with_help(help));
+    }
+}

@@ -1,0 +1,223 @@
+//! A policy that reports which of its statements are reached.
+//!
+//! Rhai has no hook for that which costs nothing when it is not used, so the text itself is given one: in front of each statement
+//! stands the call of a function of the host's, on the same line, so that the lines stay what they are. Where a statement begins
+//! is known from the tree, and that it may have something in front from the tokens that the compiler saw: behind `{`, `}` or `;`
+//! another statement may stand, while `else if` and `let x = switch ...` are one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rhai::{AST, ASTNode, Engine, Expr, Position, Stmt, Token};
+
+use super::super::coverage::{Coverage, Mark};
+use super::file::ScriptFile;
+
+/// The name of the function that reports. No policy can call it: the checks know no such name.
+const REACHED: &str = "gatepost_reached";
+
+/// What makes policies report.
+pub(super) struct Instrument {
+    coverage: Arc<Coverage>,
+    /// Each token of the last script, and whether a statement may begin behind it.
+    tokens: Arc<Mutex<Vec<(Place, bool)>>>,
+    /// By the numbers that stand in the texts.
+    marks: Arc<Mutex<Vec<Mark>>>,
+}
+
+/// Line and column, from 1.
+type Place = (usize, usize);
+
+impl Instrument {
+    /// Prepares `engine`, whose own names were listed before.
+    pub(super) fn new(engine: &mut Engine, coverage: Arc<Coverage>) -> Self {
+        let (tokens, marks) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<Vec<Mark>>>::default());
+        let seen = Arc::clone(&tokens);
+        #[expect(deprecated, reason = "Rhai marks so what may change; the tests of this file would tell")]
+        engine.on_parse_token(move |token, position, _| {
+            if let Some(place) = place(position).filter(|_| !matches!(token, Token::Comment(..))) {
+                let ends = matches!(token, Token::LeftBrace | Token::RightBrace | Token::SemiColon);
+                seen.lock().unwrap_or_else(PoisonError::into_inner).push((place, ends));
+            }
+            token
+        });
+        let known = Arc::clone(&marks);
+        engine.register_fn(REACHED, move |number: i64| {
+            let marks = known.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(mark) = usize::try_from(number).ok().and_then(|number| marks.get(number)) {
+                mark.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+        Self { coverage, tokens, marks }
+    }
+
+    /// Forgets the tokens of earlier scripts: the next one is about to be compiled.
+    pub(super) fn begin(&self) {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The tree to run in place of `ast`, which was compiled from `file` just now.
+    pub(super) fn reporting(&self, engine: &Engine, file: &ScriptFile, ast: AST) -> AST {
+        let tokens = std::mem::take(&mut *self.tokens.lock().unwrap_or_else(PoisonError::into_inner));
+        let places = statements(&ast, &tokens);
+        let lines: Vec<usize> = places.iter().map(|(line, _)| *line).collect();
+        let Some(own) = self.coverage.marks(&file.name, &file.text, &lines) else { return ast };
+        let first = {
+            let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+            marks.extend(own);
+            marks.len() - places.len()
+        };
+        // What does not compile any more is run as it was, and its lines show as never reached.
+        engine.compile(instrumented(&file.text, &places, first)).map_or(ast, |mut reporting| {
+            reporting.set_source(&*file.name);
+            reporting
+        })
+    }
+}
+
+/// Where statements of functions begin that may have another one in front, in order.
+fn statements(ast: &AST, tokens: &[(Place, bool)]) -> Vec<Place> {
+    let mut places = Vec::new();
+    ast.clone_functions_only().walk(&mut |path| {
+        if let Some(ASTNode::Stmt(statement)) = path.last() {
+            places.extend(start(statement).and_then(place));
+        }
+        true
+    });
+    places.sort_unstable();
+    places.dedup();
+    let behind = |place: &Place| {
+        let at = tokens.iter().position(|(token, _)| token == place)?;
+        tokens.get(at.checked_sub(1)?).map(|(_, ends)| *ends)
+    };
+    places.retain(|place| behind(place) == Some(true));
+    places
+}
+
+/// Where a statement begins; `None` for what stands nowhere in the text.
+fn start(statement: &Stmt) -> Option<Position> {
+    match statement {
+        Stmt::Noop(_) | Stmt::Share(_) => None,
+        Stmt::Expr(expression) => Some(first(expression)),
+        Stmt::FnCall(call, position) => Some(earliest(*position, &call.args)),
+        Stmt::Assignment(assignment) => Some(first(&assignment.1.lhs)),
+        other => Some(other.position()),
+    }
+}
+
+/// Where an expression begins: the tree keeps the places of operators.
+fn first(expression: &Expr) -> Position {
+    match expression {
+        Expr::And(operands, _) | Expr::Or(operands, _) | Expr::Coalesce(operands, _) => {
+            operands.first().map_or_else(|| expression.position(), first)
+        }
+        Expr::Index(pair, ..) | Expr::Dot(pair, ..) => first(&pair.lhs),
+        Expr::FnCall(call, position) => earliest(*position, &call.args),
+        other => other.start_position(),
+    }
+}
+
+fn earliest(position: Position, arguments: &[Expr]) -> Position {
+    let all = arguments.iter().map(first).chain([position]);
+    all.filter(|position| !position.is_none()).min_by_key(|position| place(*position)).unwrap_or(position)
+}
+
+fn place(position: Position) -> Option<Place> {
+    Some((position.line()?, position.position()?))
+}
+
+/// The text with a report in front of each statement, numbered from `first` on.
+fn instrumented(text: &str, places: &[Place], first: usize) -> String {
+    let mut reports = places.iter().zip(first..).peekable();
+    let mut out = String::with_capacity(text.len() * 2);
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        for (column, character) in line.chars().enumerate() {
+            while let Some((_, number)) = reports.next_if(|(place, _)| **place == (index + 1, column + 1)) {
+                out += &format!("{REACHED}({number});");
+            }
+            out.push(character);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::policy::scene::{AuthScene, ClientScene, Moment, Scene, SessionScene};
+    use crate::policy::{Memory, Policies, Sources, Step};
+
+    const SCRIPT: &str = r#"//! About.
+const SETTINGS = #{ "a": 5 };
+/// Every form of a statement; nothing is in front of those that are parts of another.
+fn connect(session) {
+    let a = switch 1 { 1 => { let x = 2; x } _ => 3 }; // let y = {;
+    if a == 3 { a = 4; } else if a == 2 {
+        a += 1; a += 1;
+    } else {
+        a = 0;
+    }
+    let text = `{; ${ if a > 1 { "x" } else { "y" } };`;
+    (a + 1).to_string();
+    for i in 0..3 { if i == 1 { continue; } let b = [1, 2].map(|e| e + 1); }
+    helper(a) && a in [4]
+}
+fn helper(n) {
+    if n == 4 { return true; }
+    while n > 0 { n -= 1; }
+    false
+}
+"#;
+
+    #[test]
+    fn statements_that_are_reached_are_known_and_mean_what_they_meant() {
+        let dir = tempfile::tempdir().unwrap();
+        let relay = "const GATE = true;\nfn rcpt(session, mail, rcpt) {\n    reject(\"no\", \"no\");\n}\n";
+        fs::write(dir.path().join("00-relay.rhai"), relay).unwrap();
+        fs::write(dir.path().join("10-x.rhai"), SCRIPT).unwrap();
+        let coverage = Arc::new(Coverage::default());
+        let sources = Sources {
+            dir: dir.path().to_owned(),
+            coverage: Some(Arc::clone(&coverage)),
+            ..Sources::default()
+        };
+        let policies = Arc::new(Policies::load(&sources).unwrap());
+        let scene = Scene { session: Arc::new(session()), moment: Moment::Connect };
+        let mut memory = Memory::default();
+        let mut run = policies.begin(scene, &memory);
+        assert_eq!(run.step(), Step::Done);
+        assert_eq!(run.finish(&mut memory).errors, []);
+        let [relay, own] = coverage.files().try_into().unwrap();
+        assert_eq!((relay.lines, relay.unreached), (1, vec![3]));
+        // `a = 4`, `a = 0` and `"y"` were not reached; `return true` was, so what follows it was not.
+        assert_eq!(own.unreached, [6, 9, 11, 18, 19], "{own:?}");
+        assert_eq!(coverage.silent_rules(), (vec!["relay.no".into()], 1));
+    }
+
+    fn session() -> SessionScene {
+        SessionScene {
+            id: String::new(),
+            listener: "mx".into(),
+            hostname: "mx.example.org".into(),
+            client: ClientScene { ip: [192, 0, 2, 1].into(), port: 4711, name: String::new() },
+            helo: String::new(),
+            helo_verb: "",
+            trusted: false,
+            auth: AuthScene::default(),
+            tls: None,
+            recipients_refused: 0,
+            errors: 0,
+            transactions: 0,
+        }
+    }
+
+    #[test]
+    fn another_text_of_the_same_name_is_another_file() {
+        let coverage = Coverage::default();
+        let (name, text): (Arc<str>, Arc<str>) = ("10-x.rhai".into(), "one".into());
+        assert_eq!(coverage.marks(&name, &text, &[1, 2]).unwrap().len(), 2);
+        assert!(coverage.marks(&name, &"another".into(), &[1]).is_none());
+        assert_eq!(coverage.marks(&name, &text, &[1, 2]).unwrap().len(), 2);
+    }
+}

@@ -1,0 +1,56 @@
+//! Names of what is counted and remembered: a name that nothing keeps would be a silent "no" for ever.
+
+use std::collections::BTreeSet;
+
+use rhai::Position;
+
+use super::{Script, modes, suggest};
+use crate::diagnostic::Diagnostic;
+
+/// Checks the first arguments of `rate` and `remembered`.
+pub(super) fn check(scripts: &[Script], problems: &mut Vec<Diagnostic>) {
+    for script in scripts {
+        problems.extend(script.names.counters.iter().filter_map(|counter| misspelt(script, counter)));
+        let unknown = script.names.remembered.iter().filter_map(|asked| unknown(scripts, script, asked));
+        problems.extend(unknown);
+    }
+}
+
+/// What `rate` counts is usually a rule, whose mode it has; a name that is nearly one's was probably meant to be.
+fn misspelt(script: &Script, (name, position): &(String, Position)) -> Option<Diagnostic> {
+    let rules = modes::rule_names(script);
+    if rules.contains(name.as_str()) {
+        return None;
+    }
+    let message =
+        format!("no verdict of this policy has the rule `{name}`, so that it has the policy's mode");
+    let problem = suggest(script.file.warning(*position, name.len() + 2, message), name, rules);
+    problem.help.is_some().then_some(problem)
+}
+
+/// What is asked for must be remembered somewhere.
+fn unknown(
+    scripts: &[Script],
+    script: &Script,
+    (asked, position): &(String, Position),
+) -> Option<Diagnostic> {
+    let error = |message: String| script.file.error(*position, asked.len() + 2, message);
+    let (owner, name) = match asked.split_once('.') {
+        Some((policy, name)) => {
+            let Some(owner) = scripts.iter().find(|script| *script.name == *policy) else {
+                let names = scripts.iter().map(|script| &*script.name);
+                return Some(suggest(error(format!("there is no policy `{policy}`")), policy, names));
+            };
+            (owner, name)
+        }
+        None => (script, asked.as_str()),
+    };
+    let kept: BTreeSet<_> = owner.names.kept.iter().map(|(name, _)| name.as_str()).collect();
+    if kept.contains(name) {
+        return None;
+    }
+    let problem =
+        suggest(error(format!("the policy `{}` remembers nothing as `{name}`", owner.name)), name, kept);
+    let help = "say `remember(NAME, key, \"24h\")` there; of another policy ask as `policy.name`";
+    Some(if problem.help.is_some() { problem } else { problem.with_help(help) })
+}
