@@ -3,7 +3,7 @@
 //! A program of its own with one test: the counter counts for all threads.
 
 // Functions that tests call are not tests to clippy; a panic is how they report.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::alloc::System;
 use std::sync::Arc;
