@@ -15,7 +15,7 @@
 //! | POST `/cache/clear` | forgets the answers of DNS |
 //!
 //! The first three are for everybody; the rest is for the UNIX socket and for those who know the token
-//! ([`access`](self::access)).
+//! ([`access`]).
 //!
 //! It is made to be slow for nobody but its own clients: over TCP a connection carries one request and ends after
 //! [`CONNECTION_TIME`], there are at most [`CONNECTIONS`] of them, and when there are more, the oldest goes first. So a

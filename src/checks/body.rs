@@ -77,12 +77,15 @@ impl BodyHasher {
     }
 
     fn write_relaxed(&mut self, mut bytes: &[u8]) {
+        let mut dense = false;
         while let Some((&first, rest)) = bytes.split_first() {
             if is_special(first) {
                 self.take_special(first);
                 bytes = rest;
             } else {
-                let (plain, behind) = bytes.split_at(plain_len(bytes));
+                let length = if dense { words_len(bytes) } else { plain_len(bytes) };
+                dense = length < DENSE;
+                let (plain, behind) = bytes.split_at(length);
                 self.write_plain(plain);
                 bytes = behind;
             }
@@ -203,6 +206,22 @@ fn plain_len(bytes: &[u8]) -> usize {
     }
     let words = rest.get(..memchr2(b'\r', b'\n', rest).unwrap_or(rest.len())).unwrap_or_default();
     bytes.len() - rest.len() + words.strip_suffix(b" ").unwrap_or(words).len()
+}
+
+/// After less than so many plain bytes, looking far ahead was not worth it.
+const DENSE: usize = 32;
+
+/// The same without line ends, byte by byte: for bodies that are full of white space.
+fn words_len(bytes: &[u8]) -> usize {
+    let mut length = 0;
+    for (at, &byte) in bytes.iter().take(LOOK_AHEAD).enumerate() {
+        if !is_special(byte) {
+            length = at + 1;
+        } else if byte != b' ' || length < at {
+            break;
+        }
+    }
+    length
 }
 
 /// The length of the first line with its CRLF if it has words, no space at its end, and no other CR.

@@ -127,8 +127,7 @@ impl<'a> Book<'a> {
     /// The strength of the key at this name, as far as it was looked up, and how it was.
     pub(super) fn key(&self, name: &str) -> (Strength, Vec<Asked>) {
         let texts = self.texts(name);
-        let asked = self.asked().into_iter().filter(|asked| asked.name == name).collect();
-        (texts.map(|found| strength(found.records.texts())).unwrap_or_default(), asked)
+        (texts.map(|found| strength(found.records.texts())).unwrap_or_default(), self.trace.about(name))
     }
 
     /// The texts at this name, as far as they were looked up.

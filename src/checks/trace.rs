@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::results::Asked;
-use crate::dns::{Failure, Found, Kind};
+use crate::dns::{Failure, Found, Kind, Records};
 
 /// No check asks for more names; of a log that would be longer, the end is not kept.
 const MAX_ASKED: usize = 64;
@@ -29,18 +29,37 @@ impl Trace {
     pub(super) fn asked(&self) -> Vec<Asked> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// What was asked about this name.
+    pub(super) fn about(&self, name: &str) -> Vec<Asked> {
+        let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.iter().filter(|asked| asked.name == name).cloned().collect()
+    }
 }
 
 fn said(found: &Found) -> (&'static str, String) {
     match found {
-        Ok(answers) => {
-            let texts = answers.records.to_texts();
-            ("ok", cut(texts.join(" | ")))
-        }
+        Ok(answers) => ("ok", cut(joined(&answers.records))),
         Err(Failure::NoData) => ("none", String::new()),
         Err(Failure::NxDomain) => ("nxdomain", String::new()),
         Err(Failure::Temporary(trouble)) => ("error", trouble.name().to_owned()),
     }
+}
+
+/// The records, or the first ones: no more than is kept.
+fn joined(records: &Records) -> String {
+    let Records::Txt(texts) = records else { return records.to_texts().join(" | ") };
+    let mut joined = String::new();
+    for text in texts {
+        if !joined.is_empty() {
+            joined.push_str(" | ");
+        }
+        joined.push_str(&String::from_utf8_lossy(text.get(..MAX_TEXT).unwrap_or(text)));
+        if joined.len() >= MAX_TEXT {
+            break;
+        }
+    }
+    joined
 }
 
 fn cut(mut text: String) -> String {

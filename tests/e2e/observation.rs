@@ -66,6 +66,7 @@ fn start(postfix: &Postfix, authority: &Authority) -> Gatepost {
                if mail.sender.local_part == \"trap\" { discard(\"trap\", \"nobody writes from there\"); }\n    \
                remember(\"sender\", mail.sender.address, \"1h\");\n    \
                greylist(session.client.ip, mail.sender, \"x@example.org\", \"1s\", \"1h\");\n    \
+               dnsbl(session.client.ip, #{ \"list.test\": 1 });\n    http_get(\"http://127.0.0.1:1/\");\n    \
                if mail.sender.local_part == \"kept\" { tarpit(\"1ms\"); }\n}\n\
                /// And a third one's is kept.\nfn message(session, mail, message) {\n    \
                if mail.sender.local_part == \"kept\" { quarantine(\"kept\", \"somebody should look\"); }\n}\n";
@@ -75,6 +76,7 @@ fn start(postfix: &Postfix, authority: &Authority) -> Gatepost {
         .policy("70-odd.rhai", odd)
         .section("quarantine: { dir: quarantine }")
         .dns(&keys)
+        .dns("2.0.0.127.list.test A 127.0.0.2\n")
         .listener(format!("tls: {}", authority.setting("opportunistic")))
         .listener("limits: { message_size: 1MiB }")
         // Room for one of a kind, so that the second takes its place.

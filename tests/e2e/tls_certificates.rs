@@ -99,7 +99,7 @@ fn a_policy_sees_the_client_s_certificate_and_what_it_is_worth() {
         .listener(format!(
             "tls: {{ mode: opportunistic, certificates: [{pair}], client_certificates: {{ mode: request, ca: \"{ca}\" }} }}"
         ))
-        .policy("15-client.rhai", &policy_for(&fingerprint(&good.0)))
+        .policy("15-certificates.rhai", &policy_for(&fingerprint(&good.0)))
         .start();
     let talk = |own| {
         let mut client = gatepost.introduced().start_tls(&authority.trust_as(own));

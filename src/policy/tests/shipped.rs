@@ -36,7 +36,14 @@ fn an_ordinary_mail_passes_without_a_word() {
     let asked: Vec<_> = rig.asked.iter().filter(|question| question.is_pure()).cloned().collect();
     assert_eq!(
         asked,
-        [helo, Question::Fcrdns, mail_hosts("sender.test"), Question::Spf, Question::Dmarc],
+        [
+            helo,
+            Question::Fcrdns,
+            mail_hosts("sender.test"),
+            Question::Spf,
+            Question::Dmarc,
+            Question::Contents
+        ],
         "and what counts is in the transcripts"
     );
     assert_eq!(rig.memory.size_limit(&rig.mail).unwrap().octets, 50 << 20);
