@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::checks::{Checker, Clock};
 use crate::config::Settings;
 use crate::config::ready::{self, Identity, ListenerTls};
-use crate::decisions::{self, Recorder};
+use crate::decisions::Recorder;
 use crate::dns::{self, Resolver};
 use crate::facts::{self, World};
 use crate::message::spool::{self, Spooler};
@@ -25,7 +25,7 @@ use crate::quarantine::Quarantine;
 use crate::server::{
     self, Address, Admission, Ceiling, Door, HANDSHAKES, Handshakes, Service, Upgrade, Watched,
 };
-use crate::state::{self, Store};
+use crate::state::Store;
 use crate::upstream::{Kind, Target, TcpDial, Upstream};
 
 use super::desk::Directory;
@@ -69,12 +69,8 @@ impl Ground {
     ///
     /// # Errors
     /// When the memory cannot be had: its file is damaged, or somebody else's. When the file of the decisions cannot be opened.
-    pub(super) fn lay(
-        memory: &state::Settings,
-        policies: Policies,
-        handshakes: Handle,
-        decisions: &decisions::Settings,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn lay(settings: &Settings, policies: Policies, handshakes: Handle) -> anyhow::Result<Self> {
+        let decisions = &settings.decisions;
         let metrics = Metrics::new();
         let recorder = Recorder::start(decisions.clone(), metrics.decisions());
         let recorder = recorder.with_context(|| match &decisions.file {
@@ -83,7 +79,7 @@ impl Ground {
         })?;
         let recorder = Arc::new(recorder);
         Ok(Self {
-            store: Arc::new(Store::open(memory, metrics.store())?),
+            store: Arc::new(Store::open(&settings.state, metrics.store())?),
             metrics,
             journal: Arc::new(Ledger(Arc::clone(&recorder))),
             policies: Arc::new(ArcSwap::from_pointee(policies)),

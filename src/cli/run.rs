@@ -60,8 +60,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let signals = Signals::listen().context("signals cannot be listened for")?;
     let (outline, settings) = (loaded.outline, loaded.settings);
-    let ground = Ground::lay(&settings.state, policies, handshakes, &settings.decisions)?;
-    let ground = Arc::new(ground);
+    let ground = Arc::new(Ground::lay(&settings, policies, handshakes)?);
     let (recorder, level) = (Arc::clone(&ground.recorder), settings.log.level.clone());
     let store = Arc::clone(&ground.store);
     let house = House::build(&ground, settings, None)?;

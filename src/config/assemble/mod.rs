@@ -49,17 +49,16 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let domains = file.domains.and_then(|domains| name::domains(&domains, report));
     let routes = file.routes.as_ref();
     let quarantine = file.quarantine.as_ref().map(|raw| quarantine::quarantine(raw, report));
-    let (quarantine, quarantine_address) = quarantine.unwrap_or_default();
-    let quarantine_address = quarantine_address.map(Arc::new);
+    let (quarantine, address) = quarantine.unwrap_or_default();
+    let address = address.map(Arc::new);
     let (mut listeners, upstreams) =
         sides(file.listeners.as_ref(), file.upstreams.as_ref(), routes, called, report);
     let routes = routes::all(routes, domains.as_deref(), file.upstreams.as_ref(), report);
     let doors = file.admin.as_ref().and_then(|admin| admin.listen.as_ref());
     listener::check_addresses(file.listeners.as_ref(), doors, report);
     let admin = file.admin.as_ref().and_then(|admin| admin::admin(admin, report));
-    for listener in listeners.iter_mut().flatten() {
-        listener.terms.quarantine_address.clone_from(&quarantine_address);
-    }
+    let every = listeners.iter_mut().flatten();
+    every.for_each(|listener| listener.terms.quarantine_address.clone_from(&address));
     let services = services::services(file.policies.as_ref(), report);
     let raw_policies = file.policies.unwrap_or_default();
     let tarpits = tarpits(&raw_policies, report);
@@ -77,8 +76,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let dns = dns(file.dns.unwrap_or_default(), report);
     let state = state::settings(file.state, report);
     let log = file.log.unwrap_or_default();
-    let shutdown = file.shutdown.unwrap_or_default();
-    let drain = duration(shutdown.drain, DRAIN, Duration::ZERO, 60 * 60, report);
+    let drain = duration(file.shutdown.unwrap_or_default().drain, DRAIN, Duration::ZERO, 60 * 60, report);
     Some(Settings {
         file: report.file().to_owned(),
         listeners: listeners?,

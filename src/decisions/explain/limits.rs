@@ -21,7 +21,7 @@ const SPLIT: &str =
     "The client sends the remaining recipients in a transaction of their own; every mail server does.";
 
 /// Every limit.
-const LIMITS: [Limit; 24] = [
+const LIMITS: [Limit; 25] = [
     limit(
         "sessions",
         "listeners.{}.limits.sessions",
@@ -80,6 +80,12 @@ const LIMITS: [Limit; 24] = [
         "other_route",
         "routes",
         "this recipient's mail goes to another upstream than that of the first recipient, and a reply to the message could not speak for both",
+        SPLIT,
+    ),
+    limit(
+        "other_policies",
+        "policies.domains",
+        "other policies stand for this recipient's domain than for the first recipient's, and one judgement of the message could not speak for both",
         SPLIT,
     ),
     limit(

