@@ -94,8 +94,13 @@ impl Collected {
             })
             .cloned()
             .collect();
-        if refused.is_empty() { all } else { refused }
+        if refused.is_empty() { all.into_iter().map(without_upstream).collect() } else { refused }
     }
+}
+
+/// Without what the stand-in for the upstream said: nobody has been asked.
+fn without_upstream(decision: Decision) -> Decision {
+    Decision { upstream: None, reply: String::new(), ..decision }
 }
 
 fn listener(

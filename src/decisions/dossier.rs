@@ -217,6 +217,7 @@ impl Dossier {
     /// The same about the whole transaction: every recipient is in it.
     pub fn whole(&mut self, transaction: &session::Transaction) -> Decision {
         let mut decision = self.decision();
+        decision.kind = Kind::Transaction;
         let accepted = transaction.recipients.iter().map(|rcpt| (&rcpt.path, "accepted"));
         let discarded = transaction.discarded.iter().map(|aside| (&aside.rcpt.path, "discarded"));
         let quarantined = transaction.quarantined.iter().map(|aside| (&aside.rcpt.path, "quarantined"));

@@ -118,7 +118,7 @@ fn recorded_decisions_are_asked_of_other_policies() {
 #[test]
 fn a_message_that_never_came_is_judged() {
     let postfix = Postfix::delivering();
-    let gatepost = Plan::in_front_of(&postfix).start();
+    let gatepost = Plan::in_front_of(&postfix).dns("sender.example A 192.0.2.9\n").start();
     let file = gatepost.path("mail.eml");
     fs::write(&file, letter("never sent")).unwrap();
     let file = file.display().to_string();

@@ -32,7 +32,9 @@ fn address(number: usize) -> Ipv4Addr {
 fn start(keys: &[&str]) -> (Sink, Gatepost) {
     many_connections();
     let sink = Sink::start(AtTheDot::Take);
-    let mut plan = Plan::in_front_of_server(sink.address());
+    // What is remembered of decisions has a bound of its own, and would be counted for the sessions' memory.
+    let plan = Plan::in_front_of_server(sink.address());
+    let mut plan = plan.section("decisions: { memory: 0, file: decisions.jsonl }");
     for key in keys {
         plan = plan.listener(*key);
     }

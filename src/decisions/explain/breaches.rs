@@ -129,7 +129,7 @@ const ENDINGS: [Breach; 6] = [
 ];
 
 /// What keeps Gatepost from going on.
-const INTERNAL: [Breach; 28] = [
+const INTERNAL: [Breach; 33] = [
     breach("shutdown", "RFC 5321 3.8", "Gatepost was being stopped"),
     breach(
         "out-of-time",
@@ -173,7 +173,12 @@ const INTERNAL: [Breach; 28] = [
     breach("mt-priority-not-offered", "RFC 6710 4", "the upstream no longer offers MT-PRIORITY"),
     breach("futurerelease-not-offered", "RFC 4865 4", "the upstream no longer offers FUTURERELEASE"),
     breach("requiretls-not-offered", "RFC 8689 4.2.1", "the upstream no longer offers REQUIRETLS"),
-    breach("quarantine", "", "the message could not be put into quarantine"),
+    breach("quarantine-error", "", "the message could not be put into quarantine"),
+    breach("quarantine-full", "", "there was no space left in the quarantine"),
+    breach("changed-recipients", "", "the upstream refused a recipient that a policy had ordered"),
+    breach("changed-route", "", "a policy's changes spread the message over several upstreams"),
+    breach("no-quarantine", "", "a policy wanted the message in quarantine, and none is configured any more"),
+    breach("retired", "", "the policies that the transaction began with were replaced too often meanwhile"),
 ];
 
 const fn breach(name: &'static str, clause: &'static str, why: &'static str) -> Breach {

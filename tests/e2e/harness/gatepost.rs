@@ -82,6 +82,7 @@ impl Gatepost {
     pub(crate) fn with_configuration(folder: TempDir, file: &'static str, smtp: u16, admin: u16) -> Self {
         let ports = Ports { smtp, admin };
         let launch = Launch::default();
+        keep_decisions(folder.path(), file);
         let mut gatepost =
             Self { folder, configuration: file, ports, child: None, launch, _dns: Dns::with("") };
         gatepost.start_again();
@@ -286,6 +287,15 @@ impl Drop for Gatepost {
             eprintln!("== Gatepost's log\n{}", tail(&self.log_file(), 40));
         }
     }
+}
+
+/// Lets a configuration keep its decisions where they are looked for at the end.
+fn keep_decisions(folder: &Path, configuration: &str) {
+    let file = folder.join(configuration);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(!text.contains("\ndecisions:"), "{text}");
+    let decisions = folder.join("decisions.jsonl");
+    fs::write(&file, format!("{text}\ndecisions: {{ file: \"{}\" }}\n", decisions.display())).unwrap();
 }
 
 /// The refusals in a log of JSON lines that ended with an id: the id, the rule, and its place.
