@@ -129,7 +129,7 @@ const ENDINGS: [Breach; 6] = [
 ];
 
 /// What keeps Gatepost from going on.
-const INTERNAL: [Breach; 33] = [
+const INTERNAL: [Breach; 34] = [
     breach("shutdown", "RFC 5321 3.8", "Gatepost was being stopped"),
     breach(
         "out-of-time",
@@ -176,6 +176,7 @@ const INTERNAL: [Breach; 33] = [
     breach("quarantine-error", "", "the message could not be put into quarantine"),
     breach("quarantine-full", "", "there was no space left in the quarantine"),
     breach("changed-recipients", "", "the upstream refused a recipient that a policy had ordered"),
+    breach("nobody-left", "", "policies took every recipient away from the message"),
     breach("changed-route", "", "a policy's changes spread the message over several upstreams"),
     breach("no-quarantine", "", "a policy wanted the message in quarantine, and none is configured any more"),
     breach("retired", "", "the policies that the transaction began with were replaced too often meanwhile"),
