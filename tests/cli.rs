@@ -65,6 +65,58 @@ fn definitions_are_written_for_editors_and_shown_to_people() {
     assert_eq!(gatepost(&["definitions"], dir.path()).status.code(), Some(2));
 }
 
+/// None of them needs a configuration either.
+#[test]
+fn shells_editors_and_man_are_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let schema = gatepost(&["schema"], dir.path());
+    assert_eq!(stdout(&schema), std::fs::read_to_string(here().join("config/schema.json")).unwrap());
+    for shell in ["bash", "zsh", "fish"] {
+        let script = gatepost(&["completions", shell], dir.path());
+        assert_eq!(script.status.code(), Some(0), "{}", stderr(&script));
+        let script = stdout(&script);
+        assert!(script.contains("gatepost") && script.contains("quarantine"), "{shell}: {script}");
+        // The others are seldom there.
+        if shell == "bash" {
+            let path = dir.path().join("completions");
+            std::fs::write(&path, script + "\ncomplete -p gatepost\n").unwrap();
+            let sourced = Command::new("bash").arg(&path).output().unwrap();
+            assert!(
+                sourced.status.success() && stdout(&sourced).contains("_gatepost"),
+                "{}",
+                stderr(&sourced)
+            );
+        }
+    }
+    assert_eq!(gatepost(&["completions", "tcsh"], dir.path()).status.code(), Some(2));
+}
+
+/// Each page is one that groff understands, and says what its command is for.
+#[test]
+fn there_is_a_page_for_every_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let page = stdout(&gatepost(&["man"], dir.path()));
+    assert!(page.contains(".TH gatepost 1") && page.contains("gatepost\\-check(1)"), "{page}");
+    let pages = dir.path().join("man1");
+    let written = gatepost(&["man", pages.to_str().unwrap()], dir.path());
+    assert_eq!(written.status.code(), Some(0), "{}", stderr(&written));
+    let files: Vec<_> = std::fs::read_dir(&pages).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let names: Vec<String> =
+        files.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    for name in ["gatepost.1", "gatepost-check.1", "gatepost-quarantine.1", "gatepost-quarantine-list.1"] {
+        assert!(names.iter().any(|found| found == name), "{name}: {names:?}");
+    }
+    for file in files {
+        let drawn = Command::new("groff").args(["-man", "-Tutf8", "-ww", "-z"]).arg(&file).output().unwrap();
+        assert!(
+            drawn.status.success() && stderr(&drawn).is_empty(),
+            "{}: {}",
+            file.display(),
+            stderr(&drawn)
+        );
+    }
+}
+
 /// A folder with a configuration that is good, and a policy with one warning and perhaps more.
 fn with_policy(text: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();

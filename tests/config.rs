@@ -7,7 +7,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use gatepost::admin::Place;
@@ -310,20 +312,36 @@ fn known_keys(wrap: &dyn Fn(&str) -> String) -> Option<Vec<String>> {
     Some(names.split(", ").map(|name| name.trim_matches('`').to_owned()).collect())
 }
 
-/// Every key of the section at `path`, sections within it included.
-fn walk(path: &str, wrap: &dyn Fn(&str) -> String, out: &mut Vec<String>) -> bool {
+/// Every key of the section at `path`, sections within it included, with the range that its value has.
+fn walk(path: &str, wrap: &dyn Fn(&str) -> String, out: &mut Vec<(String, Option<String>)>) -> bool {
     let Some(keys) = known_keys(wrap) else { return false };
     for key in keys {
-        let at = |inner: &str| wrap(&format!("{{ {key}: {inner} }}"));
+        // What some keys are nothing without. Where they do not belong, that is one error more.
+        let with = "address: 'h:1', dir: x, at: 'embedded:x'";
+        let at = |inner: &str| wrap(&format!("{{ {key}: {inner}, {with} }}"));
         let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         let is_section = walk(&path, &at, out)
             || walk(&format!("{path}.NAME"), &|inner| at(&format!("{{ NAME: {inner} }}")), out)
             || walk(&path, &|inner| at(&format!("[{inner}]")), out);
         if !is_section {
-            out.push(path);
+            let range = range(&at).or_else(|| {
+                let with = "dir: x, at: 'redis://h:1/0'";
+                range(&|inner| wrap(&format!("{{ {key}: {inner}, {with} }}")))
+            });
+            out.push((path, range));
         }
     }
     true
+}
+
+/// What is said of values that are too small or too large, if it is said of any.
+fn range(wrap: &dyn Fn(&str) -> String) -> Option<String> {
+    let extremes = ["0", "4294967295", "0s", "99999d", "0B", "99999999GiB"];
+    extremes.iter().find_map(|extreme| {
+        let found = load_text(Path::new("gatepost.yaml"), &wrap(extreme), &|_| None).map(|_| ()).unwrap_err();
+        let told = found.iter().find_map(|found| found.message.strip_prefix("must be between "))?;
+        Some(told.replace(" and ", " to "))
+    })
 }
 
 #[test]
@@ -331,18 +349,24 @@ fn the_reference_has_every_key_and_no_other() {
     let mut known = Vec::new();
     assert!(walk("", &str::to_owned, &mut known));
     // A list may be a file or stand under `entries`, and a secret be kept in one of three places: the reference has that in one row.
-    let row = |key: &String| {
+    let row = |(key, range): &(String, Option<String>)| {
         let places = [".file", ".entries", ".env", ".credential"];
         let own = places.iter().find_map(|place| key.strip_suffix(place));
-        own.filter(|key| *key != "decisions").unwrap_or(key).to_owned()
+        let key = own.filter(|key| *key != "decisions").unwrap_or(key);
+        range.as_ref().map_or_else(|| key.to_owned(), |range| format!("{key}: {range}"))
     };
     let mut known: Vec<String> = known.iter().map(row).collect();
     known.sort();
     known.dedup();
     let reference = fs::read_to_string("config/README.md").unwrap();
     let table = reference.split("## Keys").nth(1).unwrap();
-    let first_cell = |line: &str| line.strip_prefix("| `")?.split('`').next().map(str::to_owned);
-    let mut documented: Vec<String> = table.lines().filter_map(first_cell).collect();
+    let key_and_range = |line: &str| {
+        let mut cells = line.strip_prefix("| `")?.split('|');
+        let (key, kind) = (cells.next()?.trim().trim_end_matches('`'), cells.next()?.trim());
+        let range = kind.split_once(", ").filter(|(_, range)| range.contains(" to "));
+        Some(range.map_or_else(|| key.to_owned(), |(_, range)| format!("{key}: {range}")))
+    };
+    let mut documented: Vec<String> = table.lines().filter_map(key_and_range).collect();
     documented.sort();
     assert_eq!(known, documented);
 }
@@ -485,5 +509,104 @@ proptest! {
             prop_assert!(!diagnostic.render(false).is_empty());
             prop_assert!(!diagnostic.one_line().contains('\n'));
         }
+    }
+}
+
+/// The schema as an editor uses it: what the tests' own validator says of each file, by name. A validator of others' make, so that what
+/// the schema means is not ours to say.
+fn refused_by_the_schema(files: &[PathBuf]) -> Vec<String> {
+    const VALIDATOR: &str = "\
+import json, sys, jsonschema
+asked = json.load(sys.stdin)
+jsonschema.Draft202012Validator.check_schema(asked['schema'])
+validator = jsonschema.Draft202012Validator(asked['schema'])
+for name, value in asked['files']:
+    if next(validator.iter_errors(value), None) is not None:
+        print(name)
+";
+    let files: Vec<_> = files
+        .iter()
+        .filter_map(|path| {
+            let text = fs::read_to_string(path).ok()?;
+            // Words such as `off` are texts in YAML 1.2, which editors read.
+            let options = serde_yaml::options! { strict_booleans: true };
+            let value = serde_yaml::from_str_with_options::<serde_json::Value>(&text, options).ok()?;
+            Some((path.clone(), value))
+        })
+        .collect();
+    let asked = serde_json::json!({ "schema": gatepost::config::schema(), "files": files });
+    let mut python = Command::new("python3")
+        .args(["-c", VALIDATOR])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 with python3-jsonschema");
+    python.stdin.take().unwrap().write_all(asked.to_string().as_bytes()).unwrap();
+    let answer = python.wait_with_output().unwrap();
+    assert!(answer.status.success(), "python3-jsonschema did not answer");
+    String::from_utf8(answer.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_schema_that_is_shipped_is_that_of_the_program() {
+    let schema = format!("{:#}\n", gatepost::config::schema());
+    if std::env::var_os("GATEPOST_BLESS").is_some() {
+        fs::write("config/schema.json", &schema).unwrap();
+    }
+    let shipped = fs::read_to_string("config/schema.json").unwrap_or_default();
+    let difference = similar::TextDiff::from_lines(&shipped, &schema).unified_diff().to_string();
+    assert_eq!(difference, "", "write it anew: GATEPOST_BLESS=1 cargo test --test config");
+}
+
+#[test]
+fn every_key_of_the_schema_is_explained() {
+    fn walk(value: &serde_json::Value, path: &str, silent: &mut Vec<String>) {
+        for (name, property) in value["properties"].as_object().into_iter().flatten() {
+            let path = format!("{path}.{name}");
+            // Where a secret or a list may stand is said where the whole of it is.
+            let place = ["file", "env", "credential", "entries"].contains(&name.as_str());
+            if !place && property["description"].as_str().is_none_or(str::is_empty) {
+                silent.push(path.clone());
+            }
+            walk(property, &path, silent);
+        }
+        for inner in ["items", "additionalProperties"].into_iter().filter_map(|key| value.get(key)) {
+            walk(inner, path, silent);
+        }
+        for inner in value["anyOf"].as_array().into_iter().flatten() {
+            walk(inner, path, silent);
+        }
+    }
+    let mut silent = Vec::new();
+    walk(&gatepost::config::schema(), "", &mut silent);
+    assert_eq!(silent, [""; 0]);
+}
+
+#[test]
+fn the_schema_takes_what_is_good_and_refuses_what_is_not() {
+    let mut good = files("tests/config/good");
+    good.extend(files("config"));
+    good.extend(files("config/examples"));
+    good.extend(files("config/examples/hosting"));
+    assert!(good.len() > 8);
+    assert_eq!(refused_by_the_schema(&good), [""; 0]);
+    let refused = refused_by_the_schema(&files("tests/config/bad"));
+    for name in [
+        "unknown-key",
+        "wrong-type",
+        "bad-choice",
+        "bare-size",
+        "bare-duration",
+        "bad-unit",
+        "bad-rate",
+        "bad-network",
+        "out-of-range",
+        "not-a-section",
+        "missing-upstream",
+        "bad-address",
+        "words-for-sections",
+        "missing-everything",
+    ] {
+        assert!(refused.contains(&format!("tests/config/bad/{name}.yaml")), "{name}: {refused:?}");
     }
 }

@@ -19,6 +19,7 @@ mod rules;
 mod run;
 mod screen;
 mod seal_key;
+mod shell;
 mod status;
 mod test;
 
@@ -26,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Loaded};
 use crate::diagnostic::Diagnostic;
@@ -105,6 +106,20 @@ enum Command {
         #[arg(long, conflicts_with = "dir")]
         reference: bool,
     },
+    /// Show the JSON Schema of the configuration, for editors
+    Schema,
+    /// Show what makes a shell complete the arguments of this program
+    Completions {
+        /// The shell
+        #[arg(value_enum, value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+    /// Show the manual page of this program, or write those of all its commands
+    Man {
+        /// The folder that takes the pages
+        #[arg(value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
     /// Look at the mail that policies keep back, let it go, or delete it
     Quarantine {
         #[command(subcommand)]
@@ -159,13 +174,8 @@ pub fn main() -> ExitCode {
 
 fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
     let command = arguments.command.as_ref().unwrap_or(&Command::Run);
-    // What the language is does not depend on a configuration.
-    if let Command::Definitions { dir, .. } = command {
-        match dir {
-            Some(dir) => definitions::definitions(dir, screen)?,
-            None => definitions::reference(screen),
-        }
-        return Ok(());
+    if let Some(answer) = without_configuration(command, screen) {
+        return answer;
     }
     let path = config::find(arguments.config.as_deref())?;
     if let Command::Check { format, deny } = command {
@@ -188,8 +198,33 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
             test::test(loaded, wanted, screen, || load(&path, |found| screen.diagnostics(found)))
         }
         Command::Rules { format } => rules::rules(&loaded, *format, screen),
-        // Answered above: neither needs what was loaded.
-        Command::Check { .. } | Command::Definitions { .. } => Ok(()),
+        // Answered above: none of them needs what was loaded.
+        Command::Check { .. }
+        | Command::Definitions { .. }
+        | Command::Schema
+        | Command::Completions { .. }
+        | Command::Man { .. } => Ok(()),
+    }
+}
+
+/// Does what asks for the same answer whatever is configured; `None` for everything else.
+fn without_configuration(command: &Command, screen: Screen) -> Option<Result<(), Failure>> {
+    match command {
+        Command::Definitions { dir: Some(dir), .. } => Some(definitions::definitions(dir, screen)),
+        Command::Definitions { dir: None, .. } => {
+            definitions::reference(screen);
+            Some(Ok(()))
+        }
+        Command::Schema => {
+            shell::schema(screen);
+            Some(Ok(()))
+        }
+        Command::Completions { shell } => {
+            shell::completions(Arguments::command(), *shell, screen);
+            Some(Ok(()))
+        }
+        Command::Man { dir } => Some(shell::man(&Arguments::command(), dir.as_deref(), screen)),
+        _ => None,
     }
 }
 
@@ -210,7 +245,6 @@ fn load(path: &Path, show: impl Fn(&[Diagnostic])) -> Result<Loaded, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

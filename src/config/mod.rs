@@ -9,7 +9,10 @@ mod outline;
 mod raw;
 mod read;
 pub mod ready;
+mod reference;
 mod report;
+mod schema;
+mod shape;
 mod text;
 mod tree;
 mod variables;
@@ -23,6 +26,7 @@ use report::Report;
 
 pub use outline::Outline;
 pub use ready::Settings;
+pub use schema::schema;
 pub use variables::Lookup;
 
 /// Where the configuration is looked for when no file is named, in this order.

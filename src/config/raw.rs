@@ -12,6 +12,7 @@ use super::read::{Choice, Keys, Named, Placed, Read, Size, choice, parsed};
 use crate::log;
 
 use super::report::Report;
+use super::shape::{self, Shape};
 use super::tree::{Node, Value};
 
 /// Reads each field of a section from the key of its name, `required` or `optional`; other keys are unknown.
@@ -23,6 +24,12 @@ macro_rules! section {
                 let section = Self { $($key: keys.$need(stringify!($key), report)),* };
                 keys.end(report);
                 Some(section)
+            }
+
+            fn shape() -> $crate::config::shape::Shape {
+                $crate::config::shape::Shape::Section(vec![
+                    $($crate::config::shape::field(stringify!($key), stringify!($need), |section: &Self| &section.$key)),*
+                ])
             }
         }
     };
@@ -102,6 +109,10 @@ impl Read for Entries {
         let file = keys.required("file", report);
         keys.end(report);
         file.map(Self::File)
+    }
+
+    fn shape() -> Shape {
+        Shape::Either(vec![Vec::<String>::shape(), Shape::section([("file", Shape::Text)])])
     }
 }
 
@@ -228,6 +239,10 @@ impl Read for log::Level {
         let help = "one of `off`, `error`, `warn`, `info`, `debug`, `trace`; or parts apart: `info,gatepost::dns=debug`";
         parsed(node, report, "a level", help, |text| Self::parse(text).ok())
     }
+
+    fn shape() -> Shape {
+        Shape::Form(&shape::LEVEL)
+    }
 }
 
 section!(Log { format: optional, level: optional });
@@ -235,5 +250,9 @@ section!(Log { format: optional, level: optional });
 impl<C: Choice> Read for C {
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         choice(node, report)
+    }
+
+    fn shape() -> Shape {
+        Shape::Words(C::WORDS.iter().map(|(word, _)| *word).collect())
     }
 }

@@ -1,7 +1,7 @@
 //! From the tree to typed values, one section at a time; whatever does not fit is reported, and reading goes on.
 
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,12 +11,16 @@ use crate::diagnostic::{Position, nearest};
 use crate::units::{UnitError, parse_data_rate, parse_duration, parse_rate, parse_size};
 
 use super::report::Report;
+use super::shape::{self, Shape};
 use super::tree::{Key, Node, Scalar, Value};
 
 /// A value that can be read from a node.
 pub(super) trait Read: Sized {
     /// The value, or `None` when it does not fit, which is then reported.
     fn read(node: &Node, report: &mut Report) -> Option<Self>;
+
+    /// What may stand there; everything that can be read fits it, though not everything that fits can be read.
+    fn shape() -> Shape;
 }
 
 /// A value and where it stands, for what only shows later.
@@ -194,11 +198,19 @@ impl Read for String {
         }
         Some(found.text.clone())
     }
+
+    fn shape() -> Shape {
+        Shape::Text
+    }
 }
 
 impl Read for PathBuf {
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         String::read(node, report).map(Self::from)
+    }
+
+    fn shape() -> Shape {
+        Shape::Text
     }
 }
 
@@ -212,17 +224,29 @@ impl Read for bool {
         };
         parsed(node, report, "`true` or `false`", help, |text| text.parse().ok())
     }
+
+    fn shape() -> Shape {
+        Shape::Switch
+    }
 }
 
 impl Read for u32 {
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         parsed(node, report, "a whole number", "digits only, at most 4294967295", digits)
     }
+
+    fn shape() -> Shape {
+        Shape::Whole
+    }
 }
 
 impl Read for u64 {
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         parsed(node, report, "a whole number", "digits only", digits)
+    }
+
+    fn shape() -> Shape {
+        Shape::Whole
     }
 }
 
@@ -234,11 +258,19 @@ impl Read for Size {
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         quantity(node, report, "a size such as `25MiB`", parse_size).map(Self)
     }
+
+    fn shape() -> Shape {
+        Shape::Form(&shape::SIZE)
+    }
 }
 
 impl Read for Duration {
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         quantity(node, report, "a time such as `30s`", parse_duration)
+    }
+
+    fn shape() -> Shape {
+        Shape::Form(&shape::TIME)
     }
 }
 
@@ -247,12 +279,20 @@ impl Read for Rate {
         let parse = |text: &str| if text == "off" { Ok(None) } else { parse_rate(text).map(Some) };
         quantity(node, report, "a rate such as `60/m`, or `off`", parse).map(Self)
     }
+
+    fn shape() -> Shape {
+        Shape::Form(&shape::RATE)
+    }
 }
 
 impl Read for DataRate {
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let parse = |text: &str| if text == "off" { Ok(0) } else { parse_data_rate(text) };
         quantity(node, report, "a rate such as `100B/s`, or `off`", parse).map(Self)
+    }
+
+    fn shape() -> Shape {
+        Shape::Form(&shape::DATA_RATE)
     }
 }
 
@@ -277,13 +317,6 @@ fn quantity<T>(
     }
 }
 
-impl Read for SocketAddr {
-    fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        let help = "write it as `127.0.0.1:25`, `[::1]:25`, or `[::]:25` for all addresses";
-        parsed(node, report, "an IP address with a port", help, |text| text.parse().ok())
-    }
-}
-
 impl Read for IpNet {
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let help = "write it as `192.0.2.0/24`, `2001:db8::/32`, or one address alone";
@@ -297,11 +330,19 @@ impl Read for IpNet {
         }
         Some(net)
     }
+
+    fn shape() -> Shape {
+        Shape::Form(&shape::NETWORK)
+    }
 }
 
 impl<T: Read> Read for Placed<T> {
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         T::read(node, report).map(|value| Self { value, place: node.place })
+    }
+
+    fn shape() -> Shape {
+        T::shape()
     }
 }
 
@@ -325,6 +366,10 @@ impl<T: Read> Read for Vec<T> {
             }
         }
     }
+
+    fn shape() -> Shape {
+        Shape::List(Box::new(T::shape()))
+    }
 }
 
 impl<T: Read> Read for OneOrMore<T> {
@@ -337,6 +382,10 @@ impl<T: Read> Read for OneOrMore<T> {
             Value::List(_) => Vec::read(node, report).map(Self),
             _ => T::read(node, report).map(|one| Self(vec![one])),
         }
+    }
+
+    fn shape() -> Shape {
+        T::shape().one_or_more()
     }
 }
 
@@ -354,6 +403,10 @@ impl<T: Read> Read for Named<T> {
                 None
             }
         }
+    }
+
+    fn shape() -> Shape {
+        Shape::Named(Box::new(T::shape()))
     }
 }
 

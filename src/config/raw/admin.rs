@@ -4,6 +4,7 @@ use crate::admin::Place;
 
 use super::super::read::{Keys, OneOrMore, Placed, Read, parsed};
 use super::super::report::Report;
+use super::super::shape::{self, Shape};
 use super::super::tree::Node;
 use super::Secret;
 
@@ -26,5 +27,9 @@ impl Read for Place {
                 None => text.parse().ok().map(Self::Tcp),
             }
         })
+    }
+
+    fn shape() -> Shape {
+        Shape::Form(&shape::DOOR)
     }
 }

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::super::read::{Choice, DataRate, Keys, OneOrMore, Placed, Rate, Read, Size, parsed};
 use super::super::report::Report;
+use super::super::shape::{self, Shape};
 use super::super::tree::Node;
 use crate::server::Address;
 use crate::session::Inquiry;
@@ -80,6 +81,10 @@ impl Read for Address {
             Some(name) => (!name.is_empty() && !name.contains(':')).then(|| Self::Handed(name.to_owned())),
             None => text.parse().ok().map(Self::Bind),
         })
+    }
+
+    fn shape() -> Shape {
+        Shape::Form(&shape::LISTENING)
     }
 }
 

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::super::read::{Choice, Keys, Named, OneOrMore, Placed, Read, scalar};
 use super::super::report::Report;
+use super::super::shape::Shape;
 use super::super::tree::{Node, Value};
 use super::Entries;
 use crate::policy::judgement::Mode;
@@ -80,6 +81,10 @@ impl Read for Setting {
         let literal = if looks_like_number { number() } else { word() };
         Some(literal.unwrap_or_else(|| Self::Text(text.clone())))
     }
+
+    fn shape() -> Shape {
+        Shape::Scalar.one_or_more()
+    }
 }
 
 /// Settings by policy and name.
@@ -152,6 +157,12 @@ impl Read for List {
         };
         Some(Self { kind, entries })
     }
+
+    fn shape() -> Shape {
+        let entries = Vec::<String>::shape();
+        let keys = [("file", Shape::Text), ("entries", entries.clone()), ("kind", ListKind::shape())];
+        Shape::Either(vec![entries, Shape::section(keys)])
+    }
 }
 
 /// One of `policies.tables`: `{ file: PATH }`, or keys with a value or several.
@@ -172,6 +183,11 @@ impl Read for Table {
         let file = keys.required("file", report);
         keys.end(report);
         file.map(Self::File)
+    }
+
+    /// A file is written like a table with the single key `file`.
+    fn shape() -> Shape {
+        Named::<OneOrMore<String>>::shape()
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::read::{Keys, Placed, Read, Size};
 use super::super::report::Report;
+use super::super::shape::{self, Shape};
 use super::super::tree::{Node, Value};
 use super::Secret;
 
@@ -39,5 +40,18 @@ impl Read for State {
         };
         keys.end(report);
         Some(state)
+    }
+
+    fn shape() -> Shape {
+        let fields = vec![
+            shape::field("at", "required", |state: &Self| &state.at),
+            shape::field("user", "optional", |state: &Self| &state.user),
+            shape::field("password", "optional", |state: &Self| &state.password),
+            shape::field("ca", "optional", |state: &Self| &state.ca),
+            shape::field("timeout", "optional", |state: &Self| &state.timeout),
+            shape::field("max_records", "optional", |state: &Self| &state.max_records),
+            shape::field("memory", "optional", |state: &Self| &state.memory),
+        ];
+        Shape::Either(vec![Shape::Text, Shape::Section(fields)])
     }
 }
