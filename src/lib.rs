@@ -68,9 +68,10 @@
 //! | 7 | [`transcript`] | runs dialogues from files through the same loop, in a simulated world | sockets towards client and upstream |
 //! | 8 | [`config`], [`cli`] | YAML to ready values; commands | |
 //!
-//! [`tls`], [`metrics`], [`log`], [`diagnostic`], [`tap`] (live sessions for those who listen), `units` (sizes and durations as people write
-//! them) and `serial` (values as they stand in JSON) are pillars that every floor from 3 up may lean on. Configuration is the roof: each room owns the small struct of settings that it needs,
-//! and [`config`] builds them.
+//! [`tls`], [`metrics`], [`log`], [`diagnostic`], [`tap`] (live sessions for those who listen), [`permissions`] (who else may read or
+//! change a file), `units` (sizes and durations as people write them) and `serial` (values as they stand in JSON) are pillars that every
+//! floor from 3 up may lean on. Configuration is the roof: each room owns the small struct of settings that it needs, and [`config`]
+//! builds them.
 //!
 //! # Invariants
 //!
@@ -117,6 +118,7 @@ pub mod facts;
 pub mod log;
 pub mod message;
 pub mod metrics;
+pub mod permissions;
 pub mod policy;
 pub mod proxy;
 pub mod quarantine;

@@ -18,6 +18,7 @@ use gatepost::config::{Settings, load, load_text};
 use gatepost::diagnostic::Diagnostic;
 use gatepost::facts::Clamd;
 use gatepost::log;
+use gatepost::policy::Policies;
 use gatepost::policy::judgement::Mode;
 use gatepost::policy::sources::{
     Budget, EntrySource, ListKind, ListSource, OnError, Selection, Setting, TableSource,
@@ -608,5 +609,83 @@ fn the_schema_takes_what_is_good_and_refuses_what_is_not() {
         "missing-everything",
     ] {
         assert!(refused.contains(&format!("tests/config/bad/{name}.yaml")), "{name}: {refused:?}");
+    }
+}
+
+/// What becomes of a good configuration when `path` of its folder has this mode.
+fn with_mode(path: &str, mode: u32) -> Result<(), String> {
+    use std::os::unix::fs::PermissionsExt;
+    let root = tempfile::tempdir().unwrap();
+    let etc = root.path().join("etc");
+    fs::create_dir_all(etc.join("policies")).unwrap();
+    for (name, text) in [
+        (
+            "gatepost.yaml",
+            "hostname: mx.example.org\nlisteners: { mx: { listen: 127.0.0.1:2525, upstream: main } }\n\
+          upstreams: { main: { address: 127.0.0.1:10025 } }\ndomains: { file: domains.txt }\n\
+          policies: { lists: { partners: { file: partners.txt } } }\nadmin: { listen: 127.0.0.1:9925, token: { file: token } }\n",
+        ),
+        ("domains.txt", "example.org\n"),
+        ("partners.txt", "example.net\n"),
+        ("token", "secret\n"),
+        ("policies/00-relay.rhai", include_str!("../policies/00-relay.rhai")),
+    ] {
+        fs::write(etc.join(name), text).unwrap();
+    }
+    let set = |path: PathBuf, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    set(etc.join("token"), 0o600);
+    set(etc.join(path), mode);
+    let found = load(&etc.join("gatepost.yaml"))
+        .and_then(|loaded| Policies::load(&loaded.settings.policies).map(|_| ()));
+    found.map_err(|found| {
+        let lines: Vec<String> = found.iter().map(Diagnostic::one_line).collect();
+        lines.join("\n").replace(&format!("{}/", root.path().display()), "")
+    })
+}
+
+#[test]
+fn what_everybody_may_change_or_read_is_refused_with_the_command_that_mends_it() {
+    for (path, mode) in [(".", 0o755), ("policies", 0o775), ("gatepost.yaml", 0o664), ("token", 0o640)] {
+        assert_eq!(with_mode(path, mode), Ok(()), "{path} {mode:o}");
+    }
+    for (path, mode, told) in [
+        (
+            "gatepost.yaml",
+            0o666,
+            "etc/gatepost.yaml: everybody on this machine can change this file (mode 0666); chmod o-w etc/gatepost.yaml",
+        ),
+        (
+            ".",
+            0o777,
+            "etc: everybody on this machine can put files into this folder (mode 0777); chmod o-w etc",
+        ),
+        (
+            "domains.txt",
+            0o646,
+            "etc/gatepost.yaml:4:18: etc/domains.txt: everybody on this machine can change this file (mode 0646)",
+        ),
+        (
+            "partners.txt",
+            0o666,
+            "etc/partners.txt: everybody on this machine can change this file (mode 0666); chmod o-w etc/partners.txt",
+        ),
+        (
+            "token",
+            0o644,
+            "etc/gatepost.yaml:6:49: etc/token: everybody on this machine can read this secret (mode 0644); chmod 640 etc/token",
+        ),
+        (
+            "policies",
+            0o777,
+            "etc/policies: everybody on this machine can put files into this folder (mode 0777); chmod o-w etc/policies",
+        ),
+        (
+            "policies/00-relay.rhai",
+            0o666,
+            "etc/policies/00-relay.rhai: everybody on this machine can change this file (mode 0666)",
+        ),
+    ] {
+        let found = with_mode(path, mode).unwrap_err();
+        assert!(found.starts_with(told), "{path}: {found}");
     }
 }

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::checks::seal::Sealer;
 use crate::config::Settings;
+use crate::permissions;
 
 /// How often the file is looked at. What it holds is compared, not its times.
 const LOOK: Duration = Duration::from_secs(1);
@@ -46,7 +47,11 @@ fn look(sealer: &Sealer, file: &Path, before: Vec<u8>) -> Vec<u8> {
     if now == before {
         return before;
     }
-    match sealer.replace(&pem) {
+    let replaced = match permissions::secret(file) {
+        Ok(()) => sealer.replace(&pem).map_err(|error| error.to_string()),
+        Err(exposed) => Err(exposed.what()),
+    };
+    match replaced {
         Ok(()) if before.is_empty() => {}
         Ok(()) => tracing::info!(event = "seal_key_loaded", file = %file.display(), "sealing with a new key"),
         Err(error) => {

@@ -20,6 +20,7 @@ mod variables;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
+use crate::permissions;
 
 use read::Read;
 use report::Report;
@@ -86,7 +87,16 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
 pub fn load_with(path: &Path, lookup: Lookup<'_>) -> Result<Loaded, Vec<Diagnostic>> {
     let text = text::read_text(path, LONGEST)
         .map_err(|error| vec![Diagnostic::error(path, format!("cannot be read: {error}"))])?;
-    load_text(path, &text, lookup)
+    let found = load_text(path, &text, lookup);
+    match permissions::unchangeable(path) {
+        Ok(()) => found,
+        Err(exposed) => {
+            let first = Diagnostic::error(&exposed.path, exposed.what()).with_help(exposed.fix());
+            Err(std::iter::once(first)
+                .chain(found.map_or_else(|found| found, |found| found.warnings))
+                .collect())
+        }
+    }
 }
 
 /// As [`load`], for a file whose text is already at hand; what it names is still looked for beside `path`.

@@ -15,6 +15,7 @@ use x509_parser::prelude::FromDer;
 
 use super::error::TlsError;
 use super::provider;
+use crate::permissions;
 
 /// A certificate chain and its private key, as PEM files.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -178,16 +179,11 @@ pub(super) fn chain_and_key(
 
 /// The key of a file that is not readable by everybody: what any process of the machine can copy proves nothing.
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    use std::os::unix::fs::PermissionsExt;
-    const READ_BY_OTHERS: u32 = 0o004;
     let key = PrivateKeyDer::from_pem_file(path).map_err(|source| match source {
         pem::Error::NoItemsFound => TlsError::Empty { path: path.to_owned(), what: "private key" },
         source => TlsError::Pem { path: path.to_owned(), source },
     })?;
-    let mode = std::fs::metadata(path).map(|meta| meta.permissions().mode()).unwrap_or_default();
-    if mode & READ_BY_OTHERS != 0 {
-        return Err(TlsError::Exposed { path: path.to_owned() });
-    }
+    permissions::secret(path)?;
     Ok(key)
 }
 
@@ -198,6 +194,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     if chain.is_empty() {
         return Err(TlsError::Empty { path: path.to_owned(), what: "certificate" });
     }
+    permissions::unchangeable(path)?;
     Ok(chain)
 }
 

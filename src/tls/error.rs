@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use rustls::pki_types::pem;
 
 use super::certificates::CertificateFiles;
+use crate::permissions::Exposed;
 
 /// Why TLS could not be set up: which file, and what is wrong with it. Always the operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -29,12 +30,9 @@ pub enum TlsError {
         /// `certificate` or `private key`.
         what: &'static str,
     },
-    /// The private key is no secret on this machine.
-    #[error("{}: the private key can be read by everybody on this machine", path.display())]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The private key is no secret on this machine, or the file is anybody's to change.
+    #[error(transparent)]
+    Exposed(#[from] Exposed),
     /// The key is not the one in the leaf certificate.
     #[error("{}: is not the key of the first certificate in {}", files.key.display(), files.cert.display())]
     Mismatch {
@@ -61,7 +59,7 @@ impl TlsError {
     /// A way out, where there is one that can be named.
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::Exposed { path } => Some(format!("chmod 640 {}", path.display())),
+            Self::Exposed(exposed) => Some(exposed.fix()),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Position};
+use crate::permissions;
 use crate::smtp::path::DomainName;
 
 use super::super::raw::Entries;
@@ -110,6 +111,10 @@ fn entries(raw: &Placed<Entries>, star: Star, report: &mut Report) -> Option<Vec
         Entries::File(file) => {
             let path = report.resolve(&file.value);
             report.reads_along(&path);
+            if let Err(exposed) = permissions::unchangeable(&path) {
+                report.error_with_help(file.place, exposed.to_string(), exposed.fix());
+                return None;
+            }
             match read_text(&path, LONGEST_FILE) {
                 Ok(text) => listed_domains(&path, &text.into(), star, report),
                 Err(error) => {

@@ -9,6 +9,7 @@ use super::super::raw;
 use super::super::read::Placed;
 use super::super::report::Report;
 use crate::checks::seal::Sealer;
+use crate::permissions;
 
 /// The sealer, with its key loaded.
 pub(super) fn sealer(
@@ -24,6 +25,10 @@ pub(super) fn sealer(
     let selector = seal.value.selector.as_ref().and_then(|selector| name(selector, report));
     let file = seal.value.key.as_ref()?.value.file.as_ref()?;
     let path = report.resolve(&file.value);
+    if let Err(exposed) = permissions::secret(&path) {
+        report.error_with_help(file.place, exposed.to_string(), exposed.fix());
+        return None;
+    }
     let sealer = match std::fs::read(&path).map(Zeroizing::new) {
         Ok(pem) => Sealer::new(&domain?, &selector?, &pem).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::super::raw;
 use super::super::read::Placed;
 use super::super::report::Report;
+use crate::permissions;
 
 /// The folder with what systemd hands over (`LoadCredential=`).
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
@@ -18,6 +19,10 @@ pub(super) fn text(secret: &Placed<raw::Secret>, report: &mut Report) -> Option<
             .map_err(|_| (name.place, format!("the variable {} is not set, or no text", name.value))),
         (None, Some(file), None) => {
             let path = report.resolve(&file.value);
+            if let Err(exposed) = permissions::secret(&path) {
+                report.error_with_help(file.place, exposed.to_string(), exposed.fix());
+                return None;
+            }
             content(&path).map_err(|why| (file.place, why))
         }
         (None, None, Some(name)) => credential(&name.value).map_err(|why| (name.place, why)),

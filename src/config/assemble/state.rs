@@ -6,6 +6,7 @@ use super::super::raw;
 use super::super::read::Placed;
 use super::super::report::Report;
 use super::{count, duration, secret, size};
+use crate::permissions;
 use crate::state::{Capacity, DEFAULT_DEADLINE, DEFAULT_PORT, Password, Settings, Target, Trust};
 
 const HELP: &str = "write `embedded:PATH`, `redis://HOST:PORT/0`, `rediss://HOST:PORT/0` (TLS) or `redis+cluster://HOST:PORT,HOST:PORT`";
@@ -110,6 +111,10 @@ fn trust(raw: &raw::State, kind: Kind, report: &mut Report) -> Option<Trust> {
         return None;
     }
     let path = report.resolve(&ca.value);
+    if let Err(exposed) = permissions::unchangeable(&path) {
+        report.error_with_help(ca.place, exposed.to_string(), exposed.fix());
+        return None;
+    }
     match std::fs::read(&path) {
         Ok(pem) => Some(Trust::Authorities(pem)),
         Err(error) => {

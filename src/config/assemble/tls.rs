@@ -117,10 +117,10 @@ fn fault(error: &TlsError, place: crate::diagnostic::Position, report: &mut Repo
 
 fn concerns_key(error: &TlsError, files: &CertificateFiles) -> bool {
     match error {
-        TlsError::Pem { path, .. }
-        | TlsError::Empty { path, .. }
-        | TlsError::Exposed { path }
-        | TlsError::Unusable { path, .. } => *path == files.key,
+        TlsError::Pem { path, .. } | TlsError::Empty { path, .. } | TlsError::Unusable { path, .. } => {
+            *path == files.key
+        }
+        TlsError::Exposed(exposed) => exposed.path == files.key,
         TlsError::Mismatch { .. } => true,
         _ => false,
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rhai::Position;
 
 use crate::diagnostic::{self, Diagnostic};
+use crate::permissions::{self, Exposed};
 
 /// The largest script, in octets.
 pub(super) const MAX_SCRIPT: u64 = 256 * 1024;
@@ -87,6 +88,7 @@ impl ScriptFile {
 
 /// The scripts of a folder, by name. Hidden files and other endings are none.
 pub(super) fn scripts(dir: &Path, prefix: &str, problems: &mut Vec<Diagnostic>) -> Vec<ScriptFile> {
+    closed(permissions::unfillable(dir), problems);
     let paths = match script_paths(dir) {
         Ok(paths) => paths,
         Err(error) => {
@@ -99,6 +101,7 @@ pub(super) fn scripts(dir: &Path, prefix: &str, problems: &mut Vec<Diagnostic>) 
     }
     let mut files = Vec::new();
     for (name, path) in paths.into_iter().take(MAX_SCRIPTS) {
+        closed(permissions::unchangeable(&path), problems);
         match read(&path, MAX_SCRIPT) {
             Ok(text) => {
                 files.push(ScriptFile { name: format!("{prefix}{name}").into(), path, text: text.into() })
@@ -107,6 +110,17 @@ pub(super) fn scripts(dir: &Path, prefix: &str, problems: &mut Vec<Diagnostic>) 
         }
     }
     files
+}
+
+/// Reports what strangers can change: they would decide about the mail.
+pub(super) fn closed(found: Result<(), Exposed>, problems: &mut Vec<Diagnostic>) {
+    if let Err(exposed) = found {
+        let problem = Diagnostic::error(&exposed.path, exposed.what()).with_help(exposed.fix());
+        // That of a folder is the same for each of its files.
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
 }
 
 /// Name and path of every script of a folder, by name.

@@ -9,6 +9,7 @@ use super::super::sources::{EntrySource, Sources};
 use super::calendar::Calendar;
 use super::file;
 use crate::diagnostic::{Diagnostic, Position};
+use crate::permissions;
 
 /// The largest file of a list or table, in octets: some million entries.
 pub(super) const MAX_LIST: u64 = 256 * 1024 * 1024;
@@ -79,6 +80,7 @@ pub(super) fn read_lines(
     mut add: impl FnMut(&str) -> Result<(), (String, String)>,
     problems: &mut Vec<Diagnostic>,
 ) {
+    file::closed(permissions::unchangeable(path), problems);
     let text = match file::read(path, MAX_LIST) {
         Ok(text) => text,
         Err(problem) => return problems.push(Diagnostic::error(path, format!("{what}: {problem}"))),

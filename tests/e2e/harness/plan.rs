@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use gatepost::dns::responder::Zone;
@@ -151,7 +152,9 @@ impl Plan {
         for (name, text) in &self.files {
             let path = folder.join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
+            std::fs::write(&path, text).unwrap();
+            // Some of them are secrets.
+            std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
         }
         let mut text = format!(
             "hostname: mx.example.org
