@@ -6,6 +6,26 @@ use super::family::{Counter, Resolved};
 /// Results by RFC 8601 2.7.
 const SPF_RESULTS: [&str; 7] = ["none", "pass", "fail", "softfail", "neutral", "temperror", "permerror"];
 const DKIM_RESULTS: [&str; 7] = ["none", "pass", "fail", "neutral", "policy", "temperror", "permerror"];
+/// Why a signature does not pass, with the result that it then has.
+const DKIM_FLAWS: [(&str, &str); 17] = [
+    ("permerror", "syntax"),
+    ("permerror", "duplicate_tag"),
+    ("permerror", "algorithm"),
+    ("permerror", "query_method"),
+    ("permerror", "from_not_signed"),
+    ("permerror", "several_from"),
+    ("neutral", "partial_body"),
+    ("fail", "expired"),
+    ("neutral", "too_many"),
+    ("fail", "body_changed"),
+    ("fail", "signature_mismatch"),
+    ("permerror", "identity"),
+    ("permerror", "no_key"),
+    ("permerror", "key_unusable"),
+    ("policy", "key_size"),
+    ("permerror", "key_revoked"),
+    ("temperror", "key_lookup"),
+];
 const ARC_RESULTS: [&str; 4] = ["none", "pass", "fail", "temperror"];
 const DMARC_RESULTS: [&str; 5] = ["none", "pass", "fail", "temperror", "permerror"];
 
@@ -28,6 +48,9 @@ impl CheckMetrics {
     pub(super) fn new(families: &Families) -> Self {
         for result in DKIM_RESULTS {
             families.dkim_results_total.with([result, "none"]);
+        }
+        for (result, reason) in DKIM_FLAWS {
+            families.dkim_results_total.with([result, reason]);
         }
         for (result, policy) in pairs(&DMARC_RESULTS, &DMARC_POLICIES) {
             families.dmarc_results_total.with([result, policy, "none"]);

@@ -3,8 +3,8 @@
 use prometheus::Registry;
 
 use super::family::{
-    Counter, Family, Gauge, Histogram, MESSAGE_BYTES, NETWORK_SECONDS, RECIPIENTS, SCRIPT_SECONDS,
-    SESSION_SECONDS, families,
+    Counter, Description, Family, Gauge, Histogram, Instrument, MESSAGE_BYTES, NETWORK_SECONDS, RECIPIENTS,
+    SCRIPT_SECONDS, SESSION_SECONDS, families,
 };
 
 families! {

@@ -93,8 +93,26 @@ impl Histogram {
     }
 }
 
+/// A metric family as it was declared, for pages and for whoever holds dashboards to what there is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Description {
+    /// The name without the prefix `gatepost_`.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// Its labels, in the order of their values.
+    pub labels: &'static [&'static str],
+    /// The upper bounds of a histogram's buckets.
+    pub buckets: &'static [f64],
+    /// What it says, as a sentence.
+    pub help: &'static str,
+}
+
 /// A kind of handle, and how its family is built.
 pub(super) trait Instrument: Default {
+    /// The kind's name in the exposition.
+    const KIND: &'static str;
+
     /// All handles of one name.
     type Vector: Collector + Clone + 'static;
 
@@ -106,6 +124,8 @@ pub(super) trait Instrument: Default {
 }
 
 impl Instrument for Counter {
+    const KIND: &'static str = "counter";
+
     type Vector = IntCounterVec;
 
     fn vector(opts: Opts, labels: &[&str], _: &[f64]) -> prometheus::Result<Self::Vector> {
@@ -118,6 +138,8 @@ impl Instrument for Counter {
 }
 
 impl Instrument for Gauge {
+    const KIND: &'static str = "gauge";
+
     type Vector = IntGaugeVec;
 
     fn vector(opts: Opts, labels: &[&str], _: &[f64]) -> prometheus::Result<Self::Vector> {
@@ -130,6 +152,8 @@ impl Instrument for Gauge {
 }
 
 impl Instrument for Histogram {
+    const KIND: &'static str = "histogram";
+
     type Vector = HistogramVec;
 
     fn vector(opts: Opts, labels: &[&str], buckets: &[f64]) -> prometheus::Result<Self::Vector> {
@@ -214,7 +238,8 @@ impl<K: Copy + PartialEq, M> Resolved<K, M> {
 
 /// Declares metric families: name, kind, labels, buckets of a histogram, help.
 ///
-/// Makes a struct with one [`Family`] for each, `register`, which makes them all known to a registry, and `detached`.
+/// Makes a struct with one [`Family`] for each, `register`, which makes them all known to a registry, `detached`, and
+/// `DESCRIPTIONS`.
 /// The field is the metric's name (without the prefix) and its labels are in the order of the values.
 macro_rules! families {
     (@buckets) => { &[] };
@@ -229,9 +254,14 @@ macro_rules! families {
         }
 
         impl $set {
-            /// The names of all families, without the prefix.
-            #[cfg(test)]
-            pub(super) const NAMES: &[&str] = &[$(stringify!($name)),+];
+            /// What was declared.
+            pub(super) const DESCRIPTIONS: &[Description] = &[$(Description {
+                name: stringify!($name),
+                kind: <$kind as Instrument>::KIND,
+                labels: &[$(stringify!($label)),*],
+                buckets: families!(@buckets $($buckets)?),
+                help: $help,
+            }),+];
 
             /// Registers every family.
             pub(super) fn register(registry: &Registry) -> Self {

@@ -38,6 +38,7 @@ pub use decisions::DecisionMetrics;
 pub use dns::DnsMetrics;
 pub use exposition::sum;
 pub use facts::FactMetrics;
+pub use family::Description;
 pub use figures::{Figures, PolicyFigures, RuleFigures};
 pub use listener::{Admission, ListenerMetrics, Outcome};
 pub use policy::{PolicyMetrics, RuleLabels};
@@ -51,6 +52,14 @@ use names::Names;
 
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// What stands in front of the name of every metric of Gatepost's own.
+pub const PREFIX: &str = "gatepost_";
+
+/// Every family of Gatepost's own, as it is declared; `grafana/metrics.md` is made from this.
+pub const fn descriptions() -> &'static [Description] {
+    Families::DESCRIPTIONS
+}
 
 /// The metrics cannot be written down.
 #[derive(Debug, thiserror::Error)]

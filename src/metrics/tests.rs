@@ -30,7 +30,7 @@ async fn every_family_is_exposed_with_help_and_a_name_of_its_kind() {
     policy.info("1");
     let text = metrics.encode().unwrap();
 
-    for name in Families::NAMES {
+    for Description { name, .. } in descriptions() {
         assert!(names(&text).contains(&*format!("gatepost_{name}")), "{name} is missing");
     }
     assert!(names(&text).contains("process_resident_memory_bytes"));
