@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
-use hyper::header::{AUTHORIZATION, HOST};
+use hyper::header::{ACCEPT, AUTHORIZATION, HOST, HeaderValue};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const CONNECT: Duration = Duration::from_secs(5);
 /// The largest answer that is read.
 const LARGEST: usize = 64 << 20;
+/// The longest line of what goes on.
+const LONGEST_LINE: usize = 64 << 10;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +75,58 @@ pub async fn ask(
     }
 }
 
+/// Asks for what is at `path`, which goes on, and hands each line to `each` as it comes.
+///
+/// # Errors
+/// As [`ask`]; also when the answer is a refusal, whose text is in the error.
+pub async fn follow(
+    place: &Place,
+    token: Option<&Zeroizing<String>>,
+    path: &str,
+    accept: &'static str,
+    each: impl FnMut(&str),
+) -> Result<(), AskError> {
+    let nobody = |why: String| AskError::Nobody(place.clone(), why);
+    let stream = match timeout(CONNECT, connect(place)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(nobody(error.to_string())),
+        Err(_) => return Err(nobody("the connection is not accepted".to_owned())),
+    };
+    let broken = |error: Trouble| AskError::Broken(place.clone(), error.to_string());
+    let request = request(Method::GET, path, token).map_err(broken)?;
+    lines(stream, request, accept, each).await.map_err(broken)
+}
+
+async fn lines(
+    stream: Box<dyn Wire>,
+    mut request: Request<Empty<Bytes>>,
+    accept: &'static str,
+    mut each: impl FnMut(&str),
+) -> Result<(), Trouble> {
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static(accept));
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let mut answer = sender.send_request(request).await?;
+    if !answer.status().is_success() {
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), LARGEST).collect().await?.to_bytes();
+        return Err(format!("{} (status {status})", String::from_utf8_lossy(&body).trim_end()).into());
+    }
+    let mut begun = Vec::new();
+    while let Some(frame) = answer.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        begun.extend_from_slice(&data);
+        while let Some(end) = begun.iter().position(|octet| *octet == b'\n') {
+            let line: Vec<u8> = begun.drain(..=end).collect();
+            each(String::from_utf8_lossy(&line).trim_end());
+        }
+        if begun.len() > LONGEST_LINE {
+            return Err("a line without an end".into());
+        }
+    }
+    Ok(())
+}
+
 type Trouble = Box<dyn std::error::Error + Send + Sync>;
 
 async fn exchange(
@@ -82,18 +136,26 @@ async fn exchange(
 ) -> Result<Answered, Trouble> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let (method, path) = match asked {
-        Asked::See(path) => (Method::GET, path),
-        Asked::Do(path) => (Method::POST, path),
+    let request = match asked {
+        Asked::See(path) => request(Method::GET, path, token)?,
+        Asked::Do(path) => request(Method::POST, path, token)?,
     };
+    let answer = sender.send_request(request).await?;
+    let status = answer.status().as_u16();
+    let body = Limited::new(answer.into_body(), LARGEST).collect().await?.to_bytes();
+    Ok(Answered { status, body })
+}
+
+fn request(
+    method: Method,
+    path: &str,
+    token: Option<&Zeroizing<String>>,
+) -> Result<Request<Empty<Bytes>>, Trouble> {
     let mut request = Request::builder().method(method).uri(path).header(HOST, "localhost");
     if let Some(token) = token {
         request = request.header(AUTHORIZATION, format!("Bearer {}", &**token));
     }
-    let answer = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
-    let status = answer.status().as_u16();
-    let body = Limited::new(answer.into_body(), LARGEST).collect().await?.to_bytes();
-    Ok(Answered { status, body })
+    Ok(request.body(Empty::new())?)
 }
 
 async fn connect(place: &Place) -> std::io::Result<Box<dyn Wire>> {

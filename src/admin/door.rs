@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use super::access::{Access, Way};
 use super::health::Health;
 use super::office::Office;
+use super::records::Seats;
 use super::routes::Door;
 use crate::metrics::Metrics;
 
@@ -36,6 +38,9 @@ pub const CONNECTION_TIME: Duration = Duration::from_secs(10);
 
 /// The same over a UNIX socket, where a reload may be waited for.
 pub(super) const LOCAL_TIME: Duration = Duration::from_secs(120);
+
+/// How long one may last that follows sessions, by either way.
+pub(super) const TRACE_TIME: Duration = Duration::from_secs(60 * 60);
 
 /// How long answers under way have when the door closes.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
@@ -150,7 +155,7 @@ pub struct Served {
 /// Cancel `stop` after the last session, so that `/readyz` can say that Gatepost is draining.
 pub async fn serve(entries: Vec<Entry>, served: Served, stop: CancellationToken) {
     let Served { metrics, health, access, office } = served;
-    let door = Arc::new(Door { metrics, health, access, office });
+    let door = Arc::new(Door { metrics, health, access, office, seats: Seats::default() });
     let serving = TaskTracker::new();
     for entry in entries {
         serving.spawn(serve_at(entry, Arc::clone(&door), stop.clone()));
@@ -227,9 +232,14 @@ pub(super) async fn serve_connection(
     door: Arc<Door>,
     way: Way,
 ) {
+    let goes_on = Arc::new(AtomicBool::new(false));
     let answer = service_fn(|request| {
-        let door = Arc::clone(&door);
-        async move { Ok::<_, Infallible>(door.answer(way, &request).await) }
+        let (door, goes_on) = (Arc::clone(&door), Arc::clone(&goes_on));
+        async move {
+            let answer = door.answer(way, &request).await;
+            goes_on.store(answer.body().goes_on(), Ordering::Relaxed);
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -237,10 +247,20 @@ pub(super) async fn serve_connection(
         .max_buf_size(REQUEST_BYTES)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), answer);
+    tokio::select! {
+        ended = connection => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "admin connection failed");
+            }
+        }
+        () = time_is_up(way, &goes_on) => tracing::debug!("admin client is too slow"),
+    }
+}
+
+async fn time_is_up(way: Way, goes_on: &AtomicBool) {
     let time = if way == Way::Socket { LOCAL_TIME } else { CONNECTION_TIME };
-    match tokio::time::timeout(time, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "admin connection failed"),
-        Err(_) => tracing::debug!("admin client is too slow"),
+    tokio::time::sleep(time).await;
+    if goes_on.load(Ordering::Relaxed) {
+        tokio::time::sleep(TRACE_TIME.saturating_sub(time)).await;
     }
 }

@@ -9,6 +9,10 @@
 //! | `/status` | what is configured and how it does |
 //! | `/rules` | every rule with its mode, its place and how often it fired |
 //! | `/sessions` | the sessions that are open |
+//! | `/decisions` | the decisions in memory as they are kept, the youngest first: `?id=`, `from`, `to`, `client`, `rule`, `outcome`, `queue_id`, `since`, `word` (any of these), `limit` (100, at most 1,000) |
+//! | `/decisions/summaries` | the same in short |
+//! | `/explain/ID` | the decisions with this id, explained, for people; with `Accept: application/json` for programs |
+//! | `/trace` | sessions as they go on, a line each: `?client=`, `from`, `to`, `rule`, `verdict`; with `Accept: application/json` in JSON; at most eight at once, for at most an hour |
 //! | `/reloads` | the last reloads, and what each of them changed |
 //! | POST `/reload` | reads configuration, policies and certificates again, and says what came of it; with `?wait=no` at once that it was heard |
 //! | POST `/drain` | ends as SIGTERM does |
@@ -27,10 +31,11 @@ mod door;
 mod health;
 mod office;
 mod page;
+mod records;
 mod routes;
 
 pub use self::access::{Access, Token};
-pub use self::client::{Answered, AskError, Asked, ask};
+pub use self::client::{Answered, AskError, Asked, ask, follow};
 pub use self::door::{CONNECTION_TIME, CONNECTIONS, Entry, Place, Served, open, serve};
 pub use self::health::{Health, Reload, Reloaded};
 pub use self::office::{Later, ListenerStatus, Office, Rule, Session, Status, UpstreamStatus};

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::health::{Phase, Reload};
+use crate::decisions::Recorder;
 
 /// An answer that takes its time.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -22,6 +24,9 @@ pub trait Office: fmt::Debug + Send + Sync {
 
     /// The sessions that are open, the oldest first.
     fn sessions(&self) -> Vec<Session>;
+
+    /// Who keeps the decisions.
+    fn recorder(&self) -> &Arc<Recorder>;
 
     /// Reads configuration, policies and certificates again.
     ///
@@ -103,6 +108,14 @@ pub struct Rule {
     pub gate: bool,
     /// `file:line`.
     pub place: String,
+    /// How often it fired since the start, in shadow too.
+    pub hits: u64,
+    /// When it fired last, in seconds since 1970; absent when it never did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_hit: Option<u64>,
+    /// The median of the CPU time, in microseconds, that its policy took at this stage lately; absent when it was never asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub median_us: Option<u64>,
 }
 
 /// One open session.

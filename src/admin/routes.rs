@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
@@ -12,13 +11,14 @@ use super::access::{Access, Refusal, Way};
 use super::health::{Health, Phase, State};
 use super::office::{Office, Report};
 use super::page;
+use super::records::{self, Content, Look, Seats};
 use crate::metrics::{self, Metrics};
 
 /// The answer to one request.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Content>;
 
-const JSON: &str = "application/json";
-const TEXT: &str = "text/plain; charset=utf-8";
+pub(super) const JSON: &str = "application/json";
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Everything that is needed to answer.
 #[derive(Debug)]
@@ -28,11 +28,13 @@ pub(super) struct Door {
     pub(super) access: Access,
     /// `None` where nothing but metrics and health is served.
     pub(super) office: Option<Arc<dyn Office>>,
+    /// For those who follow sessions.
+    pub(super) seats: Seats,
 }
 
 /// What a path is, and how it is asked for.
 #[derive(Clone, Copy, Debug)]
-enum Path {
+enum Path<'r> {
     Metrics,
     Health,
     Readiness,
@@ -41,13 +43,18 @@ enum Path {
     Rules,
     Sessions,
     Reloads,
+    Decisions,
+    Summaries,
+    /// The decision with this id.
+    Explained(&'r str),
+    Trace,
     Reload,
     Drain,
     ClearCache,
 }
 
-impl Path {
-    fn of(path: &str) -> Option<Self> {
+impl<'r> Path<'r> {
+    fn of(path: &'r str) -> Option<Self> {
         Some(match path {
             "/metrics" => Self::Metrics,
             "/healthz" => Self::Health,
@@ -57,10 +64,13 @@ impl Path {
             "/rules" => Self::Rules,
             "/sessions" => Self::Sessions,
             "/reloads" => Self::Reloads,
+            "/decisions" => Self::Decisions,
+            "/decisions/summaries" => Self::Summaries,
+            "/trace" => Self::Trace,
             "/reload" => Self::Reload,
             "/drain" => Self::Drain,
             "/cache/clear" => Self::ClearCache,
-            _ => return None,
+            path => Self::Explained(path.strip_prefix("/explain/").filter(|id| !id.is_empty())?),
         })
     }
 
@@ -108,13 +118,13 @@ impl Door {
             Path::Page => page::answer(),
             Path::Reloads => json(&self.health.reloads()),
             path => match &self.office {
-                Some(office) => self.of_office(path, office, request.uri().query()).await,
+                Some(office) => self.of_office(path, office, request).await,
                 None => text(StatusCode::NOT_FOUND, "nobody is there to answer this\n"),
             },
         }
     }
 
-    fn admits<B>(&self, path: Path, way: Way, request: &Request<B>) -> Result<(), Refusal> {
+    fn admits<B>(&self, path: Path<'_>, way: Way, request: &Request<B>) -> Result<(), Refusal> {
         match (path, way) {
             (path, _) if path.is_public() => Ok(()),
             // It holds nothing; what it shows it asks for with a token.
@@ -123,7 +133,8 @@ impl Door {
         }
     }
 
-    async fn of_office(&self, path: Path, office: &Arc<dyn Office>, query: Option<&str>) -> Answer {
+    async fn of_office<B>(&self, path: Path<'_>, office: &Arc<dyn Office>, request: &Request<B>) -> Answer {
+        let query = request.uri().query();
         match path {
             Path::Status => {
                 let State { phase, refused, .. } = self.health.now();
@@ -131,15 +142,11 @@ impl Door {
             }
             Path::Rules => json(&office.rules()),
             Path::Sessions => json(&office.sessions()),
-            Path::Reload if query == Some("wait=no") => {
-                let office = Arc::clone(office);
-                tokio::spawn(async move { office.reload().await });
-                text(StatusCode::ACCEPTED, "reloading\n")
-            }
-            Path::Reload => match office.reload().await {
-                Ok(reloads) => json(&reloads),
-                Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
-            },
+            Path::Decisions => records::decisions(office.recorder(), query).await,
+            Path::Summaries => records::summaries(office.recorder(), query).await,
+            Path::Explained(id) => records::explained(office.recorder(), id, look(request)).await,
+            Path::Trace => self.seats.follow(query, look(request)),
+            Path::Reload => reload(office, query).await,
             Path::Drain => {
                 office.drain();
                 text(StatusCode::ACCEPTED, "draining\n")
@@ -170,6 +177,24 @@ impl Door {
     }
 }
 
+async fn reload(office: &Arc<dyn Office>, query: Option<&str>) -> Answer {
+    if query == Some("wait=no") {
+        let office = Arc::clone(office);
+        tokio::spawn(async move { office.reload().await });
+        return text(StatusCode::ACCEPTED, "reloading\n");
+    }
+    match office.reload().await {
+        Ok(reloads) => json(&reloads),
+        Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    }
+}
+
+/// What the client prefers to read.
+fn look<B>(request: &Request<B>) -> Look {
+    let accepted = request.headers().get(ACCEPT).and_then(|kinds| kinds.to_str().ok());
+    if accepted.is_some_and(|kinds| kinds.contains(JSON)) { Look::Json } else { Look::Text }
+}
+
 fn readiness(state: &State) -> Answer {
     let (status, phase) = match state.phase {
         Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "not ready: starting\n"),
@@ -182,7 +207,7 @@ fn readiness(state: &State) -> Answer {
     text(status, format!("{phase}{}", refused.collect::<String>()))
 }
 
-fn json(value: &impl Serialize) -> Answer {
+pub(super) fn json(value: &impl Serialize) -> Answer {
     match serde_json::to_vec(value) {
         Ok(body) => with_header(text(StatusCode::OK, body), CONTENT_TYPE, JSON),
         Err(error) => {
@@ -192,10 +217,16 @@ fn json(value: &impl Serialize) -> Answer {
 }
 
 pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
-    let mut response = Response::new(Full::new(body.into()));
+    let body = body.into();
+    let whole = Content::Whole(Some(body).filter(|body| !body.is_empty()));
+    with_header(answer(status, whole), CONTENT_TYPE, TEXT)
+}
+
+/// Nobody is to keep a copy of any answer.
+pub(super) fn answer(status: StatusCode, content: Content) -> Answer {
+    let mut response = Response::new(content);
     *response.status_mut() = status;
-    let plain = with_header(response, CONTENT_TYPE, TEXT);
-    with_header(plain, CACHE_CONTROL, "no-store")
+    with_header(response, CACHE_CONTROL, "no-store")
 }
 
 pub(super) fn with_header(mut answer: Answer, name: HeaderName, value: &'static str) -> Answer {

@@ -10,14 +10,17 @@ use zeroize::Zeroizing;
 
 use super::access::Way;
 use super::door::{HEADER_TIME, LOCAL_TIME, serve_connection};
+use super::records::Seats;
 use super::routes::Door;
 use super::*;
+use crate::decisions::{Decision, Mail, Recorder, Settings};
 use crate::metrics::Metrics;
 
 struct Running {
     address: SocketAddr,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
+    recorder: Arc<Recorder>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -32,15 +35,17 @@ impl Running {
         let (metrics, health) = (Metrics::new(), Arc::<Health>::default());
         let Entry::Tcp(first) = &entries[0] else { panic!("TCP comes first") };
         let (address, stop) = (first.local_addr().unwrap(), CancellationToken::new());
+        let recorder = Recorder::start(Settings::default(), metrics.decisions()).unwrap();
+        let recorder = Arc::new(recorder);
         let token = token.map(|token| Zeroizing::new(token.to_owned()).into());
         let served = Served {
             metrics: Arc::clone(&metrics),
             health: Arc::clone(&health),
             access: Access { token, hosts: Vec::new() },
-            office: Some(Arc::new(Nobody)),
+            office: Some(Arc::new(Nobody(Arc::clone(&recorder)))),
         };
         let task = tokio::spawn(serve(entries, served, stop.clone()));
-        Self { address, metrics, health, stop, task }
+        Self { address, metrics, health, recorder, stop, task }
     }
 
     async fn ask(&self, request: &str) -> String {
@@ -149,12 +154,12 @@ async fn it_stops_when_told() {
 
 fn door() -> Arc<Door> {
     let (metrics, health, access) = (Metrics::new(), Arc::default(), Access::default());
-    Arc::new(Door { metrics, health, access, office: None })
+    Arc::new(Door { metrics, health, access, office: None, seats: Seats::default() })
 }
 
-/// An office in which nothing goes on.
+/// An office in which nothing goes on but what a test puts into its records.
 #[derive(Debug)]
-struct Nobody;
+struct Nobody(Arc<Recorder>);
 
 impl Office for Nobody {
     fn status(&self) -> Status {
@@ -177,6 +182,10 @@ impl Office for Nobody {
 
     fn sessions(&self) -> Vec<Session> {
         Vec::new()
+    }
+
+    fn recorder(&self) -> &Arc<Recorder> {
+        &self.0
     }
 
     fn reload(&self) -> Later<'_, Result<Vec<Reload>, String>> {
@@ -231,4 +240,67 @@ async fn a_unix_socket_is_for_its_owner_and_needs_no_token() {
     assert!(!path.exists());
     std::fs::write(&path, "no socket").unwrap();
     assert!(open(&Place::Unix(path)).is_err());
+}
+
+fn decision(id: &str, sender: &str) -> Box<Decision> {
+    let mail = Some(Mail { sender: sender.to_owned(), ..Mail::default() });
+    let (id, outcome, reply) = (id.to_owned(), "rejected", "550 5.7.1 no".to_owned());
+    Box::new(Decision { id, mail, outcome, reply, ..Decision::default() })
+}
+
+#[tokio::test]
+async fn decisions_are_found_and_explained() {
+    let admin = Running::with(Some("t"), &[Place::Tcp(([127, 0, 0, 1], 0).into())]);
+    admin.recorder.keep(decision("aaaaaaaaab", "joe@sender.example"));
+    admin.recorder.keep(decision("aaaaaaaaac", "ann@other.example"));
+    for (request, status, with, without) in [
+        ("GET /decisions", "200", "\"id\":\"aaaaaaaaab\"", "nothing"),
+        ("GET /decisions?from=sender.example", "200", "aaaaaaaaab", "aaaaaaaaac"),
+        ("GET /decisions?limit=1", "200", "aaaaaaaaac", "aaaaaaaaab"),
+        ("GET /decisions?word=other.example", "200", "aaaaaaaaac", "aaaaaaaaab"),
+        ("GET /decisions?word=%28gp+aaaaaaaaab%29", "200", "aaaaaaaaab", "aaaaaaaaac"),
+        ("GET /decisions/summaries?word=rejected", "200", "\"sender\":\"joe@sender.example\"", "stages"),
+        ("GET /decisions?form=x", "400", "unknown field `form`", "aaaaaaaaab"),
+        ("GET /decisions?limit=many", "400", "the query cannot be used", "aaaaaaaaab"),
+        ("GET /explain/aaaaaaaaab", "200", "the client heard: 550 5.7.1 no", "aaaaaaaaac"),
+        ("GET /explain/aaaaaaaaad", "404", "no such decision", "aaaaaaaaac"),
+        ("GET /explain/", "404", "", "aaaaaaaaac"),
+    ] {
+        let refused = admin.ask(request).await;
+        assert!(refused.starts_with("HTTP/1.1 40"), "{request}: {refused}");
+        assert!(!refused.contains("sender.example"), "{refused}");
+        let answer = admin.ask(&format!("{request}|Authorization: Bearer t")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {answer}");
+        assert!(answer.contains(with) && !answer.contains(without), "{request}: {answer}");
+    }
+    let json = admin.ask("GET /explain/aaaaaaaaab|Authorization: Bearer t\r\nAccept: application/json").await;
+    assert!(json.contains("\"headline\":"), "{json}");
+}
+
+#[tokio::test]
+async fn only_so_many_follow_sessions_and_a_seat_is_free_again() {
+    let place = Place::Tcp(([127, 0, 0, 1], 0).into());
+    let admin = Running::with(Some("t"), &[place]);
+    let mut following = Vec::new();
+    let request =
+        "GET /trace?client=192.0.2.0/24 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t\r\n\r\n";
+    let begin = async || {
+        let mut stream = TcpStream::connect(admin.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).await.unwrap();
+        (String::from_utf8_lossy(&head).into_owned(), stream)
+    };
+    for _ in 0..8 {
+        let (status, stream) = begin().await;
+        assert_eq!(status, "HTTP/1.1 200");
+        following.push(stream);
+    }
+    assert_eq!(begin().await.0, "HTTP/1.1 503");
+    drop(following.pop());
+    while begin().await.0 != "HTTP/1.1 200" {
+        tokio::task::yield_now().await;
+    }
+    admin.stop.cancel();
+    admin.task.await.unwrap();
 }

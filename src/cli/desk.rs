@@ -9,7 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::admin::{self, Health, Later, ListenerStatus, Office, Reload, Rule, Status, UpstreamStatus};
 use crate::config::Settings;
 use crate::config::ready::{self, ListenerTls};
+use crate::decisions::Recorder;
 use crate::dns::Resolver;
+use crate::metrics::Figures;
 use crate::policy::RuleInfo;
 use crate::proxy::End;
 use crate::server::{Address, Admission};
@@ -92,7 +94,12 @@ impl Office for Desk {
     }
 
     fn rules(&self) -> Vec<Rule> {
-        self.ground.policies.load().rules().iter().map(rule_status).collect()
+        let figures = self.ground.metrics.policy().figures();
+        self.ground.policies.load().rules().iter().map(|rule| rule_status(rule, &figures)).collect()
+    }
+
+    fn recorder(&self) -> &Arc<Recorder> {
+        &self.ground.recorder
     }
 
     fn sessions(&self) -> Vec<admin::Session> {
@@ -154,7 +161,10 @@ fn first_end(tls: &ServerTls) -> Option<u64> {
     tls.certificates().validities().map(|(_, validity)| seconds(validity.not_after)).min()
 }
 
-fn rule_status(rule: &RuleInfo) -> Rule {
+fn rule_status(rule: &RuleInfo, figures: &Figures) -> Rule {
+    let fired = figures.rules.iter().find(|fired| fired.rule == rule.rule);
+    let asked =
+        figures.policies.iter().find(|asked| asked.policy == rule.policy && asked.stage == rule.stage.name());
     Rule {
         rule: rule.rule.to_string(),
         stage: rule.stage.name(),
@@ -162,6 +172,9 @@ fn rule_status(rule: &RuleInfo) -> Rule {
         mode: rule.mode.name(),
         gate: rule.gate,
         place: format!("{}:{}", rule.file, rule.line),
+        hits: fired.map_or(0, |fired| fired.hits),
+        last_hit: fired.map(|fired| seconds(fired.last)),
+        median_us: asked.map(|asked| u64::try_from(asked.median.as_micros()).unwrap_or(u64::MAX)),
     }
 }
 

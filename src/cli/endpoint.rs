@@ -1,5 +1,7 @@
 //! Speaks with the process that serves by a configuration.
 
+use std::time::Duration;
+
 use anyhow::{Context, anyhow};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
@@ -8,6 +10,7 @@ use crate::admin::{self, Answered, AskError, Asked, Place};
 use crate::config::Settings;
 
 use super::Failure;
+use super::screen::Format;
 
 /// Where the process that serves can be asked.
 #[derive(Debug)]
@@ -45,6 +48,29 @@ impl Endpoint {
         self.ask(Asked::Do(path))
     }
 
+    /// Hands on, line by line, what is at `path` and goes on, for so long; `true` when the time is over, `false` when the other end
+    /// ended first.
+    ///
+    /// # Errors
+    /// As [`see`](Self::see).
+    pub(super) fn follow(
+        &self,
+        path: &str,
+        format: Format,
+        time: Option<Duration>,
+        each: impl FnMut(&str),
+    ) -> Result<bool, Failure> {
+        let accept = if format == Format::Json { "application/json" } else { "text/plain" };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let following = admin::follow(&self.place, self.token.as_ref(), path, accept, each);
+        runtime.block_on(async {
+            tokio::select! {
+                ended = following => ended.map(|()| false).map_err(failure),
+                () = tokio::time::sleep(time.unwrap_or(Duration::MAX)) => Ok(true),
+            }
+        })
+    }
+
     fn ask(&self, asked: Asked<'_>) -> Result<String, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         match runtime.block_on(admin::ask(&self.place, self.token.as_ref(), asked)) {
@@ -52,8 +78,14 @@ impl Endpoint {
                 let text = String::from_utf8_lossy(&body).trim_end().to_owned();
                 if status / 100 == 2 { Ok(text) } else { Err(anyhow!("{text} (status {status})").into()) }
             }
-            Err(error @ AskError::Nobody(..)) => Err(Failure::NoDaemon(error.into())),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(failure(error)),
         }
+    }
+}
+
+fn failure(error: AskError) -> Failure {
+    match error {
+        AskError::Nobody(..) => Failure::NoDaemon(error.into()),
+        AskError::Broken(..) => error.into(),
     }
 }

@@ -13,6 +13,7 @@ use crate::decisions::{Decision, Query, read_all};
 use crate::units::parse_duration;
 
 use super::Failure;
+use super::endpoint::Endpoint;
 use super::rehearse::{self, Rehearsal};
 use super::screen::Screen;
 
@@ -105,12 +106,30 @@ fn show(found: &[Decision], format: Format, screen: Screen) -> anyhow::Result<()
     Ok(())
 }
 
-/// From the files that the running instance writes.
-fn recorded(loaded: &Loaded, wanted: Wanted) -> anyhow::Result<Vec<Decision>> {
-    let file = wanted.file.as_ref().or(loaded.settings.decisions.file.as_ref());
-    let file = file
-        .context("no file of decisions is configured (`decisions.file`), and none was named with --file")?;
-    let query = Query {
+/// From the memory of the process that serves; from its files where it knows nothing of it, is not there, or another file is named.
+fn recorded(loaded: &Loaded, wanted: Wanted) -> Result<Vec<Decision>, Failure> {
+    let (named, query) = (wanted.file.clone(), query(wanted)?);
+    let remembered = match named {
+        Some(_) => Ok(Vec::new()),
+        None => remembered(loaded, &query),
+    };
+    let file = named.as_ref().or(loaded.settings.decisions.file.as_ref());
+    match (remembered, file) {
+        (Ok(found), None) => Ok(found),
+        (Ok(found), Some(_)) if !found.is_empty() => Ok(found),
+        (_, Some(file)) => Ok(read_all(file, &query)?.0),
+        (Err(error), None) => Err(error),
+    }
+}
+
+/// What the process that serves remembers.
+fn remembered(loaded: &Loaded, query: &Query) -> Result<Vec<Decision>, Failure> {
+    let query = serde_urlencoded::to_string(query).context("the question cannot be written")?;
+    Endpoint::of(&loaded.settings)?.see(&format!("/decisions?{query}"))
+}
+
+fn query(wanted: Wanted) -> anyhow::Result<Query> {
+    Ok(Query {
         id: wanted.id.as_deref().and_then(|id| Query::id(id).id),
         from: wanted.from,
         to: wanted.to.into_iter().next(),
@@ -118,11 +137,10 @@ fn recorded(loaded: &Loaded, wanted: Wanted) -> anyhow::Result<Vec<Decision>> {
         rule: wanted.rule,
         outcome: wanted.outcome,
         queue_id: wanted.queue_id,
+        word: None,
         since: wanted.since.as_deref().map(since).transpose()?,
         limit: wanted.limit,
-    };
-    let (found, _) = read_all(file, &query)?;
-    Ok(found)
+    })
 }
 
 /// A time, or so long ago.

@@ -22,6 +22,7 @@ mod seal_key;
 mod shell;
 mod status;
 mod test;
+mod trace;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -85,6 +86,8 @@ enum Command {
     },
     /// Say why something was decided as it was, and what would have had to be different
     Explain(Box<explain::Wanted>),
+    /// Follow sessions as they go on, as lines of a transcript
+    Trace(trace::Wanted),
     /// Say what would change if recorded decisions were asked of other policies; status 1 if anything would
     Replay {
         /// Files of decisions [default: the configured one]
@@ -193,6 +196,7 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
             reload::reload(&Endpoint::of(&loaded.settings)?, *wait, *format, screen)
         }
         Command::Explain(wanted) => explain::run(loaded, Clone::clone(wanted), screen),
+        Command::Trace(wanted) => trace::run(&Endpoint::of(&loaded.settings)?, wanted.clone(), screen),
         Command::Replay { files, policies, format } => replay::run(loaded, files, policies, *format, screen),
         Command::Test(wanted) => {
             test::test(loaded, wanted, screen, || load(&path, |found| screen.diagnostics(found)))

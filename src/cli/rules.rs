@@ -1,12 +1,15 @@
 //! `gatepost rules`: what every rule is, what its mode is and who gave it.
 
 use anyhow::anyhow;
+use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::config::Loaded;
 use crate::policy::{ExceptionInfo, Policies, RuleInfo};
 
 use super::Failure;
+use super::endpoint::Endpoint;
 use super::screen::{Format, Screen, tally};
 
 /// Shows every rule of the configured policies.
@@ -16,20 +19,48 @@ pub(super) fn rules(loaded: &Loaded, format: Format, screen: Screen) -> Result<(
         Failure::Untold(anyhow!("the policies cannot be used: {}", tally(&found)))
     })?;
     screen.diagnostics(policies.warnings());
+    let live = live(loaded);
     match format {
-        Format::Text => screen.say(as_text(&policies).trim_end()),
-        Format::Json => screen.say(&as_json(&policies).to_string()),
+        Format::Text => screen.say(as_text(&policies, &live).trim_end()),
+        Format::Json => screen.say(&as_json(&policies, &live).to_string()),
     }
     Ok(())
+}
+
+// === what they did ===
+
+/// What a rule did in the process that serves, at a stage.
+#[derive(Debug, Default, Deserialize)]
+struct Did {
+    rule: String,
+    stage: String,
+    hits: u64,
+    last_hit: Option<u64>,
+    median_us: Option<u64>,
+}
+
+/// What all did; nothing where nobody serves, or may be asked.
+fn live(loaded: &Loaded) -> Vec<Did> {
+    Endpoint::of(&loaded.settings).and_then(|endpoint| endpoint.see("/rules")).unwrap_or_default()
+}
+
+fn did<'d>(rule: &RuleInfo, live: &'d [Did]) -> Option<&'d Did> {
+    live.iter().find(|did| did.rule == *rule.rule && did.stage == rule.stage.name())
 }
 
 // === for people ===
 
 const HEADINGS: [&str; 6] = ["RULE", "STAGE", "MODE", "FROM", "PLACE", "ABOUT"];
+/// The columns behind the mode, when somebody serves.
+const LIVE: [&str; 3] = ["HITS", "LAST", "MEDIAN"];
 
-fn as_text(policies: &Policies) -> String {
-    let rules = policies.rules().iter().map(row).collect();
-    let mut text = table(&HEADINGS, rules);
+fn as_text(policies: &Policies, live: &[Did]) -> String {
+    let rules = policies.rules().iter().map(|rule| row(rule, live)).collect();
+    let mut headings = HEADINGS.to_vec();
+    if !live.is_empty() {
+        headings.splice(3..3, LIVE);
+    }
+    let mut text = table(&headings, rules);
     let exceptions: Vec<_> = policies.exceptions().map(exception_row).collect();
     if !exceptions.is_empty() {
         text += "\n";
@@ -46,17 +77,30 @@ fn as_text(policies: &Policies) -> String {
     text
 }
 
-fn row(rule: &RuleInfo) -> Vec<String> {
+fn row(rule: &RuleInfo, live: &[Did]) -> Vec<String> {
     let gate = if rule.gate { " (gate)" } else { "" };
     let does = format!("{} {}", rule.action.name(), rule.code);
-    vec![
+    let mut row = vec![
         rule.rule.to_string(),
         rule.stage.to_string(),
         format!("{}{gate}", rule.mode.name()),
         rule.origin.name().to_owned(),
         format!("{}:{}", rule.file, rule.line),
         format!("{does}: {}", rule.doc),
-    ]
+    ];
+    if !live.is_empty() {
+        row.splice(3..3, figures(did(rule, live)));
+    }
+    row
+}
+
+/// How often a rule fired, when last, and what its policy takes at this stage.
+fn figures(did: Option<&Did>) -> [String; 3] {
+    let Some(did) = did else { return ["new".to_owned(), String::new(), String::new()] };
+    let second = |at: u64| Timestamp::from_second(i64::try_from(at).ok()?).ok();
+    let last = did.last_hit.and_then(second).map(|at| at.to_string()).unwrap_or_default();
+    let median = did.median_us.map(|micros| format!("{micros} µs")).unwrap_or_default();
+    [did.hits.to_string(), last, median]
 }
 
 fn exception_row(exception: ExceptionInfo) -> Vec<String> {
@@ -89,8 +133,9 @@ fn table(headings: &[&str], rows: Vec<Vec<String>>) -> String {
 
 // === for programs ===
 
-fn as_json(policies: &Policies) -> Value {
+fn as_json(policies: &Policies, live: &[Did]) -> Value {
     let rules = policies.rules().iter().map(|rule| {
+        let did = did(rule, live);
         json!({
             "rule": &*rule.rule,
             "policy": &*rule.policy,
@@ -103,6 +148,9 @@ fn as_json(policies: &Policies) -> Value {
             "file": &*rule.file,
             "line": rule.line,
             "doc": &*rule.doc,
+            "hits": did.map(|did| did.hits),
+            "last_hit": did.and_then(|did| did.last_hit),
+            "median_us": did.and_then(|did| did.median_us),
         })
     });
     let exceptions = policies.exceptions().map(|exception| {

@@ -34,6 +34,9 @@ pub struct Query {
     /// The name under which the upstream queued the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_id: Option<String>,
+    /// A word that any of the above may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub word: Option<String>,
     /// Decided at this time or later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
@@ -49,25 +52,18 @@ impl Query {
 
     /// Whether `decision` is one of those.
     pub fn matches(&self, decision: &Decision) -> bool {
-        let id = |id: &String| [&decision.id, &decision.transaction, &decision.session].contains(&id);
-        let rule = |wanted: &String| {
-            let rest = decision.rule().strip_prefix(wanted.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        let meets = |wanted: &Option<String>, test: fn(&Decision, &str) -> bool| {
+            wanted.as_ref().is_none_or(|wanted| test(decision, wanted))
         };
-        self.id.as_ref().is_none_or(id)
-            && self.since.is_none_or(|since| decision.at >= since)
-            && self.outcome.as_ref().is_none_or(|outcome| decision.outcome == outcome)
-            && self.rule.as_ref().is_none_or(rule)
-            && self.client.as_ref().is_none_or(|client| is_within(decision.client.ip, client))
-            && self
-                .queue_id
-                .as_ref()
-                .is_none_or(|id| decision.upstream.as_ref().is_some_and(|up| up.queue_id == *id))
-            && self
-                .from
-                .as_ref()
-                .is_none_or(|from| decision.sender().is_some_and(|sender| is_address(sender, from)))
-            && self.to.as_ref().is_none_or(|to| decision.addressees().any(|rcpt| is_address(rcpt, to)))
+        self.since.is_none_or(|since| decision.at >= since)
+            && meets(&self.id, has_id)
+            && meets(&self.outcome, has_outcome)
+            && meets(&self.rule, has_rule)
+            && meets(&self.client, is_of_client)
+            && meets(&self.queue_id, has_queue_id)
+            && meets(&self.from, is_from)
+            && meets(&self.to, is_to)
+            && meets(&self.word, has_word)
     }
 
     /// A text that every line of a decision that matches holds: what lacks it need not be read.
@@ -75,6 +71,40 @@ impl Query {
         let sure = |text: &&String| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
         self.id.as_ref().or(self.queue_id.as_ref()).filter(sure).map(String::as_str)
     }
+}
+
+fn has_id(decision: &Decision, id: &str) -> bool {
+    [&decision.id, &decision.transaction, &decision.session].iter().any(|own| **own == id)
+}
+
+fn has_outcome(decision: &Decision, outcome: &str) -> bool {
+    decision.outcome == outcome
+}
+
+fn has_rule(decision: &Decision, wanted: &str) -> bool {
+    let rest = decision.rule().strip_prefix(wanted);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn is_of_client(decision: &Decision, client: &str) -> bool {
+    is_within(decision.client.ip, client)
+}
+
+fn has_queue_id(decision: &Decision, id: &str) -> bool {
+    decision.upstream.as_ref().is_some_and(|upstream| upstream.queue_id == id)
+}
+
+fn is_from(decision: &Decision, from: &str) -> bool {
+    decision.sender().is_some_and(|sender| is_address(sender, from))
+}
+
+fn is_to(decision: &Decision, to: &str) -> bool {
+    decision.addressees().any(|rcpt| is_address(rcpt, to))
+}
+
+fn has_word(decision: &Decision, word: &str) -> bool {
+    let tests = [has_outcome, has_rule, is_of_client, has_queue_id, is_from, is_to];
+    has_id(decision, &bare_id(word)) || tests.iter().any(|test| test(decision, word))
 }
 
 /// The id in `(gp 7f3k2a9q4d)`, as it is copied from a reply.

@@ -1,24 +1,29 @@
 //! Which sessions somebody wants to follow.
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Event, What};
 
 /// What a session must have in it to be shown; what is not said does not matter. All of it may have come at different moments of
 /// the session.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Filter {
     /// The client is in this network.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<IpNet>,
     /// A transaction has this sender: an address, or a domain for all of its addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// A transaction has this recipient, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     /// This rule spoke, or one of this policy; also what refused that is no rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
     /// Something was decided so: `reject`, `defer`, `would_reject`, `rejected`, `deferred`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gatepost::decisions::{Query, read_all};
 
-use crate::harness::{Gatepost, Plan, Postfix, SOON, command, letter, until};
+use crate::harness::{AtTheDot, Gatepost, Plan, Postfix, SOON, Sink, command, letter, until};
 
 /// What a command of the program says about the configuration of this one.
 #[track_caller]
@@ -81,6 +81,107 @@ fn a_refusal_is_explained_by_its_id_and_an_accepted_message_by_its_sender() {
     assert!(stdout(&ask(&gatepost, &["explain", "--queue-id", &queue_id])).contains("queued it as"));
 
     assert_eq!(ask(&gatepost, &["explain", "aaaaaaaaaa"]).status.code(), Some(1));
+    gatepost.end_well();
+}
+
+/// The process that serves remembers what no file keeps.
+#[test]
+fn what_is_only_remembered_is_explained_too() {
+    let sink = Sink::start(AtTheDot::Take);
+    let plan = Plan::in_front_of_server(sink.address()).section("decisions: { memory: 3 }");
+    let mut gatepost = plan.admin("").start();
+    let mut client = gatepost.introduced();
+    let mut refused = Vec::new();
+    for _ in 0..4 {
+        assert_eq!(client.ask("MAIL FROM:<joe@sender.example>").code, 250);
+        refused.push(id(&client.ask("RCPT TO:<suzie@elsewhere.example>").to_string()));
+        assert_eq!(client.ask("RSET").code, 250);
+    }
+    let explained = ask(&gatepost, &["explain", "--rule", "relay"]);
+    let page = stdout(&explained);
+    assert!(
+        page.starts_with("The recipient <suzie@elsewhere.example> was rejected by the rule relay.denied"),
+        "{page}"
+    );
+    let [first, .., last] = &refused[..] else { panic!("{refused:?}") };
+    assert!(stdout(&ask(&gatepost, &["explain", last])).contains("relay.denied"));
+    let forgotten = ask(&gatepost, &["explain", first]);
+    assert_eq!((forgotten.status.code(), stdout(&forgotten).as_str()), (Some(1), ""));
+    gatepost.kill();
+    let nobody = ask(&gatepost, &["explain", last]);
+    assert_eq!(nobody.status.code(), Some(3), "{}", String::from_utf8_lossy(&nobody.stderr));
+}
+
+#[test]
+fn sessions_are_followed_while_they_go_on() {
+    let sink = Sink::start(AtTheDot::Take);
+    let gatepost = Plan::in_front_of_server(sink.address()).admin("").start();
+    let shown = |arguments: &[&str], name: &str| {
+        let (output, path) = (fs::File::create(gatepost.path(name)).unwrap(), gatepost.path(name));
+        let mut tracing = command(&gatepost.path(""));
+        let words = tracing.arg("-c").arg(gatepost.configuration()).arg("trace").args(arguments);
+        let child = words.stdout(output).spawn().unwrap();
+        (child, move || fs::read_to_string(&path).unwrap())
+    };
+    let (mut refusals, refused) = shown(&["--rule", "relay.denied", "--client", "127.0.0.0/8"], "refused");
+    let (mut strangers, strange) = shown(&["--client", "192.0.2.9", "--for", "20s"], "strange");
+    let (mut lines, json) = shown(&["--from", "sender.example", "--format", "json"], "json");
+    // It takes a moment until all listen; what is said before is not heard.
+    until("the followers to listen", SOON, || {
+        let mut client = gatepost.introduced();
+        client.ask("MAIL FROM:<joe@sender.example>");
+        client.ask("RCPT TO:<suzie@elsewhere.example>");
+        client.ask("QUIT");
+        (refused().contains("rule relay.denied") && json().contains("relay.denied")).then_some(())
+    });
+    let mut client = gatepost.introduced();
+    assert_eq!(client.deliver("joe@other.example", "suzie@example.org", &letter("unseen")).code, 250);
+    client.ask("QUIT");
+    // This one is shown from its beginning.
+    let mut client = gatepost.introduced();
+    client.ask("MAIL FROM:<ann@third.example>");
+    client.ask("RCPT TO:<suzie@elsewhere.example>");
+    client.ask("QUIT");
+    let page = until("the last session", SOON, || {
+        let page = refused();
+        let ended = page.split_once("third.example")?.1.contains("<closed>");
+        ended.then_some(page)
+    });
+    for line in [
+        "  S: 220 ",
+        "  C: EHLO ",
+        "  C: RCPT TO:<suzie@elsewhere.example>",
+        "  S: 550 5.7.1 ",
+        "00-relay.rhai:",
+    ] {
+        assert!(page.contains(line), "{line}: {page}");
+    }
+    assert!(!page.contains("other.example") && strange().is_empty(), "{page}");
+    let first: serde_json::Value = serde_json::from_str(json().lines().next().unwrap()).unwrap();
+    assert_eq!((&first["kind"], &first["client"]), (&"line".into(), &"127.0.0.1".into()), "{first}");
+    refusals.kill().unwrap();
+    refusals.wait().unwrap();
+    strangers.kill().unwrap();
+    strangers.wait().unwrap();
+    gatepost.end_well();
+    assert_eq!(lines.wait().unwrap().code(), Some(1), "Gatepost ended first");
+}
+
+#[test]
+fn rules_say_what_they_did() {
+    let sink = Sink::start(AtTheDot::Take);
+    let gatepost = Plan::in_front_of_server(sink.address()).admin("").start();
+    let mut client = gatepost.introduced();
+    client.ask("MAIL FROM:<joe@sender.example>");
+    assert_eq!(client.ask("RCPT TO:<suzie@elsewhere.example>").code, 550);
+    let json = stdout(&ask(&gatepost, &["rules", "--format", "json"]));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let rules = json["rules"].as_array().unwrap();
+    let relay = rules.iter().find(|rule| rule["rule"] == "relay.denied").unwrap();
+    assert_eq!(relay["hits"], 1, "{relay}");
+    assert!(relay["last_hit"].as_u64().unwrap() > 1_700_000_000 && relay["median_us"].is_u64(), "{relay}");
+    let text = stdout(&ask(&gatepost, &["rules"]));
+    assert!(text.lines().next().unwrap().contains("HITS"), "{text}");
     gatepost.end_well();
 }
 

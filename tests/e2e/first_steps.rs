@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::harness::{AddedFields, Gatepost, Program, copy, folder, free_port, letter, repository};
 
 /// The shipped configuration with its policies, as in a fresh clone, except for the ports.
-fn shipped() -> Gatepost {
+pub(crate) fn shipped() -> Gatepost {
     let folder = folder("shipped");
     for name in ["config", "policies"] {
         copy(&repository().join(name), &folder.path().join(name));

@@ -44,7 +44,11 @@ mod observation;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod quarantine;
+#[cfg(test)]
+mod readme;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]

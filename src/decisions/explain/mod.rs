@@ -315,10 +315,16 @@ fn rule_advice(decision: &Decision, rule: &str, place: &str) -> Vec<String> {
         _ => {}
     }
     lines.push(format!("To soften the rule while you look into it: `policies.modes: {{ \"{rule}\": shadow }}`. The rule itself is at {place}."));
-    if let Some(sender) = decision.sender().filter(|sender| !sender.is_empty()) {
+    if let Some(sender) = decision.sender().filter(|sender| is_plain(sender)) {
         lines.push(format!("What else was decided about this sender: `gatepost explain --from {sender}`."));
     }
     lines
+}
+
+/// Whether a shell takes it for one word and nothing else: whoever copies our advice runs it, and the client chose the address.
+fn is_plain(address: &str) -> bool {
+    let harmless = |octet: u8| octet.is_ascii_alphanumeric() || b"@._+=-".contains(&octet);
+    address.bytes().all(harmless) && address.starts_with(|first: char| first.is_ascii_alphanumeric())
 }
 
 /// With a capital and a full stop.

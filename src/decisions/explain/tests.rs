@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::super::record::Mail;
 use super::*;
 use crate::checks::results::{CheckResult, Dkim, Dmarc, DmarcPolicy, MessageResults, Spf};
 
@@ -85,4 +86,19 @@ fn a_strangers_text_does_not_act_on_the_terminal() {
     decision.reply = "550 \u{1b}]0;x\u{7}".into();
     let page = explain(&decision).to_string();
     assert!(!page.contains(['\u{1b}', '\u{202e}', '\u{7}']), "{page:?}");
+}
+
+#[test]
+fn what_an_operator_may_copy_runs_nothing_of_a_strangers() {
+    for (sender, offered) in [
+        ("joe@sender.example", true),
+        ("$(reboot)@x.example", false),
+        ("--help@x.example", false),
+        ("", false),
+    ] {
+        let mut decision = decided("policy", "helo.bare-ip", "mail");
+        decision.mail = Some(Mail { sender: sender.into(), ..Mail::default() });
+        let advice = explain(&decision).advice.join("\n");
+        assert_eq!(advice.contains("gatepost explain --from"), offered, "{advice}");
+    }
 }

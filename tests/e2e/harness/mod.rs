@@ -2,6 +2,7 @@
 //!
 //! Nothing here waits for a fixed time: what has to happen is polled for, with a deadline ([`until`]).
 
+mod browser;
 mod client;
 mod dns;
 mod dovecot;
@@ -29,6 +30,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
+pub(crate) use browser::{Browser, keep_picture};
 pub(crate) use client::{Client, Reply, stuffed};
 pub(crate) use dns::Dns;
 pub(crate) use dovecot::Dovecot;
