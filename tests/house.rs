@@ -342,3 +342,29 @@ fn functions(text: &str) -> Vec<(String, usize)> {
     }
     found
 }
+
+/// A mutation that no longer applies proves nothing: the lines that it replaces have to be in its file.
+#[test]
+fn mutations_still_apply() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let patches = fs::read_dir(root.join("tests/mutations")).unwrap().map(|entry| entry.unwrap().path());
+    let mut seen = 0;
+    for patch in patches.filter(|path| path.extension().is_some_and(|kind| kind == "patch")) {
+        let text = fs::read_to_string(&patch).unwrap();
+        for part in text.split("\n--- a/").skip(1) {
+            let (file, hunks) = part.split_once('\n').unwrap();
+            let source = fs::read_to_string(root.join(file)).unwrap();
+            for hunk in hunks.split("\n@@ ").skip(1) {
+                let old = hunk.lines().skip(1).filter_map(|line| match line.split_at_checked(1) {
+                    Some((" " | "-", rest)) => Some(rest),
+                    None => Some(""),
+                    Some(_) => None,
+                });
+                let old: Vec<&str> = old.collect();
+                assert!(source.contains(&old.join("\n")), "{} does not apply to {file}", patch.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 30, "{seen} hunks");
+}
