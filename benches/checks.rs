@@ -4,7 +4,7 @@
 //!
 //! - all checks of a message of 10 KB with one signature by an RSA key of 2048 bits, DNS cached, cost at most five times the bare
 //!   verification of that signature;
-//! - the body hash runs at half the speed of SHA-256 alone, or better (a tenth where a body is full of blanks to be reduced).
+//! - the body hash runs at half the speed of SHA-256 alone, or better, also over bodies that are written to be slow.
 //!
 //! A measurement: it prints, and ends with 1 if a goal is missed.
 
@@ -198,31 +198,40 @@ fn parts(letter: &Letter, checker: &Checker, runtime: &Runtime) {
 
 // === body hashes
 
+/// A body of its own kind: its name, and what it repeats.
+const BODIES: [(&str, &[u8]); 9] = [
+    ("text", b"Dear Suzie, the game is lost. Are you hungry yet? I am, and so is Joe.\r\n"),
+    ("base64", b"JVBERi0xLjcKJeLjz9MKMSAwIG9iago8PC9UeXBlL0NhdGFsb2cvUGFnZXMgMiAwIFIvTGFu\r\n"),
+    ("columns", b"a  column\tand\tanother  one \r\n  indented\r\n"),
+    ("blanks", b" "),
+    ("words of one letter", b"a "),
+    ("blanks to reduce", b"a  "),
+    ("one double blank in 64", b"0123456789012345678901234567890123456789012345678901234567890  1"),
+    ("lines of blanks", b" \t\r\n"),
+    ("line ends", b"\r\n"),
+];
+
 fn hashes() -> bool {
-    const SIZE: usize = 1 << 20;
-    let text = b"Dear Suzie, the game is lost. Are you hungry yet? I am, and so is Joe.\r\n";
-    let encoded = b"JVBERi0xLjcKJeLjz9MKMSAwIG9iago8PC9UeXBlL0NhdGFsb2cvUGFnZXMgMiAwIFIvTGFu\r\n";
-    let tabs = b"a  column\tand\tanother  one \r\n  indented\r\n";
-    // What hardly anybody writes has a goal of its own: it must not be a way to keep us busy.
-    let bodies = [("text", text.as_slice(), 0.5), ("base64", encoded, 0.5), ("many blanks", tabs, 0.1)];
-    let mut held = true;
-    for (name, line, goal) in bodies {
-        let body: Vec<u8> = line.iter().copied().cycle().take(SIZE).collect();
+    let rows = BODIES.iter().flat_map(|(name, unit)| {
         println!("body hash of 1 MiB of {name}");
-        for form in [Canonicalization::Simple, Canonicalization::Relaxed] {
-            let alone = || {
-                black_box(digest(&SHA256, &body));
-            };
-            let canonical = || {
-                let mut hasher = BodyHasher::new(form);
-                body.chunks(PIECE).for_each(|piece| hasher.write(piece));
-                black_box(hasher.finish());
-            };
-            let (bare, hashed) = both(3, alone, canonical);
-            println!("  SHA-256 alone {bare:>10.2?}, {form:?} {hashed:>10.2?}");
-            let ratio = bare.as_secs_f64() / hashed.as_secs_f64();
-            held &= say(&format!("speed to SHA-256 alone, at least {goal}"), ratio, ratio >= goal);
-        }
-    }
-    held
+        let body: Vec<u8> = unit.iter().copied().cycle().take(1 << 20).collect();
+        [Canonicalization::Simple, Canonicalization::Relaxed].map(|form| hash(&body, form))
+    });
+    // Not `all`, which would stop at the first one that is missed.
+    rows.fold(true, |held, row| held & row)
+}
+
+fn hash(body: &[u8], form: Canonicalization) -> bool {
+    let alone = || {
+        black_box(digest(&SHA256, body));
+    };
+    let canonical = || {
+        let mut hasher = BodyHasher::new(form);
+        body.chunks(PIECE).for_each(|piece| hasher.write(piece));
+        black_box(hasher.finish());
+    };
+    let (bare, hashed) = both(3, alone, canonical);
+    println!("  SHA-256 alone {bare:>10.2?}, {form:?} {hashed:>10.2?}");
+    let ratio = bare.as_secs_f64() / hashed.as_secs_f64();
+    say("speed to SHA-256 alone, at least 0.5", ratio, ratio >= 0.5)
 }
