@@ -17,9 +17,12 @@ use crate::dns::{Answers, Found, Kind, Resolver};
 
 /// The most names that one check may look up; nobody who means well comes near.
 const MAX_NAMES: usize = 40;
-/// The most names that all checks of a message may look up together: a signature's and a sealer's key each for as many as count,
-/// and the way up from the author's domain and a few more.
-const MAX_NAMES_OF_MESSAGE: usize = 64;
+/// The most names that the check of an ARC chain may look up: its 50 sealers may have a key each (RFC 8617 4.2.1), and the newest of
+/// them another one for its signature of the message.
+pub(super) const MAX_SEALERS_NAMES: usize = 51;
+/// The most names that all checks of a message may look up together: for that chain, a key for each signature that ever counts, and the
+/// way up from the author's domain and a few more.
+const MAX_NAMES_OF_MESSAGE: usize = 104;
 
 /// How many names the checks of one message have looked up. Clones count together.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +43,7 @@ impl Spent {
 pub(super) struct Book<'a> {
     dns: &'a Resolver,
     reading: Reading,
+    most: usize,
     pages: Mutex<Pages>,
     spent: Spent,
     trace: Trace,
@@ -75,7 +79,13 @@ impl<'a> Book<'a> {
     /// A book for one check of a message.
     pub(super) fn new(dns: &'a Resolver, reading: Reading, spent: &Spent) -> Self {
         let (spent, trace) = (spent.clone(), Trace::default());
-        Self { dns, reading, pages: Mutex::default(), spent, trace }
+        Self { dns, reading, most: MAX_NAMES, pages: Mutex::default(), spent, trace }
+    }
+
+    /// The same book for a check that may look up so many names.
+    #[must_use]
+    pub(super) fn of_at_most(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// What was asked so far.
@@ -93,6 +103,16 @@ impl<'a> Book<'a> {
             cache_ipv4: Some(self),
             cache_ipv6: Some(self),
         }
+    }
+
+    /// Looks up all at once what the check will surely want, and would find out one by one.
+    pub(super) async fn prepare(&self, mut texts: Vec<String>) {
+        texts.sort_unstable();
+        texts.dedup();
+        for name in texts {
+            self.find(Kind::Txt, &name);
+        }
+        self.learn().await;
     }
 
     /// Looks up what the last run missed. `false` if there is nothing to look up, or no use in it: the run counts.
@@ -142,7 +162,7 @@ impl<'a> Book<'a> {
         if let Some(found) = pages.known.get(&ask) {
             return Some(found.clone());
         }
-        if pages.known.len() + pages.run.missing.len() >= MAX_NAMES || !self.spent.take() {
+        if pages.known.len() + pages.run.missing.len() >= self.most || !self.spent.take() {
             pages.run.too_many = true;
             return None;
         }

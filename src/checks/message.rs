@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::Checker;
 use super::arc::{self, Chain};
 use super::body::{BodyHasher, Canonicalization};
-use super::book::{Book, Spent};
+use super::book::{Book, MAX_SEALERS_NAMES, Spent};
 use super::dkim::{self, Candidate};
 use super::dmarc::{Author, Claims, policy_names};
 use super::records::Reading;
@@ -86,7 +86,7 @@ impl Checker {
         let (budget, spent) = (self.budget(), Spent::default());
         let keys = Book::new(&self.dns, Reading::Key, &spent);
         let policies = Book::new(&self.dns, Reading::Dmarc, &spent);
-        let sealers_keys = Book::new(&self.dns, Reading::Key, &spent);
+        let sealers_keys = Book::new(&self.dns, Reading::Key, &spent).of_at_most(MAX_SEALERS_NAMES);
         let outputs = self.verify_dkim(&message, &keys, &budget).await;
         let dmarc = match author {
             Author::Domain(domain) => {
@@ -120,7 +120,7 @@ impl Checker {
         };
         let candidates = self.candidates(&message);
         let keys = sound(&candidates).take(self.settings.max_signatures).map(dkim::key_name);
-        let seals = arc::key_names(&message, self.clock.unix_seconds());
+        let seals = arc::first_key_names(&message, self.clock.unix_seconds());
         let mut names: Vec<_> = keys.chain(seals).map(|name| (Kind::Txt, name)).collect();
         if let (true, Author::Domain(domain)) = (self.settings.dmarc, author(header)) {
             names.extend(policy_names(&domain).map(|name| (Kind::Txt, name)));

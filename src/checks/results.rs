@@ -278,8 +278,9 @@ pub struct ArcChain {
 
 impl ArcChain {
     /// Every reason why a chain does not pass.
-    pub const REASONS: [&'static str; 14] = [
+    pub const REASONS: [&'static str; 15] = [
         "incomplete",
+        // Also when the checks before it have used up the look-ups that a message may cost.
         "too_long",
         "syntax",
         "instance",
@@ -293,6 +294,7 @@ impl ArcChain {
         "signature_mismatch",
         "no_key",
         "key_unusable",
+        "key_lookup",
     ];
 }
 

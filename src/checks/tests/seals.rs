@@ -99,6 +99,38 @@ async fn seals_hold() {
     assert_eq!(world.check(refolded.as_bytes(), &Spf::default()).await.arc.result, CheckResult::Pass);
 }
 
+/// RFC 8617 4.2.1: as many sets as there may be, each by somebody else, with a key of its own.
+#[tokio::test]
+async fn fifty_sealers_are_followed() {
+    let mut zone = Zone::new();
+    let mut sealers = Vec::new();
+    for i in 1..=50 {
+        sealers.push(sealing(&format!("d{i}.example"), &ed25519(), &mut zone).await);
+    }
+    let mut sealing_world = world(zone.clone()).await;
+    let mut message = LETTER.to_owned();
+    for sealer in sealers {
+        sealing_world.checker.settings.seal = Some(Arc::new(sealer));
+        message = sealing_world.seal(&message).await;
+    }
+    // Nothing is known beforehand, so that the chain has to ask for all of its keys.
+    let mut world = world(zone).await;
+    world.checker.settings.seal = sealing_world.checker.settings.seal.clone();
+    let arc = world.check(message.as_bytes(), &Spf::default()).await.arc;
+    assert_eq!((arc.result, arc.reason, arc.sealers.len()), (CheckResult::Pass, "", 50), "{arc:?}");
+    assert_eq!(arc.lookups.len(), 50);
+    assert!(arc.lookups.iter().all(|asked| asked.name.starts_with("arc._domainkey.d")), "{arc:?}");
+    let changed = message.replacen("Subject: a", "Subject: b", 1);
+    let arc = world.check(changed.as_bytes(), &Spf::default()).await.arc;
+    assert_eq!((arc.result, arc.reason), (CheckResult::Fail, "signature_mismatch"));
+    // Nobody may add to it.
+    assert!(world.fields(&message, &Sealable { body_hash: vec![0; 32], sets: 50 }).is_none());
+    let more = "ARC-Seal: i=51; a=ed25519-sha256; d=d1.example; s=arc; cv=pass; b=AAAA\r\nARC-Message-Signature: i=51; \
+                a=ed25519-sha256; d=d1.example; s=arc; h=from; bh=AAAA; b=AAAA\r\nARC-Authentication-Results: i=51; x\r\n";
+    let arc = world.check((more.to_owned() + message.as_str()).as_bytes(), &Spf::default()).await.arc;
+    assert_eq!((arc.result, arc.reason), (CheckResult::Fail, "too_long"));
+}
+
 #[tokio::test]
 async fn a_chain_that_failed_is_not_sealed() {
     let mut zone = Zone::new();
