@@ -24,6 +24,8 @@ use crate::message::header::Header;
 pub struct MessageCheck {
     header: Bytes,
     bodies: Bodies,
+    /// There is a body, and no empty line in front of it.
+    cut_short: bool,
 }
 
 /// A time at which no signature has expired: of that the end of the message decides.
@@ -42,7 +44,7 @@ impl MessageCheck {
                 arc::body_canonicalization(&message).into_iter().for_each(|form| bodies.want(form));
             }
         }
-        Self { header, bodies }
+        Self { header, bodies, cut_short: false }
     }
 
     /// Hashes the body for a seal too.
@@ -52,6 +54,7 @@ impl MessageCheck {
 
     /// Takes the next bytes of the body, which begins behind the empty line that ends the header.
     pub fn body(&mut self, bytes: &[u8]) {
+        self.cut_short |= !bytes.is_empty() && !ends(&self.header);
         for hasher in self.bodies.simple.iter_mut().chain(&mut self.bodies.relaxed) {
             hasher.write(bytes);
         }
@@ -77,7 +80,11 @@ impl Checker {
                 ..MessageResults::default()
             };
         };
-        let author = author(&check.header);
+        let author = match author(&check.header) {
+            // Behind the line that ended the header some readers would find another one.
+            Author::Domain(_) if check.cut_short => Author::Unusable("ambiguous_author"),
+            author => author,
+        };
         let mut candidates = self.candidates(&message);
         let hashes = check.bodies.finish();
         dkim::select(&mut candidates, &hashes, self.settings.max_signatures);
@@ -136,6 +143,11 @@ impl Checker {
         }
         dkim::candidates(message, self.clock.unix_seconds(), self.settings.partial_body)
     }
+}
+
+/// Whether the header has the empty line at its end.
+fn ends(header: &[u8]) -> bool {
+    header.ends_with(b"\r\n\r\n") || header == b"\r\n"
 }
 
 fn sound<'c>(candidates: &'c [Candidate<'_>]) -> impl Iterator<Item = &'c Signature> {

@@ -120,7 +120,9 @@ impl HeaderScanner {
         let fields_end = if self.line == Line::Text { self.raw.len() } else { self.line_start };
         let separator = if self.raw.get(fields_end..) == Some(b"\r\n") { 2 } else { 0 };
         let body_start = self.raw.split_off(fields_end + separator);
-        let index = Index { entries: self.entries, names: self.names, fields_end };
+        let more = self.state == ScanState::Complete || !body_start.is_empty();
+        let cut_short = separator == 0 && more;
+        let index = Index { entries: self.entries, names: self.names, fields_end, cut_short };
         Scanned {
             header: Header { raw: Bytes::from(self.raw), index: Arc::new(index) },
             body_start: Bytes::from(body_start),
@@ -225,6 +227,7 @@ struct Index {
     names: String,
     /// Where the fields end and the separator begins, if there is one.
     fields_end: usize,
+    cut_short: bool,
 }
 
 /// One field; it ends where the next one begins.
@@ -265,6 +268,12 @@ impl Header {
     /// The empty line behind the fields, or nothing if the header ended without one.
     pub fn separator(&self) -> &[u8] {
         self.raw.get(self.index.fields_end..).unwrap_or_default()
+    }
+
+    /// True if a line that cannot be a field ended the header, and no empty line. Some programs go on reading fields behind such a
+    /// line, or put it together with the next one, as in `From\r\n :`.
+    pub fn is_cut_short(&self) -> bool {
+        self.index.cut_short
     }
 
     /// All fields from the top.

@@ -44,6 +44,10 @@ impl Header {
         if fields.next().is_some() {
             return Err(NoAuthor::Several);
         }
+        // Behind such a line some readers would find another From.
+        if self.is_cut_short() {
+            return Err(NoAuthor::Ambiguous);
+        }
         let lenient = self.from_addresses();
         // Octets of other character sets in a name do no harm.
         let text = String::from_utf8_lossy(field.raw_value());

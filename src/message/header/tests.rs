@@ -69,6 +69,7 @@ fn the_header_ends_where_it_ends() {
         let found: Vec<(&str, &str)> = found.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert_eq!(found, *fields, "{message:?}");
         assert_eq!(header.separator(), separator.as_bytes(), "{message:?}");
+        assert_eq!(header.is_cut_short(), separator.is_empty() && !body.is_empty(), "{message:?}");
         assert_eq!(
             [&scanned.body_start, &message.as_bytes()[taken..]].concat(),
             body.as_bytes(),

@@ -198,7 +198,11 @@ const MESSAGE: &[Property] = &[
     property("size", Type::Integer, "In octets."),
     property("from", ADDRESSES, "The addresses of all From fields."),
     property("from_is_group", Type::Bool, "Whether a From field has a group."),
-    property("from_is_ambiguous", Type::Bool, "Whether readers may see different authors."),
+    property(
+        "from_is_ambiguous",
+        Type::Bool,
+        "Whether readers may see different authors; so they may where the header ends without an empty line.",
+    ),
     property("to", ADDRESSES, "The addresses of To."),
     property("cc", ADDRESSES, "The addresses of Cc."),
     property("reply_to", ADDRESSES, "The addresses of Reply-To."),
