@@ -37,8 +37,7 @@ pub struct StageRun {
     spent: Duration,
     /// Whether it was seen what the policies behind the first that waited will want.
     looked_ahead: bool,
-    /// The questions that are open, with the policies that asked them.
-    open: Vec<(Question, Arc<str>)>,
+    open: Vec<Open>,
     judgement: Judgement,
 }
 
@@ -54,6 +53,16 @@ pub enum Step {
     Done,
 }
 
+/// A question that is open.
+#[derive(Debug)]
+struct Open {
+    question: Question,
+    /// The policy that asked it.
+    policy: Arc<str>,
+    /// Whether the run waited for it already.
+    is_needed: bool,
+}
+
 /// The part of the budget that is gone.
 #[derive(Clone, Copy, Debug, Default)]
 struct Used {
@@ -66,7 +75,8 @@ enum Ending {
     /// It had no objection.
     Passed,
     Ruled(Ruling),
-    Asked(Question),
+    /// For the first of these the run has to wait; the others it will need too.
+    Asked(Question, Vec<Question>),
     Unknown(String),
     Failed(ScriptFault),
 }
@@ -104,8 +114,8 @@ impl StageRun {
             match self.call(&turn, policy, &mut watch) {
                 Ending::Passed => self.commit(&turn, policy),
                 Ending::Ruled(ruling) => self.rule(&turn, policy, ruling),
-                Ending::Asked(question) => match self.ask(policy, question) {
-                    Ok(question) => return self.wait_for(&turn, question, &mut watch),
+                Ending::Asked(needed, more) => match self.ask(&turn, policy, &needed) {
+                    Ok(()) => return self.wait_for(&turn, policy, needed, more, &mut watch),
                     Err(fault) => self.fail(&turn, policy, fault),
                 },
                 Ending::Unknown(what) => return Step::Unknown(what),
@@ -118,8 +128,8 @@ impl StageRun {
     /// Hands in the answer to a question that [`step`](Self::step) asked, and how long it took to find.
     pub fn answer(&mut self, question: Question, answer: Answer, took: Duration) {
         let Some(turn) = &self.turn else { return };
-        let asked = self.open.iter().position(|(open, _)| *open == question);
-        let policy = asked.map(|at| self.open.swap_remove(at).1).unwrap_or_default();
+        let asked = self.open.iter().position(|open| open.question == question);
+        let policy = asked.map(|at| self.open.swap_remove(at).policy).unwrap_or_default();
         turn.state().learnt.insert(question.clone(), answer.clone());
         self.judgement.facts.push(FactTrace { policy, question, answer, took: Some(took) });
     }
@@ -200,54 +210,81 @@ impl StageRun {
     }
 
     /// A fact is missing: the run's orders are dropped, and it begins again when the answer is there.
-    fn ask(&mut self, policy: &Policy, question: Question) -> Result<Question, ScriptFault> {
-        let budget = self.turn.as_ref().map_or(0, |turn| turn.0.policies.budget.facts);
-        let used = self.used(policy);
-        if used.facts >= budget {
-            return Err(faults::exhausted(
-                policy,
-                FaultKind::Facts,
-                &format!("more than {budget} facts at one stage"),
-            ));
+    fn ask(&mut self, turn: &Turn, policy: &Policy, needed: &Question) -> Result<(), ScriptFault> {
+        // What was asked ahead has been paid for, once.
+        if let Some(open) = self.open.iter_mut().find(|open| open.question == *needed)
+            && !std::mem::replace(&mut open.is_needed, true)
+        {
+            return Ok(());
         }
-        used.facts += 1;
-        self.open.push((question.clone(), Arc::clone(&policy.name)));
-        Ok(question)
+        let budget = turn.0.policies.budget.facts;
+        if self.open_one(turn, policy, needed, true) {
+            return Ok(());
+        }
+        Err(faults::exhausted(policy, FaultKind::Facts, &format!("more than {budget} facts at one stage")))
     }
 
-    /// Waits for `question`, and the first time in a stage for what the policies behind the running one will want to know, as far
-    /// as that can be told now: they run as if nobody had an objection, and nothing that they order counts.
-    fn wait_for(&mut self, turn: &Turn, question: Question, watch: &mut Watch) -> Step {
-        let mut questions = vec![question];
+    /// Takes one more question from the policy's budget; `false` if it is used up.
+    fn open_one(&mut self, turn: &Turn, policy: &Policy, question: &Question, is_needed: bool) -> bool {
+        let used = self.used(policy);
+        if used.facts >= turn.0.policies.budget.facts {
+            return false;
+        }
+        used.facts += 1;
+        if !self.open.iter().any(|open| open.question == *question) {
+            let policy = Arc::clone(&policy.name);
+            self.open.push(Open { question: question.clone(), policy, is_needed });
+        }
+        true
+    }
+
+    /// Waits for `needed`; what the running policy needs too is fetched at the same time, and the first time in a stage also what the
+    /// policies behind it will want to know, as far as that can be told now: they run as if nobody had an objection, and nothing that
+    /// they order counts.
+    fn wait_for(
+        &mut self,
+        turn: &Turn,
+        policy: &Policy,
+        needed: Question,
+        more: Vec<Question>,
+        watch: &mut Watch,
+    ) -> Step {
+        let mut questions = vec![needed];
+        self.ask_ahead(turn, policy, more, &mut questions);
         if !std::mem::replace(&mut self.looked_ahead, true) {
             let behind: Vec<_> = self.plan.iter().copied().skip(self.position + 1).collect();
             for index in behind {
                 let Some(policy) = turn.0.policies.policy(index) else { continue };
-                if let Some(question) = self.look_ahead(turn, index, policy, watch)
-                    && self.used(policy).facts < turn.0.policies.budget.facts
-                {
-                    self.used(policy).facts += 1;
-                    self.open.push((question.clone(), Arc::clone(&policy.name)));
-                    questions.push(question);
-                }
+                let wanted = self.look_ahead(turn, index, policy, watch);
+                self.ask_ahead(turn, policy, wanted, &mut questions);
             }
         }
         Step::Ask(questions)
     }
 
-    /// The first question of a policy that has not had its turn, if it can be asked for nothing.
-    fn look_ahead(
+    /// Adds to `questions` what is not open yet, as far as the policy's budget goes.
+    fn ask_ahead(
         &mut self,
         turn: &Turn,
-        index: usize,
         policy: &Policy,
-        watch: &mut Watch,
-    ) -> Option<Question> {
+        wanted: Vec<Question>,
+        questions: &mut Vec<Question>,
+    ) {
+        for question in wanted {
+            let is_open = self.open.iter().any(|open| open.question == question);
+            if !is_open && self.open_one(turn, policy, &question, false) {
+                questions.push(question);
+            }
+        }
+    }
+
+    /// What a policy that has not had its turn will ask first, as far as it can be asked for nothing.
+    fn look_ahead(&mut self, turn: &Turn, index: usize, policy: &Policy, watch: &mut Watch) -> Vec<Question> {
         let running = {
             let mut state = turn.state();
             let is_skipped = !policy.gate && state.skips.iter().any(|skip| **skip == *policy.name);
             if is_skipped || (policy.mode == Mode::Off && policy.rules.is_empty()) {
-                return None;
+                return Vec::new();
             }
             std::mem::replace(&mut state.policy, index)
         };
@@ -257,13 +294,14 @@ impl StageRun {
         let mut state = turn.state();
         state.policy = running;
         state.draft = Draft::default();
-        match state.stopped.take() {
-            Some(Stop::Asked(question)) if question.is_cheap() => {
-                let is_open = self.open.iter().any(|(open, _)| *open == question);
-                (!is_open).then_some(question)
-            }
-            _ => None,
+        let mut wanted = std::mem::take(&mut state.wanted);
+        if let Some(Stop::Asked(question)) = state.stopped.take()
+            && wanted.is_empty()
+            && question.is_cheap()
+        {
+            wanted.push(question);
         }
+        wanted
     }
 
     /// A policy failed. Its orders are dropped; whether mail is touched depends on what it is and how it failed.
@@ -329,6 +367,7 @@ fn run_script(turn: &Turn, policy: &Policy, arguments: &Arguments) -> Outcome {
         let mut state = turn.state();
         state.draft = Draft::default();
         state.asked.clear();
+        state.wanted.clear();
         state.stopped = None;
     }
     let run = || {
@@ -338,16 +377,29 @@ fn run_script(turn: &Turn, policy: &Policy, arguments: &Arguments) -> Outcome {
     catch_unwind(AssertUnwindSafe(run)).ok()
 }
 
-/// A stop from inside counts even where Rhai's own functions swallowed it.
+/// A stop from inside counts even where Rhai's own functions swallowed it. A run that went on without an answer says nothing but what
+/// it wanted.
 fn ending(turn: &Turn, policy: &Policy, outcome: Outcome) -> Ending {
-    match (turn.state().stopped.take(), outcome) {
-        (_, None) => Ending::Failed(faults::panicked(policy)),
+    let (stopped, mut wanted) = {
+        let mut state = turn.state();
+        (state.stopped.take(), std::mem::take(&mut state.wanted).into_iter())
+    };
+    let Some(outcome) = outcome else { return Ending::Failed(faults::panicked(policy)) };
+    match wanted.next() {
+        Some(needed) if !matches!(stopped, Some(Stop::OutOfTime)) => Ending::Asked(needed, wanted.collect()),
+        _ => said(policy, stopped, outcome),
+    }
+}
+
+/// What a run says that had all that it looked at.
+fn said(policy: &Policy, stopped: Option<Stop>, outcome: Result<Dynamic, Box<EvalAltResult>>) -> Ending {
+    match (stopped, outcome) {
         (Some(Stop::Ruled(ruling)), _) => Ending::Ruled(ruling),
-        (Some(Stop::Asked(question)), _) => Ending::Asked(question),
+        (Some(Stop::Asked(question)), _) => Ending::Asked(question, Vec::new()),
         (Some(Stop::Unknown(what)), _) => Ending::Unknown(what),
         (Some(Stop::OutOfTime), _) => Ending::Failed(faults::out_of_time(policy)),
-        (None, Some(Ok(_))) => Ending::Passed,
-        (None, Some(Err(error))) => Ending::Failed(faults::of_error(policy, *error)),
+        (None, Ok(_)) => Ending::Passed,
+        (None, Err(error)) => Ending::Failed(faults::of_error(policy, *error)),
     }
 }
 

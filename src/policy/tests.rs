@@ -24,6 +24,7 @@ mod outside;
 mod runs;
 mod shipped;
 mod state;
+mod together;
 
 const RELAY: &str =
     "const GATE = true;\nfn rcpt(session, mail, rcpt) { if !rcpt.is_ours { reject(\"denied\", \"no\"); } }\n";

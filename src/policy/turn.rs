@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rhai::{Dynamic, EvalAltResult, NativeCallContext};
+use rhai::{Dynamic, EvalAltResult, NativeCallContext, Variant};
 
 use super::exceptions::{Bent, Exception};
 use super::judgement::{Action, Applied, Effects, Excused, FaultKind, Mode, Read, RuleEvent, Withheld};
@@ -31,6 +31,14 @@ pub(super) enum Stop {
     /// A part of what is judged is not there to be read: only where a recorded decision is judged again.
     Unknown(String),
 }
+
+/// What a script gets in place of an answer that is still to be fetched. It has no properties: the run goes on until the script would
+/// look at it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pending;
+
+/// Answers that one run goes on without, at most.
+const MAX_WANTED: usize = 16;
 
 /// An enforced verdict.
 #[derive(Clone, Debug)]
@@ -76,6 +84,8 @@ pub(super) struct State {
     pub(super) draft: Draft,
     /// What this run asked of the memory that outlives sessions.
     pub(super) asked: Vec<Ask>,
+    /// What this run went on without, in the order in which it asked. With anything in it the run is void.
+    pub(super) wanted: Vec<Question>,
     /// The skips that hold for this turn.
     pub(super) skips: Vec<Arc<str>>,
     /// The first stop of this run. It counts even where Rhai's own functions swallow errors, as `sort` does with those of
@@ -236,12 +246,38 @@ impl Turn {
         call: &NativeCallContext<'_>,
         question: Question,
     ) -> Result<Answer, Box<EvalAltResult>> {
-        if let Some(known) = self.0.facts.get(&question) {
-            self.state().remember(question, known);
-            return Ok(known.clone());
+        self.known(&question).ok_or_else(|| self.stop(call, Stop::Asked(question)))
+    }
+
+    /// The answer to `question`, `read` into what the script sees. One that is missing and costs little stops the run only when the
+    /// script looks at it, so that everything that is asked for before that is fetched together.
+    pub(super) fn object<T: Variant + Clone>(
+        &self,
+        call: &NativeCallContext<'_>,
+        question: Question,
+        read: impl FnOnce(Answer) -> T,
+    ) -> Result<Dynamic, Box<EvalAltResult>> {
+        if let Some(known) = self.known(&question) {
+            return Ok(Dynamic::from(read(known)));
         }
-        let learnt = self.state().learnt.get(&question).cloned();
-        learnt.ok_or_else(|| self.stop(call, Stop::Asked(question)))
+        let mut state = self.state();
+        let is_wanted = state.wanted.contains(&question);
+        if !question.is_cheap() || (!is_wanted && state.wanted.len() == MAX_WANTED) {
+            drop(state);
+            return Err(self.stop(call, Stop::Asked(question)));
+        }
+        if !is_wanted {
+            state.wanted.push(question);
+        }
+        Ok(Dynamic::from(Pending))
+    }
+
+    fn known(&self, question: &Question) -> Option<Answer> {
+        if let Some(known) = self.0.facts.get(question) {
+            self.state().remember(question.clone(), known);
+            return Some(known.clone());
+        }
+        self.state().learnt.get(question).cloned()
     }
 
     /// The answer to one question to the memory that outlives sessions, or the stop that asks it: once for each time that a

@@ -9,7 +9,7 @@ use super::super::question::{Answer, Lookup, Question, RecordType};
 use super::super::turn::{Turn, fault};
 use super::session::{Session, text};
 
-type Found = Result<LookedUp, Box<EvalAltResult>>;
+type Found = Result<Dynamic, Box<EvalAltResult>>;
 
 /// The longest name that DNS can hold (RFC 1035 2.3.4).
 const MAX_NAME: usize = 253;
@@ -51,16 +51,19 @@ fn dns(call: &NativeCallContext<'_>, record: RecordType, name: &str) -> Found {
         RecordType::Ptr => name.parse::<IpAddr>().ok().map(|ip| ip.to_string()),
         RecordType::A | RecordType::Aaaa | RecordType::Mx | RecordType::Txt => normal_name(name),
     };
-    name.map_or_else(|| Ok(error()), |name| look_up(call, Question::Dns(record, name)))
+    name.map_or_else(|| Ok(Dynamic::from(error())), |name| look_up(call, Question::Dns(record, name)))
 }
 
 fn mail_hosts(call: &NativeCallContext<'_>, domain: &str) -> Found {
-    normal_name(domain).map_or_else(|| Ok(error()), |domain| look_up(call, Question::MailHosts(domain)))
+    let domain = normal_name(domain);
+    domain.map_or_else(|| Ok(Dynamic::from(error())), |domain| look_up(call, Question::MailHosts(domain)))
 }
 
 fn look_up(call: &NativeCallContext<'_>, question: Question) -> Found {
-    let known = Turn::of(call)?.fact(call, question)?;
-    Ok(if let Answer::Lookup(lookup) = known { LookedUp(lookup) } else { error() })
+    Turn::of(call)?.object(call, question, |known| match known {
+        Answer::Lookup(lookup) => LookedUp(lookup),
+        _ => error(),
+    })
 }
 
 fn now(call: &NativeCallContext<'_>) -> Result<i64, Box<EvalAltResult>> {

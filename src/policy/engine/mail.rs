@@ -89,9 +89,10 @@ pub(super) fn lookups(asked: &[results::Asked]) -> Array {
 
 /// The result of an SPF check, which [`super::message`] gives too.
 pub(super) fn spf(call: &NativeCallContext<'_>, question: Question) -> Result<Dynamic, Box<EvalAltResult>> {
-    let known = Turn::of(call)?.fact(call, question)?;
-    let spf = if let Answer::Spf(spf) = known { spf } else { Arc::new(broken_spf()) };
-    Ok(Dynamic::from(Spf(spf)))
+    Turn::of(call)?.object(call, question, |known| match known {
+        Answer::Spf(spf) => Spf(spf),
+        _ => Spf(Arc::new(broken_spf())),
+    })
 }
 
 /// An answer of another kind than the question: nothing is known.

@@ -137,19 +137,19 @@ fn written(call: &NativeCallContext<'_>, zones: &Array) -> Outcome<Vec<ZoneSpec>
     zones.iter().map(one).collect()
 }
 
-fn listing(call: &NativeCallContext<'_>, subject: &Dynamic, specs: &[ZoneSpec]) -> Outcome<Listing> {
+fn listing(call: &NativeCallContext<'_>, subject: &Dynamic, specs: &[ZoneSpec]) -> Outcome<Dynamic> {
     let Some(zones) = zones(specs) else { return Err(fault(call, "too many lists for one question")) };
     let subjects = subjects(call, subject)?;
     if zones.is_empty() || subjects.is_empty() {
-        return Ok(Listing(Arc::new(Verdict::of(specs, &[]))));
+        return Ok(Dynamic::from(Listing(Arc::new(Verdict::of(specs, &[])))));
     }
     let turn = Turn::of(call)?;
     let known = |zone: &String| turn.0.policies.zones.contains(zone.as_str());
     let zones = zones.into_iter().map(|zone| Zone { known: known(&zone), name: zone }).collect();
-    match turn.fact(call, Question::Listed(subjects, zones))? {
-        Answer::Listed(answers) => Ok(Listing(Arc::new(Verdict::of(specs, &answers)))),
-        _ => Ok(Listing(Arc::new(Verdict { result: "error", ..Verdict::default() }))),
-    }
+    turn.object(call, Question::Listed(subjects, zones), |known| match known {
+        Answer::Listed(answers) => Listing(Arc::new(Verdict::of(specs, &answers))),
+        _ => Listing(Arc::new(Verdict { result: "error", ..Verdict::default() })),
+    })
 }
 
 /// An address, a domain, a URL, or an array of them, as much of it as one question may have.

@@ -196,7 +196,8 @@ fn policies_wait_together() {
     let scene = Scene { session: Arc::new(session()), moment: Moment::Mail(Arc::new(mail("a@b.test"))) };
     let mut run = rig.policies.begin(scene, &rig.memory);
     let name = |name: &str| Question::Dns(RecordType::A, name.to_owned());
-    assert_eq!(run.step(), Step::Ask(vec![name("a.test"), name("b.test")]));
+    let together = vec![name("a.test"), name("b.test"), name("d.test"), Question::Spf];
+    assert_eq!(run.step(), Step::Ask(together));
     // The first is enough to go on.
     run.answer(name("a.test"), unknown(&name("a.test")), Duration::ZERO);
     assert_eq!(run.step(), Step::Ask(vec![name("b.test")]), "asked again where it is needed");
