@@ -11,6 +11,8 @@
 // It runs on what it made itself; a panic says which of it is wrong.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod measure;
+
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
@@ -18,11 +20,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{
-    KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
-};
 use bytes::Bytes;
 use data_encoding::BASE64;
 use gatepost::checks::body::{BodyHasher, Canonicalization};
@@ -32,11 +29,9 @@ use gatepost::dns::responder::{Data, Responder, Zone};
 use gatepost::dns::{Resolver, reverse_name};
 use gatepost::smtp::command::Command;
 use gatepost::smtp::path::ReversePath;
-use rustix::time::{ClockId, clock_gettime};
+use measure::{Signed, best, both, say};
 use tokio::runtime::{Builder, Runtime};
 
-/// The best of so many rounds counts: whatever else the machine does only adds.
-const ROUNDS: u32 = 40;
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const HELO: &str = "mail.sender.test";
 /// 2026-11-20.
@@ -49,49 +44,18 @@ fn main() -> ExitCode {
     if goals.iter().all(|held| *held) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The mean time of one call, in the best round of `calls`.
-fn best(calls: u32, mut call: impl FnMut()) -> Duration {
-    (0..ROUNDS).map(|_| round(calls, &mut call)).min().unwrap()
-}
-
-/// The same for two calls, by turns: what changes meanwhile changes both.
-fn both(calls: u32, mut one: impl FnMut(), mut other: impl FnMut()) -> (Duration, Duration) {
-    let rounds = (0..ROUNDS).map(|_| (round(calls, &mut one), round(calls, &mut other)));
-    rounds.reduce(|least, found| (least.0.min(found.0), least.1.min(found.1))).unwrap()
-}
-
-fn round(calls: u32, call: &mut impl FnMut()) -> Duration {
-    let began = cpu_time();
-    (0..calls).for_each(|_| call());
-    (cpu_time() - began) / calls
-}
-
-/// What this thread has worked, whatever else the machine does.
-fn cpu_time() -> Duration {
-    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
-}
-
-fn say(goal: &str, ratio: f64, held: bool) -> bool {
-    println!("  {goal}: {ratio:.2}, {}", if held { "held" } else { "MISSED" });
-    held
-}
-
 // === the checks of a message
 
 /// A message that is signed, and who sent it.
 struct Letter {
-    key: RsaKeyPair,
     header: Bytes,
     body: Vec<u8>,
-    /// What the signature is over, and the signature.
-    signed: Vec<u8>,
-    signature: Vec<u8>,
+    signed: Signed,
     sender: ReversePath,
 }
 
 impl Letter {
     fn new() -> Self {
-        let key = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
         let line = b"The quick brown fox jumps over the lazy dog, and then some more text.\r\n";
         let body: Vec<u8> = line.iter().copied().cycle().take(line.len() * 136).collect();
         let fields = [
@@ -107,26 +71,22 @@ impl Letter {
              h=from:to:subject:date:message-id; bh={hash}; b="
         );
         let canonical: String = fields.iter().map(|(name, value)| format!("{name}:{value}\r\n")).collect();
-        let signed = format!("{canonical}dkim-signature:{value}").into_bytes();
-        let mut signature = vec![0; key.public_modulus_len()];
-        key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &signed, &mut signature).unwrap();
+        let signed = Signed::new(format!("{canonical}dkim-signature:{value}").into_bytes());
         let received =
             "Received: from a.test by b.test with ESMTP; Fri, 20 Nov 2026 12:00:00 +0000\r\n".repeat(3);
-        let header =
-            format!("{received}DKIM-Signature: {value}{}\r\n{canonical}\r\n", BASE64.encode(&signature));
+        let header = format!(
+            "{received}DKIM-Signature: {value}{}\r\n{canonical}\r\n",
+            BASE64.encode(signed.signature())
+        );
         let Ok(Command::Mail(mail)) = Command::parse(b"MAIL FROM:<joe@sender.test>", false) else {
             unreachable!("it is a command")
         };
-        Self { key, header: header.into(), body, signed, signature, sender: mail.path }
-    }
-
-    fn public_key(&self) -> &[u8] {
-        self.key.public_key().as_ref()
+        Self { header: header.into(), body, signed, sender: mail.path }
     }
 
     fn zone(&self) -> Zone {
         let mut zone = Zone::new();
-        let key = format!("v=DKIM1; k=rsa; p={}", BASE64.encode(self.public_key()));
+        let key = format!("v=DKIM1; k=rsa; p={}", BASE64.encode(self.signed.public_key()));
         zone.txt("sel._domainkey.sender.test", &key)
             .txt("sender.test", "v=spf1 mx include:spf.sender.test -all")
             .txt("spf.sender.test", "v=spf1 ip4:198.51.100.0/24 ip4:192.0.2.0/24 -all")
@@ -163,12 +123,8 @@ fn checks() -> bool {
     assert!(results.dmarc.result == CheckResult::Pass, "{:?}", results.dmarc);
     let queries = responder.total_queries();
 
-    let verification = || {
-        let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, letter.public_key());
-        black_box(key.verify(&letter.signed, &letter.signature)).unwrap();
-    };
     let everything = || drop(black_box(runtime.block_on(letter.check(&checker))));
-    let (bare, all) = both(100, verification, everything);
+    let (bare, all) = both(100, || letter.signed.verify(), everything);
     assert_eq!(responder.total_queries(), queries, "nothing is asked twice");
     println!("checks of a message of {} octets", letter.header.len() + letter.body.len());
     println!("  bare verification {bare:>10.2?}\n  all checks        {all:>10.2?}");
