@@ -7,7 +7,7 @@ use std::time::Duration;
 use gatepost::metrics::StoreMetrics;
 use gatepost::state::{Capacity, Password, Settings, Store, StoreError, Target, Trust};
 
-use crate::harness::{AtTheDot, Client, Gatepost, Plan, Redis, RedisCluster, Sink, until};
+use crate::harness::{AtTheDot, Client, Gatepost, Make, Plan, Redis, RedisCluster, Sink, until};
 
 /// Runs the suite against the store of these settings.
 fn suite(settings: &Settings) {
@@ -42,47 +42,51 @@ fn the_suite_in_a_folder() {
 
 #[test]
 fn the_suite_on_a_redis() {
-    let redis = Redis::start();
-    suite(&server(&[redis.port()], plain()));
-    // Everything expires, and names nobody.
-    let keys = redis.keys();
-    assert!(keys.len() > 20, "{keys:?}");
-    for key in &keys {
-        assert!(redis.ask(&["PTTL", key]).parse::<i64>().unwrap() > 0, "{key} stays for ever");
-        assert!(!key.contains("192.0.2") && !key.contains('@'), "{key}");
+    for redis in Make::here().map(Redis::of) {
+        suite(&server(&[redis.port()], plain()));
+        // Everything expires, and names nobody.
+        let keys = redis.keys();
+        assert!(keys.len() > 20, "{keys:?}");
+        for key in &keys {
+            assert!(redis.ask(&["PTTL", key]).parse::<i64>().unwrap() > 0, "{key} stays for ever");
+            assert!(!key.contains("192.0.2") && !key.contains('@'), "{key}");
+        }
     }
 }
 
 #[test]
 fn the_suite_in_another_database_behind_a_password() {
-    let redis = Redis::with_password("open-sesame");
-    let password = Some(Password::new("open-sesame"));
-    suite(&server(&[redis.port()], Target { database: 3, password, ..plain() }));
-    assert!(redis.ask(&["INFO", "keyspace"]).contains("db3:"));
+    for redis in Make::here().map(|make| Redis::with_password(make, "open-sesame")) {
+        let password = Some(Password::new("open-sesame"));
+        suite(&server(&[redis.port()], Target { database: 3, password, ..plain() }));
+        assert!(redis.ask(&["INFO", "keyspace"]).contains("db3:"));
+    }
 }
 
 #[test]
 fn the_suite_under_tls() {
-    let (redis, authority) = Redis::with_tls();
-    let authorities = std::fs::read(authority).unwrap();
-    suite(&server(&[redis.port()], Target { tls: Some(Trust::Authorities(authorities)), ..plain() }));
-    assert!(!redis.keys().is_empty());
+    for (redis, authority) in Make::here().map(Redis::with_tls) {
+        let authorities = std::fs::read(authority).unwrap();
+        suite(&server(&[redis.port()], Target { tls: Some(Trust::Authorities(authorities)), ..plain() }));
+        assert!(!redis.keys().is_empty());
+    }
 }
 
 #[test]
 fn the_suite_on_a_cluster() {
-    let cluster = RedisCluster::start();
-    let port = cluster.nodes()[0].port();
-    suite(&server(&[port], Target { cluster: true, ..plain() }));
-    for node in cluster.nodes() {
-        assert!(!node.keys().is_empty(), "every node has some of the keys");
+    for cluster in Make::here().map(RedisCluster::start) {
+        let port = cluster.nodes()[0].port();
+        suite(&server(&[port], Target { cluster: true, ..plain() }));
+        for node in cluster.nodes() {
+            assert!(!node.keys().is_empty(), "every node has some of the keys");
+        }
     }
 }
 
 /// Who the server is, and whether we may in: both are errors, and never a "no".
 #[test]
 fn a_server_that_is_a_stranger_or_takes_us_for_one_is_an_error() {
-    let (secret, (tls, _)) = (Redis::with_password("open-sesame"), Redis::with_tls());
+    let (secret, (tls, _)) = (Redis::with_password(Make::Redis, "open-sesame"), Redis::with_tls(Make::Redis));
     let wrong = Some(Password::new("open-barley"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for (what, settings) in [
@@ -142,10 +146,14 @@ fn beside(redis: &Redis, sink: &Sink) -> Plan {
 
 #[test]
 fn two_gateposts_hold_one_limit_exactly_under_a_thousand_clients() {
+    Make::here().for_each(hold_one_limit);
+}
+
+fn hold_one_limit(make: Make) {
     const CLIENTS: usize = 1_000;
     const LIMIT: usize = 60;
     gatepost::server::raise_limit();
-    let (redis, sink) = (Redis::start(), Sink::start(AtTheDot::Take));
+    let (redis, sink) = (Redis::of(make), Sink::start(AtTheDot::Take));
     let plan = beside(&redis, &sink).policy("90-count.rhai", &limited("60/h"));
     let gateposts = [plan.start(), plan.start()];
     let mut clients: Vec<_> = (0..CLIENTS).map(|n| gateposts[n % 2].introduced()).collect();

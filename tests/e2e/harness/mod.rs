@@ -46,7 +46,7 @@ pub(crate) use ports::free_port;
 pub(crate) use postfix::Postfix;
 pub(crate) use programs::Program;
 pub(crate) use prometheus::Prometheus;
-pub(crate) use redis::{Redis, RedisCluster};
+pub(crate) use redis::{Make, Redis, RedisCluster};
 pub(crate) use sink::{AtTheDot, Sink, Taken};
 pub(crate) use tls::{Authority, Issuer, NAME};
 

@@ -1,4 +1,4 @@
-//! A real Redis, from Debian's package: one server, or three of them as a cluster.
+//! A real Redis, from Debian's package: one server, or three of them as a cluster. Or Valkey, where Debian has it.
 
 use std::path::PathBuf;
 use std::process::{Child, Command};
@@ -7,9 +7,34 @@ use tempfile::TempDir;
 
 use super::{Authority, Program, SOON, folder, free_port, server, tail, until};
 
+/// Whose server it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Make {
+    Redis,
+    Valkey,
+}
+
+impl Make {
+    /// Those that this machine has.
+    pub(crate) fn here() -> impl Iterator<Item = Self> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders: Vec<_> = std::env::split_paths(&path).collect();
+        let has = move |make: &Self| folders.iter().any(|folder| folder.join(make.program()).is_file());
+        [Self::Redis, Self::Valkey].into_iter().filter(has)
+    }
+
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Redis => "redis-server",
+            Self::Valkey => "valkey-server",
+        }
+    }
+}
+
 /// One server, which keeps nothing on disk.
 #[derive(Debug)]
 pub(crate) struct Redis {
+    make: Make,
     folder: TempDir,
     port: u16,
     options: Vec<String>,
@@ -21,18 +46,23 @@ pub(crate) struct Redis {
 impl Redis {
     /// One that lets everybody in.
     pub(crate) fn start() -> Self {
-        Self::with(folder("redis"), free_port(), Vec::new(), Vec::new())
+        Self::of(Make::Redis)
+    }
+
+    /// The same, of this make.
+    pub(crate) fn of(make: Make) -> Self {
+        Self::with(make, folder("redis"), free_port(), Vec::new(), Vec::new())
     }
 
     /// One that wants this password.
-    pub(crate) fn with_password(password: &str) -> Self {
+    pub(crate) fn with_password(make: Make, password: &str) -> Self {
         let options = vec!["--requirepass".to_owned(), password.to_owned()];
         let login = vec!["-a".to_owned(), password.to_owned(), "--no-auth-warning".to_owned()];
-        Self::with(folder("redis"), free_port(), options, login)
+        Self::with(make, folder("redis"), free_port(), options, login)
     }
 
     /// One that speaks TLS only, under a certificate for localhost, which is in the file that comes with it.
-    pub(crate) fn with_tls() -> (Self, String) {
+    pub(crate) fn with_tls(make: Make) -> (Self, String) {
         let folder = folder("redis");
         let authority = Authority::for_names(folder.path(), "redis", &["localhost"]);
         let (certificate, key) =
@@ -53,18 +83,18 @@ impl Redis {
         .map(str::to_owned)
         .into();
         let login = vec!["--tls".to_owned(), "--insecure".to_owned()];
-        (Self::with(folder, port, options, login), certificate)
+        (Self::with(make, folder, port, options, login), certificate)
     }
 
-    fn with(folder: TempDir, port: u16, options: Vec<String>, login: Vec<String>) -> Self {
-        let mut redis = Self { folder, port, options, login, child: None };
+    fn with(make: Make, folder: TempDir, port: u16, options: Vec<String>, login: Vec<String>) -> Self {
+        let mut redis = Self { make, folder, port, options, login, child: None };
         redis.start_again();
         redis
     }
 
     /// Starts the one that was killed, empty.
     pub(crate) fn start_again(&mut self) {
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new(self.make.program());
         let tls = self.options.iter().any(|option| option == "--tls-port");
         let port = if tls { 0 } else { self.port };
         command.args([
@@ -139,8 +169,8 @@ pub(crate) struct RedisCluster {
 
 impl RedisCluster {
     /// One without replicas.
-    pub(crate) fn start() -> Self {
-        let nodes: Vec<_> = (0..3).map(|_| Self::node()).collect();
+    pub(crate) fn start(make: Make) -> Self {
+        let nodes: Vec<_> = (0..3).map(|_| Self::node(make)).collect();
         let ranges = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
         for ((node, _), (first, last)) in nodes.iter().zip(ranges) {
             assert_eq!(node.ask(&["CLUSTER", "ADDSLOTSRANGE", first, last]), "OK");
@@ -162,11 +192,11 @@ impl RedisCluster {
     }
 
     /// A node and the port on which nodes speak to each other.
-    fn node() -> (Redis, u16) {
+    fn node(make: Make) -> (Redis, u16) {
         let bus = free_port();
         let options = ["--cluster-enabled", "yes", "--cluster-port", &bus.to_string()];
         let options = options.map(str::to_owned).into();
-        (Redis::with(folder("redis"), free_port(), options, Vec::new()), bus)
+        (Redis::with(make, folder("redis"), free_port(), options, Vec::new()), bus)
     }
 
     /// Its nodes.
