@@ -127,7 +127,8 @@ impl<'n> Keys<'n> {
             }
         }
         for name in self.missing {
-            report.add(self.owner, format!("the key `{name}` is missing"), None);
+            let help = format!("add `{name}: ...`; config/README.md says what it means");
+            report.add(self.owner, format!("the key `{name}` is missing"), Some(help));
         }
     }
 

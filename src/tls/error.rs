@@ -60,6 +60,17 @@ impl TlsError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Exposed(exposed) => Some(exposed.fix()),
+            Self::Pem { source: pem::Error::Io(error), .. } if error.kind() == io::ErrorKind::NotFound => {
+                Some("paths are relative to the folder of the configuration".to_owned())
+            }
+            Self::Empty { what, .. } => {
+                Some(format!("a PEM file with one has a line `-----BEGIN {}-----`", what.to_uppercase()))
+            }
+            Self::Mismatch { files } => Some(format!(
+                "the two must agree: openssl x509 -noout -pubkey -in {}; openssl pkey -pubout -in {}",
+                files.cert.display(),
+                files.key.display()
+            )),
             _ => None,
         }
     }

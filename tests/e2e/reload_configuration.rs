@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -52,6 +53,24 @@ fn a_listener_moves_and_its_sessions_stay() {
     assert_eq!(old.ask("QUIT").code, 221);
     let line = gatepost.logged(&["configuration reloaded"]);
     assert!(line.contains("listeners.mx.listen is another") && line.contains("no longer listens"), "{line}");
+    gatepost.end_well();
+}
+
+/// Who can change the configuration decides about all mail, and so what everybody can change is not taken.
+#[test]
+fn a_configuration_that_everybody_can_change_is_not_taken() {
+    let sink = Sink::start(AtTheDot::Take);
+    let gatepost = Plan::in_front_of_server(sink.address()).start();
+    let mode =
+        |mode| fs::set_permissions(gatepost.configuration(), fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o666);
+    let text = fs::read_to_string(gatepost.configuration()).unwrap();
+    fs::write(gatepost.configuration(), text.replace("hostname: mx.", "hostname: mine.")).unwrap();
+    gatepost
+        .logged(&["reload_refused", "everybody on this machine can change this file (mode 0666); chmod o-w"]);
+    mode(0o664);
+    fs::write(gatepost.configuration(), text.replace("hostname: mx.", "hostname: ours.")).unwrap();
+    gatepost.logged(&["configuration reloaded", "hostname is another"]);
     gatepost.end_well();
 }
 

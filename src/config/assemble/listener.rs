@@ -1,6 +1,7 @@
 //! Listeners.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -73,6 +74,14 @@ pub(super) fn check_addresses(
             Address::Bind(bound) => bound.to_string(),
             Address::Handed(name) => format!("systemd:{name}"),
         };
+        if let Some((other, first)) = overlapping(&address.value, &taken) {
+            let help = format!(
+                "`{other}` is on line {}; `[::]` and `0.0.0.0` are every address: keep one",
+                first.line
+            );
+            report.error_with_help(address.place, format!("the address `{name}` is listened on twice"), help);
+            continue;
+        }
         let first = *taken.entry(address.value).or_insert(address.place);
         if first != address.place {
             let help = format!("the first is on line {}", first.line);
@@ -80,6 +89,21 @@ pub(super) fn check_addresses(
             report.error_with_help(address.place, message, help);
         }
     }
+}
+
+/// One of `taken` that covers `address`, or is covered by it: `[::]` and `0.0.0.0` are every address that the machine has.
+fn overlapping(address: &Address, taken: &HashMap<Address, Position>) -> Option<(SocketAddr, Position)> {
+    let Address::Bind(address) = address else { return None };
+    let covers = |wide: &SocketAddr, one: &SocketAddr| match wide.ip() {
+        IpAddr::V6(ip) => ip.is_unspecified(),
+        IpAddr::V4(ip) => ip.is_unspecified() && one.is_ipv4(),
+    };
+    taken.iter().find_map(|(other, place)| match other {
+        Address::Bind(other) if other != address && other.port() == address.port() => {
+            (covers(other, address) || covers(address, other)).then_some((*other, *place))
+        }
+        _ => None,
+    })
 }
 
 fn listener(
