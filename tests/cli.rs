@@ -91,6 +91,65 @@ fn shells_editors_and_man_are_served() {
     assert_eq!(gatepost(&["completions", "tcsh"], dir.path()).status.code(), Some(2));
 }
 
+#[test]
+fn what_is_written_to_begin_with_is_good_and_nothing_is_written_over() {
+    let root = tempfile::tempdir().unwrap();
+    for (mta, orders) in [
+        ("postfix", "    127.0.0.1:10025 inet n - y - - smtpd\n      -o syslog_name=postfix/gatepost\n"),
+        ("exim", "    hosts_proxy       = 127.0.0.1\n"),
+        ("exchange", "    New-ReceiveConnector -Name \"From Gatepost\""),
+        ("other", "Next: read "),
+    ] {
+        let dir = root.path().join(mta);
+        let at = dir.to_str().unwrap();
+        let names = ["--hostname", "mx.example.net", "--domain", "example.net", "--domain", ".example.net"];
+        let written = gatepost(&[&["init", "--mta", mta, "--dir", at], &names[..]].concat(), root.path());
+        assert_eq!(written.status.code(), Some(0), "{}", stderr(&written));
+        assert!(stdout(&written).contains(orders), "{}", stdout(&written));
+        assert!(!stdout(&written).contains("RemoteIPRanges    Gatepost's"), "explanations stay in the file");
+        let file = dir.join("gatepost.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        for line in ["hostname: mx.example.net ", "domains: [example.net, .example.net]"] {
+            assert!(text.contains(line), "{line}");
+        }
+        for command in ["check", "test"] {
+            let output = gatepost(&["-c", file.to_str().unwrap(), command], root.path());
+            assert_eq!(
+                output.status.code(),
+                Some(0),
+                "{mta} {command}: {}{}",
+                stderr(&output),
+                stdout(&output)
+            );
+            assert!(stderr(&output).is_empty(), "no warning: {}", stderr(&output));
+        }
+        std::fs::write(&file, "mine").unwrap();
+        let again = gatepost(&["init", "--mta", mta, "--dir", at], root.path());
+        assert_eq!(again.status.code(), Some(1));
+        assert!(
+            stderr(&again).contains("gatepost.yaml is there already: nothing was written"),
+            "{}",
+            stderr(&again)
+        );
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    }
+}
+
+#[test]
+fn policies_that_are_there_stay_as_they_are() {
+    let root = tempfile::tempdir().unwrap();
+    let policies = root.path().join("policies");
+    std::fs::create_dir(&policies).unwrap();
+    std::fs::copy(here().join("policies/00-relay.rhai"), policies.join("00-relay.rhai")).unwrap();
+    let written = gatepost(&["init", "--mta", "other", "--dir", root.path().to_str().unwrap()], root.path());
+    assert_eq!(written.status.code(), Some(0), "{}", stderr(&written));
+    assert!(stdout(&written).starts_with("1 file written to "), "{}", stdout(&written));
+    assert_eq!(std::fs::read_dir(&policies).unwrap().count(), 1);
+    let wrong = gatepost(&["init", "--mta", "other", "--dir", "x", "--hostname", "a: b"], root.path());
+    assert!(stderr(&wrong).contains("`a: b` is no name"), "{}", stderr(&wrong));
+    assert!(!root.path().join("x").exists());
+}
+
 /// Each page is one that groff understands, and says what its command is for.
 #[test]
 fn there_is_a_page_for_every_command() {

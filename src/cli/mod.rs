@@ -1,15 +1,17 @@
 //! The commands of the program: what is asked for, what is shown, and the exit status.
 //!
-//! Exit status 0 means yes, 1 no, 2 that the command line was not understood, 3 that nobody serves. `status` has those of
-//! monitoring plugins: 0 all is well, 1 a warning, 2 mail does not flow, 3 nobody serves.
+//! Exit status 0 means yes, 1 no, 2 that the command line was not understood, 3 that nobody serves. `status` and `doctor`
+//! have those of monitoring plugins: 0 all is well, 1 a warning, 2 mail does not flow, 3 nobody serves.
 
 mod check;
 mod definitions;
 mod desk;
+mod doctor;
 mod endpoint;
 mod estate;
 mod explain;
 mod house;
+mod init;
 mod probes;
 mod quarantine;
 mod rehearse;
@@ -109,6 +111,14 @@ enum Command {
         #[arg(long, conflicts_with = "dir")]
         reference: bool,
     },
+    /// Look at all that the configuration depends on: ports, clock, DNS, mail servers, certificates, and whether this is an open relay
+    Doctor {
+        /// How the answer looks
+        #[arg(long, value_name = "FORMAT", default_value = "text")]
+        format: Format,
+    },
+    /// Write a configuration, the shipped policies and a test to begin with
+    Init(init::Wanted),
     /// Show the JSON Schema of the configuration, for editors
     Schema,
     /// Show what makes a shell complete the arguments of this program
@@ -184,6 +194,9 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
     if let Command::Check { format, deny } = command {
         return check::check(&path, *format, deny.is_some(), screen);
     }
+    if let Command::Doctor { format } = command {
+        return doctor::doctor(&path, *format, screen);
+    }
     // A daemon's standard error is a log, where the lines of a file with secrets have no place.
     let to_log = matches!(command, Command::Run) && !screen.is_terminal();
     let show = if to_log { Screen::log_lines } else { Screen::diagnostics };
@@ -204,6 +217,8 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
         Command::Rules { format } => rules::rules(&loaded, *format, screen),
         // Answered above: none of them needs what was loaded.
         Command::Check { .. }
+        | Command::Doctor { .. }
+        | Command::Init(_)
         | Command::Definitions { .. }
         | Command::Schema
         | Command::Completions { .. }
@@ -219,6 +234,7 @@ fn without_configuration(command: &Command, screen: Screen) -> Option<Result<(),
             definitions::reference(screen);
             Some(Ok(()))
         }
+        Command::Init(wanted) => Some(init::init(wanted, screen)),
         Command::Schema => {
             shell::schema(screen);
             Some(Ok(()))

@@ -26,6 +26,8 @@ mod decisions;
 #[cfg(test)]
 mod delivery;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod extensions;
 #[cfg(test)]
 mod first_steps;
