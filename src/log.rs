@@ -1,8 +1,10 @@
 //! The log: where lines go, how they look, and how text from strangers is made harmless in them.
 //!
 //! Lines go to standard error, as text on a terminal and as one JSON object each otherwise, so that journald, Docker and
-//! Kubernetes take them as they are. Text that a client or an upstream chose is logged through [`safe`] only; bodies and
+//! Kubernetes take them as they are. Where standard error is systemd's journal, each begins with its priority. Text that a client or an upstream chose is logged through [`safe`] only; bodies and
 //! secrets are never logged.
+
+mod journal;
 
 use std::fmt;
 use std::io::{IsTerminal, stderr};
@@ -13,6 +15,8 @@ use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+
+use journal::Prioritized;
 
 /// The most characters of a stranger's text that one field of the log shows.
 const MOST_SHOWN: usize = 256;
@@ -94,7 +98,9 @@ pub fn init(format: Format, level: &Level) -> Result<(), InitError> {
         chosen => chosen,
     };
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let (subscriber, volume) = subscriber(form == Format::Json, colour, level, stderr);
+    let journal = journal::is_reached_by(stderr(), std::env::var("JOURNAL_STREAM").ok().as_deref());
+    let look = Look { json: form == Format::Json, colour, journal };
+    let (subscriber, volume) = subscriber(look, level, stderr);
     tracing::subscriber::set_global_default(subscriber)?;
     // There is one log, and it was just begun.
     let _ = VOLUME.set(volume);
@@ -113,25 +119,36 @@ static VOLUME: OnceLock<Volume> = OnceLock::new();
 
 struct Volume(Box<dyn Fn(EnvFilter) + Send + Sync>);
 
-fn subscriber<W>(
+/// How lines look, once it is known where they go.
+#[derive(Clone, Copy, Debug, Default)]
+struct Look {
     json: bool,
     colour: bool,
-    level: &Level,
-    writer: W,
-) -> (Box<dyn Subscriber + Send + Sync>, Volume)
+    /// Whether they go to systemd's journal, which wants a priority and has the time.
+    journal: bool,
+}
+
+fn subscriber<W>(look: Look, level: &Level, writer: W) -> (Box<dyn Subscriber + Send + Sync>, Volume)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let lines = tracing_subscriber::fmt().with_env_filter(level.filter()).with_writer(writer);
-    if json {
+    if look.json {
         let lines = lines.json().flatten_event(true).with_current_span(true).with_span_list(false);
+        let lines = lines.map_event_format(|format| Prioritized::new(format, look.journal));
         let lines = lines.with_filter_reloading();
         let handle = lines.reload_handle();
         // It fails only once the log is gone, and then there is nothing to change.
         let set = move |filter| _ = handle.reload(filter);
         (Box::new(lines.finish()), Volume(Box::new(set)))
+    } else if look.journal {
+        let lines = lines.with_ansi(false).without_time();
+        let lines = lines.map_event_format(|format| Prioritized::new(format, true)).with_filter_reloading();
+        let handle = lines.reload_handle();
+        let set = move |filter| _ = handle.reload(filter);
+        (Box::new(lines.finish()), Volume(Box::new(set)))
     } else {
-        let lines = lines.with_ansi(colour).with_filter_reloading();
+        let lines = lines.with_ansi(look.colour).with_filter_reloading();
         let handle = lines.reload_handle();
         let set = move |filter| _ = handle.reload(filter);
         (Box::new(lines.finish()), Volume(Box::new(set)))
@@ -209,9 +226,13 @@ mod tests {
     }
 
     fn written(json: bool, level: &str, write: impl FnOnce()) -> String {
+        written_as(Look { json, ..Look::default() }, level, write)
+    }
+
+    fn written_as(look: Look, level: &str, write: impl FnOnce()) -> String {
         let page = Page::default();
         let pen = page.clone();
-        let (subscriber, _) = subscriber(json, false, &Level::parse(level).unwrap(), move || pen.clone());
+        let (subscriber, _) = subscriber(look, &Level::parse(level).unwrap(), move || pen.clone());
         tracing::subscriber::with_default(subscriber, write);
         let bytes = page.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
@@ -260,11 +281,38 @@ mod tests {
         }
     }
 
+    /// The journal takes `<6>` off, so that what it keeps is the line alone.
+    #[test]
+    fn a_line_for_the_journal_begins_with_its_priority() {
+        let talk = || {
+            tracing::error!(target: "gatepost::proxy", "e");
+            tracing::warn!(target: "gatepost::proxy", "w");
+            tracing::info!(target: "gatepost::proxy", "i");
+            tracing::debug!(target: "gatepost::proxy", "d");
+        };
+        for json in [true, false] {
+            let lines = written_as(Look { json, colour: false, journal: true }, "debug", talk);
+            let lines: Vec<&str> = lines.lines().collect();
+            assert_eq!(lines.len(), 4);
+            for (line, (priority, level)) in
+                lines.iter().zip([("<3>", "ERROR"), ("<4>", "WARN"), ("<6>", "INFO"), ("<7>", "DEBUG")])
+            {
+                let rest = line.strip_prefix(priority).unwrap();
+                if json {
+                    assert_eq!(serde_json::from_str::<serde_json::Value>(rest).unwrap()["level"], level);
+                } else {
+                    assert!(rest.trim_start().starts_with(level), "no time, which the journal has: {rest}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_level_changes_while_lines_are_written() {
         let page = Page::default();
         let pen = page.clone();
-        let (subscriber, Volume(set)) = subscriber(true, false, &Level::default(), move || pen.clone());
+        let look = Look { json: true, ..Look::default() };
+        let (subscriber, Volume(set)) = subscriber(look, &Level::default(), move || pen.clone());
         tracing::subscriber::with_default(subscriber, || {
             let talk = |what: &str| tracing::debug!(target: "gatepost::proxy", "{what}");
             talk("before");

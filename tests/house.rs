@@ -232,6 +232,57 @@ fn every_limit_is_known_to_the_metrics() {
     assert!(found > 5, "{found} limits were found");
 }
 
+/// What the log says by `event` is for programs, so its names and fields stand in config/README.md.
+#[test]
+fn every_event_of_the_log_is_documented_with_its_fields() {
+    let page = fs::read_to_string("config/README.md").unwrap();
+    let table = page.split("\n## The log\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let (mut found, mut missing) = (0, Vec::new());
+    for (file, text) in sources() {
+        for (at, marker) in text.match_indices("event = \"") {
+            let event = text[at + marker.len()..].split('"').next().unwrap();
+            let row = table.lines().find(|line| line.starts_with(&format!("| {event} |")));
+            let fields = logged_fields(&text, at);
+            found += 1;
+            let unsaid =
+                fields.iter().filter(|field| !row.is_some_and(|row| row.contains(&format!("`{field}`"))));
+            let unsaid: Vec<_> = unsaid.collect();
+            if row.is_none() || !unsaid.is_empty() {
+                missing.push(format!("{}: {event} {unsaid:?}", file.display()));
+            }
+        }
+    }
+    assert!(found > 30 && missing.is_empty(), "{found}\n{}", missing.join("\n"));
+}
+
+/// The fields of a line of the log that has its event at `at`: everything behind it, up to the message or the end of the call.
+fn logged_fields(text: &str, at: usize) -> Vec<&str> {
+    let behind = text[at..].split_once(',').map_or("", |(_, behind)| behind);
+    let (mut depth, mut fields, mut start) = (0, Vec::new(), 0);
+    for (index, c) in behind.char_indices() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' if depth == 0 => break,
+            ')' | ']' | '}' => depth -= 1,
+            ',' if depth == 0 => {
+                fields.push(behind[start..index].trim());
+                start = index + 1;
+            }
+            '"' if depth == 0 && behind[start..index].trim().is_empty() => break,
+            _ => {}
+        }
+    }
+    let name = |field: &str| {
+        field.split(['=', '.']).next().unwrap_or_default().trim().trim_start_matches(['%', '?']).len()
+    };
+    fields
+        .into_iter()
+        .map(|field| field.trim_start_matches(['%', '?']))
+        .map(|field| field[..name(field)].trim())
+        .filter(|field| !field.is_empty())
+        .collect()
+}
+
 /// The models' p90 is 30 lines, and nothing is above 60.
 #[test]
 fn functions_stay_small() {
