@@ -80,6 +80,12 @@ fn level_named(word: &str) -> Option<LevelFilter> {
     levels.contains(&word).then(|| LevelFilter::from_str(word).ok()).flatten()
 }
 
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl Default for Level {
     fn default() -> Self {
         Self("warn,gatepost=info".to_owned())

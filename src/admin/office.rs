@@ -39,6 +39,12 @@ pub trait Office: fmt::Debug + Send + Sync {
 
     /// Forgets every answer of DNS; gives how many there were.
     fn clear_dns_cache(&self) -> usize;
+
+    /// Which lines the log has from now on: a level, or directives; `None` for what is configured. Gives what then holds.
+    ///
+    /// # Errors
+    /// It is no level.
+    fn set_log_level(&self, level: Option<&str>) -> Result<String, String>;
 }
 
 /// What is configured and how it does.

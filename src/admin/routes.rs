@@ -39,6 +39,7 @@ enum Path<'r> {
     Health,
     Readiness,
     Page,
+    Log,
     Status,
     Rules,
     Sessions,
@@ -60,6 +61,7 @@ impl<'r> Path<'r> {
             "/healthz" => Self::Health,
             "/readyz" => Self::Readiness,
             "/" => Self::Page,
+            "/log" => Self::Log,
             "/status" => Self::Status,
             "/rules" => Self::Rules,
             "/sessions" => Self::Sessions,
@@ -80,7 +82,7 @@ impl<'r> Path<'r> {
     }
 
     const fn changes_something(self) -> bool {
-        matches!(self, Self::Reload | Self::Drain | Self::ClearCache)
+        matches!(self, Self::Reload | Self::Drain | Self::ClearCache | Self::Log)
     }
 
     const fn methods(self) -> &'static str {
@@ -154,6 +156,10 @@ impl Door {
             Path::ClearCache => {
                 text(StatusCode::OK, format!("{} answers forgotten\n", office.clear_dns_cache()))
             }
+            Path::Log => match office.set_log_level(query.and_then(|query| query.strip_prefix("level="))) {
+                Ok(level) => text(StatusCode::OK, format!("{level}\n")),
+                Err(why) => text(StatusCode::BAD_REQUEST, format!("{why}\n")),
+            },
             _ => text(StatusCode::NOT_FOUND, "there is no such thing\n"),
         }
     }

@@ -72,6 +72,8 @@ async fn each_path_has_its_answer() {
         ("GET /", "200", "<title>Gatepost</title>"),
         ("GET /status", "403", "UNIX socket"),
         ("POST /reload", "403", "UNIX socket"),
+        ("POST /log?level=debug", "403", "UNIX socket"),
+        ("GET /log", "405", "allow: POST"),
         ("GET /reload", "405", "allow: POST"),
         ("GET /metrics/", "404", "/metrics"),
         ("POST /metrics", "405", "allow: GET, HEAD"),
@@ -196,6 +198,13 @@ impl Office for Nobody {
 
     fn clear_dns_cache(&self) -> usize {
         7
+    }
+
+    fn set_log_level(&self, level: Option<&str>) -> Result<String, String> {
+        match level {
+            Some("loud") => Err("\"loud\" is no level".to_owned()),
+            level => Ok(level.unwrap_or("info").to_owned()),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::config::Settings;
 use crate::config::ready::{self, ListenerTls};
 use crate::decisions::Recorder;
 use crate::dns::Resolver;
+use crate::log;
 use crate::metrics::Figures;
 use crate::policy::RuleInfo;
 use crate::proxy::End;
@@ -39,6 +40,7 @@ pub(super) struct Directory {
     listeners: Vec<(ready::Listener, Arc<Admission>)>,
     upstreams: Vec<(Vec<String>, Arc<Upstream>)>,
     resolver: Resolver,
+    log_level: log::Level,
 }
 
 impl Directory {
@@ -57,6 +59,7 @@ impl Directory {
             listeners: listeners.iter().filter_map(found).collect(),
             upstreams: reached.collect(),
             resolver: house.resolver.clone(),
+            log_level: house.settings.log.level.clone(),
         }
     }
 }
@@ -137,6 +140,27 @@ impl Office for Desk {
         resolver.clear();
         known
     }
+
+    fn set_log_level(&self, level: Option<&str>) -> Result<String, String> {
+        let level = match level {
+            Some(text) => log::Level::parse(text).map_err(|error| error.to_string())?,
+            None => configured_level(&self.ground),
+        };
+        change_level(&level);
+        Ok(level.to_string())
+    }
+}
+
+/// What the configuration in force says of the log.
+pub(super) fn configured_level(ground: &Ground) -> log::Level {
+    ground.directory.load().as_ref().map(|directory| directory.log_level.clone()).unwrap_or_default()
+}
+
+/// The log has this level from now on, and says so at any.
+pub(super) fn change_level(level: &log::Level) {
+    log::set_level(level);
+    // Not `level`, which every line has of its own.
+    tracing::info!(event = "log_level", directives = %level, "the log has another level");
 }
 
 fn listener_status(listener: &ready::Listener, held: &Admission) -> ListenerStatus {

@@ -25,6 +25,7 @@ mod shell;
 mod status;
 mod test;
 mod trace;
+mod volume;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -101,6 +102,12 @@ enum Command {
         /// How the answer looks
         #[arg(long, value_enum, default_value_t)]
         format: explain::Format,
+    },
+    /// Let the log of the process that serves say more or less, until the next start
+    Log {
+        /// off, error, warn, info, debug, trace, or parts apart (info,gatepost::dns=debug); or `configured`
+        #[arg(value_name = "LEVEL")]
+        level: String,
     },
     /// Write Rhai definition files of everything that policies may say, for editors
     Definitions {
@@ -208,6 +215,7 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
         Command::Reload { wait, format } => {
             reload::reload(&Endpoint::of(&loaded.settings)?, *wait, *format, screen)
         }
+        Command::Log { level } => volume::volume(&Endpoint::of(&loaded.settings)?, level, screen),
         Command::Explain(wanted) => explain::run(loaded, Clone::clone(wanted), screen),
         Command::Trace(wanted) => trace::run(&Endpoint::of(&loaded.settings)?, wanted.clone(), screen),
         Command::Replay { files, policies, format } => replay::run(loaded, files, policies, *format, screen),

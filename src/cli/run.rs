@@ -23,7 +23,7 @@ use crate::server::{
 use crate::transcript::Options;
 
 use super::Failure;
-use super::desk::Desk;
+use super::desk::{self, Desk};
 use super::estate::{self, Bells, Estate};
 use super::house::{Ground, House};
 use super::probes::Probes;
@@ -61,7 +61,7 @@ async fn serve(
     let signals = Signals::listen().context("signals cannot be listened for")?;
     let (outline, settings) = (loaded.outline, loaded.settings);
     let ground = Arc::new(Ground::lay(&settings, policies, handshakes)?);
-    let (recorder, level) = (Arc::clone(&ground.recorder), settings.log.level.clone());
+    let (recorder, loudness) = (Arc::clone(&ground.recorder), Arc::clone(&ground));
     let store = Arc::clone(&ground.store);
     let house = House::build(&ground, settings, None)?;
     let (end, health) = (End::default(), Arc::new(Health::default()));
@@ -94,7 +94,7 @@ async fn serve(
     estate.open().await?;
     let crowd = estate.entrances.crowd().clone();
     tokio::spawn(signals.heed(end, order, Arc::clone(&health)));
-    tokio::spawn(heed_volume(level));
+    tokio::spawn(heed_volume(loudness));
     tokio::spawn(supervisor::watch(admin_stop.clone()));
     tokio::spawn(estate::run(estate, outline, bells, orders));
     health.serving();
@@ -168,16 +168,14 @@ impl Estate {
 }
 
 /// SIGUSR1 lets the log say everything, SIGUSR2 what is configured. Without these signals it goes on as it is.
-async fn heed_volume(configured: log::Level) {
+async fn heed_volume(ground: Arc<Ground>) {
     let signals = (signal(SignalKind::user_defined1()), signal(SignalKind::user_defined2()));
     let ((Ok(mut louder), Ok(mut usual)), Ok(debug)) = (signals, log::Level::parse("debug")) else { return };
     loop {
-        let level = tokio::select! {
-            _ = louder.recv() => &debug,
-            _ = usual.recv() => &configured,
-        };
-        log::set_level(level);
-        tracing::info!(event = "log_level", ?level, "the log has another level");
+        tokio::select! {
+            _ = louder.recv() => desk::change_level(&debug),
+            _ = usual.recv() => desk::change_level(&desk::configured_level(&ground)),
+        }
     }
 }
 

@@ -104,3 +104,24 @@ fn mail_goes_on_while_strangers_hold_the_side_door() {
     assert_eq!(gatepost.get("/status").unwrap().0, 401);
     gatepost.end_well();
 }
+
+/// As long as somebody looks closer, and no restart is needed for it.
+#[test]
+fn the_log_says_more_when_it_is_told_to() {
+    let sink = Sink::start(AtTheDot::Take);
+    let gatepost = guarded(&sink);
+    let level = |level: &str| ask(&gatepost, &["log", level]);
+    assert_eq!(text(&level("debug")), "warn,gatepost=debug\n");
+    gatepost.logged(&["\"event\":\"log_level\"", "\"directives\":\"warn,gatepost=debug\""]);
+    let mut client = gatepost.introduced();
+    assert_eq!(client.ask("MAIL FROM:<joe@sender.example>").code, 250);
+    assert_eq!(client.ask("RCPT TO:<joe@example.org>").code, 250);
+    gatepost.logged(&["\"level\":\"DEBUG\"", "greeted"]);
+    assert_eq!(client.ask("QUIT").code, 221);
+    assert_eq!(text(&level("info,gatepost::dns=debug")), "info,gatepost::dns=debug\n");
+    assert_eq!(text(&level("configured")), "warn,gatepost=info\n");
+    let wrong = level("loud");
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text(&wrong).contains("\"loud\" is no level"), "{}", text(&wrong));
+    gatepost.end_well();
+}
