@@ -1,4 +1,4 @@
-//! The configuration as JSON Schema (draft 2020-12), for editors: what may stand where is what [`raw`](super::raw) reads, and
+//! The configuration as JSON Schema (draft 2020-12), for editors: what may stand where is what [`raw`] reads, and
 //! the words about it are those of the reference in `config/README.md`.
 
 use serde_json::{Map, Value, json};
