@@ -139,22 +139,30 @@ pub async fn test_lists<Z: IntoIterator<Item = String>>(
     loop {
         let wanted: Vec<String> = zones().into_iter().collect();
         if wanted != tested || age >= TEST_EVERY {
-            for zone in &wanted {
-                let usable = test(&resolver, zone).await;
-                metrics.usable(zone, usable.is_ok());
-                if let Err(why) = usable {
-                    tracing::warn!(
-                        event = "dnsbl_unusable",
-                        list = zone,
-                        why,
-                        "the list cannot be relied on"
-                    );
-                }
-            }
+            test_all(&resolver, &metrics, &tested, &wanted).await;
             (tested, age) = (wanted, Duration::ZERO);
         }
         sleep(LOOK_EVERY).await;
         age += LOOK_EVERY;
+    }
+}
+
+/// Tests all of `wanted`; of those of `tested` that are not among them there is nothing to say any more.
+pub(super) async fn test_all(
+    resolver: &Resolver,
+    metrics: &FactMetrics,
+    tested: &[String],
+    wanted: &[String],
+) {
+    for gone in tested.iter().filter(|zone| !wanted.contains(zone)) {
+        metrics.forget_list(gone);
+    }
+    for zone in wanted {
+        let usable = test(resolver, zone).await;
+        metrics.usable(zone, usable.is_ok());
+        if let Err(why) = usable {
+            tracing::warn!(event = "dnsbl_unusable", list = zone, why, "the list cannot be relied on");
+        }
     }
 }
 

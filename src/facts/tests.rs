@@ -525,3 +525,23 @@ async fn contents_are_read_from_memory_and_from_disk() {
     let nothing = ask(ServiceSettings::default(), &subject("192.0.2.9"), Question::Contents).await;
     assert!(nothing.is_failure());
 }
+
+#[tokio::test]
+async fn a_list_that_is_no_longer_named_is_no_longer_unusable() {
+    let mut zone = Zone::new();
+    zone.add("2.0.0.127.good.test", Data::A([127, 0, 0, 2].into()));
+    let responder = Responder::start(zone).await.unwrap();
+    let resolver = Resolver::new(responder.settings(), Arc::new(())).unwrap();
+    let metrics = Metrics::new();
+    let lists = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let usable = || {
+        let text = metrics.encode().unwrap();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("gatepost_dnsbl_usable"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (both, one) = (lists(&["bad.test", "good.test"]), lists(&["good.test"]));
+    listing::test_all(&resolver, &metrics.facts(), &[], &both).await;
+    assert_eq!(usable(), ["{list=\"bad.test\"} 0", "{list=\"good.test\"} 1"]);
+    listing::test_all(&resolver, &metrics.facts(), &both, &one).await;
+    assert_eq!(usable(), ["{list=\"good.test\"} 1"]);
+}

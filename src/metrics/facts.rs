@@ -51,6 +51,11 @@ impl FactMetrics {
         self.families.dnsbl_usable.with([list]).set(usable.into());
     }
 
+    /// A list is no longer named: whether it can be used is no longer a question.
+    pub fn forget_list(&self, list: &str) {
+        self.families.dnsbl_usable.forget([self.names.bounded(list)]);
+    }
+
     /// A service was asked.
     pub fn asked(&self, service: &'static str, ok: bool) {
         self.families.services_asked_total.with([service, if ok { "ok" } else { "error" }]).inc();
