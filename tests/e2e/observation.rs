@@ -155,6 +155,9 @@ fn what_a_tour_counts_was_there_with_zero() {
     let (folder, postfix) = (folder("zero"), Postfix::delivering());
     let authority = Authority::in_folder(folder.path());
     let gatepost = start(&postfix, &authority);
+    until("the list to be tested", SOON, || {
+        (!gatepost.metrics().lines_with("gatepost_dnsbl_usable").is_empty()).then_some(())
+    });
     let before = gatepost.metrics();
     tour(&gatepost, &authority);
     let after = gatepost.metrics();
