@@ -1,6 +1,7 @@
 //! The alerts: what `promtool` says of them, their runbooks, and that each is tested firing and silent.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -34,26 +35,26 @@ fn rules(alerts: &Value) -> impl Iterator<Item = &Value> {
     alerts["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap())
 }
 
-/// `promtool` with these words in front of a file of `grafana/`.
+/// `promtool` with these words in front of a file.
 #[track_caller]
-fn promtool(words: [&str; 2], file: &str) {
-    let output =
-        Command::new("promtool").args(words).arg(path(file)).output().unwrap_or_else(|error| {
-            panic!("promtool: {error}; tests/run installs Debian's package prometheus")
-        });
+pub(crate) fn promtool(words: [&str; 2], file: &Path) {
+    let output = Command::new("promtool").args(words).arg(file).output();
+    let output = output
+        .unwrap_or_else(|error| panic!("promtool: {error}; tests/run installs Debian's package prometheus"));
     let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "promtool {words:?} {file}:\n{}", String::from_utf8_lossy(&said));
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success(), "promtool {words:?} {}:\n{said}", file.display());
 }
 
 #[test]
 fn promtool_takes_them() {
-    promtool(["check", "rules"], "alerts.yml");
+    promtool(["check", "rules"], &path("alerts.yml"));
 }
 
 #[test]
 fn promtool_sees_each_fire_and_be_silent() {
     for file in TESTS {
-        promtool(["test", "rules"], file);
+        promtool(["test", "rules"], &path(file));
     }
 }
 

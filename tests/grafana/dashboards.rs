@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use gatepost::metrics::{PREFIX, descriptions};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::alerts::promtool;
 use crate::metrics::family;
 use crate::promql::{faults, selectors};
 use crate::{path, read, text};
@@ -58,6 +59,29 @@ fn they_ask_for_what_there_is() {
             assert!(faults.is_empty(), "{}: {faults:?} in {expression}", dashboard.file);
         }
     }
+}
+
+/// Not our own reading but Prometheus': each expression as a rule, with the variables filled in as Grafana does.
+#[test]
+fn prometheus_can_read_every_expression() {
+    let filled = |expression: &str| {
+        let expression = expression.replace("$__rate_interval", "1m").replace("$__range", "1h");
+        ["$job", "$instance", "$listener", "$upstream"]
+            .iter()
+            .fold(expression, |expression, variable| expression.replace(variable, ".*"))
+    };
+    let dashboards = all();
+    let expressions = dashboards.iter().flat_map(Dashboard::expressions);
+    let expressions = expressions.filter(|expression| !expression.starts_with("label_values("));
+    let rules = expressions.enumerate().map(|(number, expression)| {
+        let expression = filled(expression);
+        assert!(!expression.contains('$'), "{expression}");
+        json!({ "record": format!("expression:{number}"), "expr": expression })
+    });
+    let rules = json!({ "groups": [{ "name": "dashboards", "rules": rules.collect::<Vec<_>>() }] });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), rules.to_string()).unwrap();
+    promtool(["check", "rules"], file.path());
 }
 
 #[test]
