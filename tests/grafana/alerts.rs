@@ -104,3 +104,14 @@ fn each_is_tested_firing_and_silent() {
         assert_eq!(seen.get(name), Some(&(true, true)), "{name}: tested firing, silent");
     }
 }
+
+#[test]
+fn runbooks_speak_of_events_that_the_log_has() {
+    let runbooks = read("runbooks.md");
+    let log = read("../config/README.md");
+    let events = runbooks.split("event=").skip(1);
+    let events =
+        events.map(|rest| rest.split(|char: char| !char.is_ascii_lowercase() && char != '_').next().unwrap());
+    let unknown: BTreeSet<_> = events.filter(|event| !log.contains(&format!("| {event} |"))).collect();
+    assert_eq!(unknown, BTreeSet::new());
+}

@@ -1,5 +1,7 @@
 //! What Grafana, Prometheus and Compose read at their start fits together.
 
+use std::path::{Path, PathBuf};
+
 use gatepost::config::load_text;
 use serde_json::{Value, json};
 
@@ -59,6 +61,39 @@ fn the_gatepost_of_the_composition_has_a_configuration_that_loads() {
         let said: Vec<_> = said.iter().map(|diagnostic| diagnostic.render(false)).collect();
         panic!("{}", said.join("\n"));
     }
+}
+
+/// What is compiled in has to be in the image's build.
+#[test]
+fn the_image_is_built_from_all_that_the_sources_name() {
+    let (root, kept) = (path("..").canonicalize().unwrap(), read("compose/Dockerfile.dockerignore"));
+    let kept: Vec<_> = kept.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let dockerfile = read("compose/Dockerfile");
+    let (build, _) = dockerfile.split_once("cargo build").unwrap();
+    for name in &kept {
+        assert!(build.contains(name), "{name} is kept and not copied");
+    }
+    for named in included(&root.join("src")) {
+        let named = named.strip_prefix(&root).unwrap();
+        assert!(kept.iter().any(|kept| named.starts_with(kept)), "{} is not copied", named.display());
+    }
+}
+
+/// The files that sources below a folder include.
+fn included(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.is_dir() {
+            files.extend(included(&file));
+        } else if file.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&file).unwrap();
+            for including in ["include_str!(\"", "include_bytes!(\""] {
+                let named = text.split(including).skip(1).filter_map(|rest| rest.split('"').next());
+                files.extend(named.map(|named| folder.join(named).canonicalize().unwrap()));
+            }
+        }
+    }
+    files
 }
 
 /// For a Grafana whose Prometheus evaluates no rules: the alerts as Grafana's own.
