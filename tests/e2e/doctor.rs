@@ -2,10 +2,11 @@
 //! for one thing.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
-use crate::harness::{Gatepost, Plan, Postfix, command, free_port};
+use crate::harness::{Gatepost, Plan, Postfix, command, free_port, repository};
 
 /// What the doctor found, and with which exit status it ended.
 struct Examined {
@@ -168,5 +169,26 @@ fn a_configuration_that_cannot_be_used_is_a_finding_too() {
     Examined::with(&gatepost, "hostname:", "hostnam:")
         .says("fail", "configuration", "1 error")
         .fails_only("configuration");
+    gatepost.end_well();
+}
+
+#[test]
+fn a_store_that_is_away_and_a_certificate_that_is_over_are_found() {
+    let postfix = Postfix::delivering();
+    let gatepost = plan(&postfix).start();
+    let redis = format!("state: redis://127.0.0.1:{}/0", free_port());
+    let examined = Examined::with(&gatepost, "state: embedded:state", &redis);
+    examined.says("fail", "state", "the server does not answer").fails_only("state");
+    for name in ["expired.pem", "mx.key"] {
+        let copied = gatepost.path(name);
+        fs::copy(repository().join("tests/config/tls").join(name), &copied).unwrap();
+        fs::set_permissions(copied, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let tls = "upstream: main\n    tls: { certificates: [{ cert: expired.pem, key: mx.key }] }";
+    let examined = Examined::with(&gatepost, "upstream: main", tls);
+    examined
+        .says("warn", "configuration", "is good, with warnings")
+        .says("fail", "certificates", "expired.pem expired on ")
+        .fails_only("certificates");
     gatepost.end_well();
 }
