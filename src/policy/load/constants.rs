@@ -1,6 +1,6 @@
-//! The literal constants at the top of a policy: MODE, MODES, GATE, SETTINGS.
+//! The literal constants at the top of a policy: MODE, MODES, GATE, SETTINGS, LISTS, TABLES.
 
-use rhai::{ASTFlags, Dynamic, Expr, Position, Stmt};
+use rhai::{ASTFlags, Dynamic, Expr, ImmutableString, Position, Stmt};
 
 use super::super::judgement::Mode;
 use super::super::sources::Setting;
@@ -12,7 +12,7 @@ use crate::diagnostic::Diagnostic;
 /// What is wrong with a constant, and where; nowhere in particular means the constant itself.
 type Mistake = (Position, String);
 
-const KNOWN: [&str; 4] = ["GATE", "MODE", "MODES", "SETTINGS"];
+const KNOWN: [&str; 6] = ["GATE", "LISTS", "MODE", "MODES", "SETTINGS", "TABLES"];
 
 /// What a policy says about itself at its top.
 #[derive(Debug, Default)]
@@ -21,6 +21,10 @@ pub(super) struct Constants {
     pub(super) mode: Option<(Mode, Position)>,
     pub(super) modes: Vec<(String, Mode, Position)>,
     pub(super) settings: Vec<Default>,
+    /// The lists that it can do without: empty where the configuration has none of the name.
+    pub(super) lists: Vec<String>,
+    /// The tables that it can do without.
+    pub(super) tables: Vec<String>,
 }
 
 /// A setting with its default.
@@ -88,6 +92,8 @@ impl Constants {
             "MODE" => self.take_mode(value),
             "MODES" => self.take_modes(value),
             "SETTINGS" => self.take_settings(value),
+            "LISTS" => names(value, "LISTS").map(|names| self.lists = names),
+            "TABLES" => names(value, "TABLES").map(|names| self.tables = names),
             _ => {
                 let problem = file.error(at, name.len(), format!("Gatepost knows no constant `{name}`"));
                 let problem = suggest(problem, name, KNOWN);
@@ -143,6 +149,17 @@ impl Constants {
         }
         Ok(())
     }
+}
+
+/// The names in a literal array.
+fn names(value: &Expr, constant: &str) -> Result<Vec<String>, Mistake> {
+    let array = literal(value).and_then(|value| value.into_typed_array::<ImmutableString>().ok());
+    let named = array.filter(|names| names.iter().all(|name| words::is_name(name)));
+    let names = named.ok_or_else(|| {
+        let message = format!("{constant} is an array of names, such as `[\"partners\"]`: lower-case letters, digits, `_` and `-`");
+        (value.start_position(), message)
+    })?;
+    Ok(names.into_iter().map(Into::into).collect())
 }
 
 /// The entries of a literal map, with the places of their keys.

@@ -11,7 +11,7 @@ use super::super::plan::{Plan, Tenant};
 use super::super::policies::{Policy, Rule, RuleInfo};
 use super::super::sources::{Selection, Sources, split_target};
 use super::{Named, Script, ScriptFile, kept, modes, settings, suggest, zones};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::session::stage::Stage;
 
 /// A compiled regular expression, in octets.
@@ -38,7 +38,7 @@ pub(super) fn join(
 ) -> Parts {
     modes::check(&scripts, sources, problems);
     settings::check(&scripts, sources, problems);
-    check_named(&scripts, named, problems);
+    check_named(&scripts, sources, named, problems);
     check_targets(&scripts, problems);
     kept::check(&scripts, problems);
     check_quarantine(&scripts, sources, problems);
@@ -89,8 +89,8 @@ fn doc(comments: &str) -> String {
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
-/// Lists and tables that scripts ask must be there.
-fn check_named(scripts: &[Script], named: &Named<'_>, problems: &mut Vec<Diagnostic>) {
+/// Lists and tables that scripts ask must be there; those that it can do without may be misspelt in the configuration.
+fn check_named(scripts: &[Script], sources: &Sources, named: &Named<'_>, problems: &mut Vec<Diagnostic>) {
     let lists: Vec<&str> = named.lists.keys().map(String::as_str).collect();
     let tables: Vec<&str> = named.tables.keys().map(String::as_str).collect();
     for script in scripts {
@@ -101,6 +101,34 @@ fn check_named(scripts: &[Script], named: &Named<'_>, problems: &mut Vec<Diagnos
         problems.extend(missing("list", &lists, &script.names.lists));
         problems.extend(missing("table", &tables, &script.names.tables));
     }
+    let optional = scripts.iter().flat_map(|script| &script.constants.lists);
+    let asked = scripts.iter().flat_map(|script| &script.names.lists);
+    problems.extend(misspelt(sources, "list", sources.lists.keys(), optional, asked));
+    let optional = scripts.iter().flat_map(|script| &script.constants.tables);
+    let asked = scripts.iter().flat_map(|script| &script.names.tables);
+    problems.extend(misspelt(sources, "table", sources.tables.keys(), optional, asked));
+}
+
+/// What is configured under nearly the name of one that a policy can do without, and so misses in silence.
+fn misspelt<'n>(
+    sources: &Sources,
+    kind: &str,
+    configured: impl Iterator<Item = &'n String> + Clone,
+    optional: impl Iterator<Item = &'n String>,
+    asked: impl Iterator<Item = &'n (String, Position)>,
+) -> Vec<Diagnostic> {
+    let optional: BTreeSet<&str> = optional.map(String::as_str).collect();
+    let asked: BTreeSet<&str> = asked.map(|(name, _)| name.as_str()).collect();
+    let missing = || optional.iter().copied().filter(|name| !configured.clone().any(|known| known == name));
+    let unused = configured.clone().filter(|name| !asked.contains(name.as_str()));
+    unused
+        .filter_map(|name| {
+            let near = nearest(name, missing())?;
+            let path = format!("policies.{kind}s.{name}");
+            let problem = sources.warning(&path, format!("{path}: no policy asks this {kind}"));
+            Some(problem.with_help(format!("did you mean `{near}`?")))
+        })
+        .collect()
 }
 
 /// Mail cannot be kept where there is no place for it.

@@ -16,13 +16,15 @@ pub(super) const MAX_LIST: u64 = 256 * 1024 * 1024;
 /// Problems reported for one list; whoever has more has another kind of file.
 pub(super) const MAX_PROBLEMS: usize = 20;
 
-/// All lists by name.
-pub(super) fn load(
+/// All lists by name: those of the configuration, and empty ones for the rest of `optional`.
+pub(super) fn load<'o>(
     sources: &Sources,
+    optional: impl Iterator<Item = &'o String>,
     calendar: &mut Calendar,
     problems: &mut Vec<Diagnostic>,
 ) -> HashMap<String, Arc<EntrySet>> {
-    let mut lists = HashMap::new();
+    let mut lists: HashMap<_, _> =
+        optional.map(|name| (name.clone(), Arc::new(EntrySet::default()))).collect();
     for (name, source) in &sources.lists {
         let mut list = Entries::of_kind(source.kind);
         match &source.entries {

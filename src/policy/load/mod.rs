@@ -67,8 +67,9 @@ impl Policies {
         }
         lint::lint(&host, libraries, &units(&scripts), &mut problems);
         let mut calendar = Calendar::new(sources);
-        let lists = lists::load(sources, &mut calendar, &mut problems);
-        let tables = tables::load(sources, &mut problems);
+        let (optional_lists, optional_tables) = optional(&scripts);
+        let lists = lists::load(sources, optional_lists, &mut calendar, &mut problems);
+        let tables = tables::load(sources, optional_tables, &mut problems);
         let exceptions = exceptions::load(&scripts, sources, &mut calendar, &mut problems);
         let domains = domains::load(&scripts, sources, &mut problems);
         let named = Named { lists: &lists, tables: &tables, exceptions: &exceptions, domains: &domains };
@@ -167,6 +168,12 @@ struct Script {
     constants: Constants,
     survey: Survey,
     names: Names,
+}
+
+/// The names of the lists, and of the tables, that scripts can do without.
+fn optional(scripts: &[Script]) -> (impl Iterator<Item = &String>, impl Iterator<Item = &String>) {
+    let lists = scripts.iter().flat_map(|script| &script.constants.lists);
+    (lists, scripts.iter().flat_map(|script| &script.constants.tables))
 }
 
 /// The scripts as the lint walks them.

@@ -9,18 +9,21 @@ use super::super::sources::{Sources, TableSource};
 use super::lists::read_lines;
 use crate::diagnostic::Diagnostic;
 
-/// All tables by name.
-pub(super) fn load(sources: &Sources, problems: &mut Vec<Diagnostic>) -> HashMap<String, Arc<Table>> {
-    let named = sources.tables.iter();
-    named
-        .map(|(name, source)| {
-            let table = match source {
-                TableSource::Inline(entries) => inline(name, entries, sources, problems),
-                TableSource::File(path) => from_file(name, path, problems),
-            };
-            (name.clone(), Arc::new(table))
-        })
-        .collect()
+/// All tables by name: those of the configuration, and empty ones for the rest of `optional`.
+pub(super) fn load<'o>(
+    sources: &Sources,
+    optional: impl Iterator<Item = &'o String>,
+    problems: &mut Vec<Diagnostic>,
+) -> HashMap<String, Arc<Table>> {
+    let mut tables: HashMap<_, _> = optional.map(|name| (name.clone(), Arc::new(Table::default()))).collect();
+    for (name, source) in &sources.tables {
+        let table = match source {
+            TableSource::Inline(entries) => inline(name, entries, sources, problems),
+            TableSource::File(path) => from_file(name, path, problems),
+        };
+        tables.insert(name.clone(), Arc::new(table));
+    }
+    tables
 }
 
 fn inline(

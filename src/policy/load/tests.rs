@@ -71,6 +71,7 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
             "dnsbl",
             "spamtrap",
             "spf",
+            "submission",
             "dmarc",
             "headers",
             "attachments",
@@ -94,6 +95,8 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
             "dnsbl.client",
             "dnsbl.url",
             "spf.fail",
+            "submission.unknown-login",
+            "submission.null-sender",
             "headers.no-date",
             "headers.no-message-id",
             "headers.duplicate-field",
@@ -127,6 +130,9 @@ fn every_unsafe_script_is_refused_with_its_place() {
         ("const SETTINGS = #{ a: b };", "1:"),
         ("const SETTINGS = #{ \"A b\": 1 };", "1:21: `A b` is no name for a setting"),
         ("const SETTINGS = #{ a: [1, \"x\"] };", "1:24: a default is a literal"),
+        ("const LISTS = \"own\";", "1:15: LISTS is an array of names"),
+        ("const TABLES = [\"a b\"];", "1:16: TABLES is an array of names"),
+        ("const LISTS = [5];", "1:15: LISTS is an array of names"),
         ("const MODES = #{ a: \"shadow\" };", "1:18: this policy has no rule `a`"),
         (
             "fn helo(session) { reject(session.helo, \"x\"); }",
@@ -357,6 +363,25 @@ fn a_gate_cannot_be_softened() {
             assert!(errors(&sources, dir.path())[0].ends_with("a gate is always enforced"), "{key}");
         }
     }
+}
+
+/// What a policy can do without is empty, and a misspelling of it is not taken for an intention.
+#[test]
+fn optional_lists_and_tables_may_be_missing() {
+    let script = "const LISTS = [\"partners\"]; const TABLES = [\"owners\"];
+        fn helo(session) { if session.helo in list(\"partners\") || table(\"owners\").get(\"x\") != \"\" { reject(\"a\", \"b\"); } }";
+    let (_dir, mut sources) = folder(&[("10-x.rhai", script)]);
+    assert_eq!(Policies::load(&sources).unwrap().warnings(), []);
+    let entries = || EntrySource::Inline(vec!["a.test".to_owned()]);
+    sources.lists.insert("partner".to_owned(), entries().into());
+    sources.lists.insert("unrelated".to_owned(), entries().into());
+    let warnings = Policies::load(&sources).unwrap();
+    let [warning] = warnings.warnings() else { panic!("{:?}", warnings.warnings()) };
+    let said = warning.render(false);
+    assert!(said.contains("policies.lists.partner: no policy asks this list"), "{said}");
+    assert!(said.contains("did you mean `partners`?"), "{said}");
+    sources.lists.insert("partners".to_owned(), entries().into());
+    assert_eq!(Policies::load(&sources).unwrap().warnings(), []);
 }
 
 /// Configuration for the rule, for the policy, MODES, MODE, enforce.
