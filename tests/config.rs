@@ -21,7 +21,7 @@ use gatepost::log;
 use gatepost::policy::Policies;
 use gatepost::policy::judgement::Mode;
 use gatepost::policy::sources::{
-    Budget, EntrySource, ListKind, ListSource, OnError, Selection, Setting, TableSource,
+    Budget, EntrySource, ListKind, ListSource, OnError, RefuseAt, Selection, Setting, TableSource,
 };
 use gatepost::server::{Address, Rate};
 use gatepost::session::{AuthTerms, Inquiry};
@@ -209,6 +209,7 @@ fn services_of_policies() {
 fn every_key_about_policies_arrives() {
     let policies = good("everything.yaml").policies;
     assert_eq!(policies.on_error, OnError::Pass);
+    assert_eq!(policies.refuse_at, RefuseAt::Rcpt);
     assert!(policies.deny_warnings);
     assert_eq!(policies.modes["dnsbl"], Mode::Shadow);
     assert_eq!(policies.modes["helo.not-fqdn"], Mode::Off);

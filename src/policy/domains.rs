@@ -47,6 +47,12 @@ impl Domains {
         let named = |key: &String| key == policy || rules.values().any(|rule| *rule.id == **key);
         self.wishes.values().any(|wishes| wishes.modes.keys().any(named))
     }
+
+    /// Whether any domain wishes that a rule is not enforced, or a policy where there is none.
+    pub(super) fn soften(&self, policy: &str, rule: Option<&Rule>) -> bool {
+        let mut wished = self.wishes.values().filter_map(|wishes| wishes.mode(policy, rule));
+        wished.any(|mode| mode != Mode::Enforce)
+    }
 }
 
 impl Wishes {

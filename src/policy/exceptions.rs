@@ -46,10 +46,20 @@ pub struct ExceptionInfo {
 impl Exception {
     /// Whether it holds for this scene.
     pub(super) fn holds(&self, scene: &Scene) -> bool {
+        self.is_for(scene)
+            && self.recipients.as_ref().is_none_or(|recipients| has_all(recipients, &scene.moment))
+    }
+
+    /// Whether it holds for this scene with the right recipient.
+    pub(super) fn awaits_recipient(&self, scene: &Scene) -> bool {
+        self.recipients.is_some() && self.is_for(scene)
+    }
+
+    /// Whether it is for this client on this listener.
+    fn is_for(&self, scene: &Scene) -> bool {
         let listener = &scene.session.listener;
         (self.listeners.is_empty() || self.listeners.contains(listener))
             && self.clients.as_ref().is_none_or(|clients| clients.contains(scene.session.client.ip))
-            && self.recipients.as_ref().is_none_or(|recipients| has_all(recipients, &scene.moment))
     }
 
     /// Whether it is about this rule of this policy, or about the policy where there is no rule.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::delayed::Delayed;
 use super::question::{Answer, Question};
 use super::scene::{Address, MailScene, Moment, Scene};
 use crate::session::stage::Stage;
@@ -149,6 +150,11 @@ impl Kept {
         [&self.transaction, &self.helo, &self.session].into_iter()
     }
 
+    /// The refusals that wait for a recipient, the oldest first.
+    pub(super) fn delayed(&self) -> impl Iterator<Item = &Delayed> {
+        [&self.session, &self.helo, &self.transaction].into_iter().flat_map(|scope| &scope.delayed)
+    }
+
     /// What was left for one recipient, by its comparable address.
     pub(super) fn recipient(&self, address: &str) -> Option<&Scope> {
         self.recipients.get(address)
@@ -218,6 +224,7 @@ pub(super) struct Scope {
     pub(super) tags: Vec<(String, String)>,
     pub(super) limit: Option<SizeLimit>,
     pub(super) scores: Vec<Score>,
+    pub(super) delayed: Vec<Delayed>,
 }
 
 impl Scope {
@@ -225,8 +232,9 @@ impl Scope {
     pub(super) const MAX_ENTRIES: usize = 64;
 
     fn is_empty(&self) -> bool {
-        let Self { notes, skips, tags, limit, scores } = self;
-        notes.is_empty() && skips.is_empty() && tags.is_empty() && limit.is_none() && scores.is_empty()
+        let Self { notes, skips, tags, limit, scores, delayed } = self;
+        let has_orders = !skips.is_empty() || !tags.is_empty() || limit.is_some();
+        !has_orders && notes.is_empty() && scores.is_empty() && delayed.is_empty()
     }
 
     /// Adds what `newer` holds; a note, tag, skip or score of the same name is replaced, the smaller limit stays.
@@ -245,6 +253,9 @@ impl Scope {
         }
         for score in newer.scores {
             self.put_score(score);
+        }
+        for delayed in newer.delayed {
+            self.put_delayed(delayed);
         }
     }
 
@@ -286,6 +297,13 @@ impl Scope {
     pub(super) fn put_score(&mut self, score: Score) {
         self.scores.retain(|old| old.rule != score.rule);
         self.scores.push(score);
+    }
+
+    /// Keeps a refusal that waits for a recipient. Each rule has one.
+    pub(super) fn put_delayed(&mut self, delayed: Delayed) {
+        if !self.delayed.iter().any(|old| old.is_same(&delayed)) {
+            self.delayed.push(delayed);
+        }
     }
 
     /// The sum of the scores, for a reader that may or may not see those of policies in shadow.

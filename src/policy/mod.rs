@@ -13,6 +13,7 @@
 
 mod clock;
 mod coverage;
+mod delayed;
 mod domains;
 mod engine;
 mod exceptions;
@@ -27,6 +28,7 @@ mod memory;
 mod plan;
 mod policies;
 pub mod question;
+mod rulings;
 mod run;
 pub mod scene;
 pub mod sources;

@@ -18,7 +18,7 @@ use super::memory::Memory;
 use super::plan::Plan;
 use super::run::StageRun;
 use super::scene::{Moment, Scene};
-use super::sources::{Budget, OnError};
+use super::sources::{Budget, OnError, RefuseAt};
 use crate::diagnostic::Diagnostic;
 use crate::session::stage::Stage;
 use crate::smtp::domains::DomainSet;
@@ -41,6 +41,7 @@ pub struct Policies {
     pub(super) regexes: HashMap<String, Regex>,
     pub(super) budget: Budget,
     pub(super) on_error: OnError,
+    pub(super) refuse_at: RefuseAt,
     /// Where policies may send mail that was for somebody else.
     pub(super) redirect_domains: DomainSet,
     pub(super) rules: Vec<RuleInfo>,

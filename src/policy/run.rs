@@ -7,18 +7,18 @@ use std::time::Duration;
 use rhai::{CallFnOptions, Dynamic, EvalAltResult, FuncArgs, ImmutableString, Scope};
 
 use super::clock::Watch;
+use super::delayed::{self, Delayed};
 use super::engine::{Mail, Message, Rcpt, Session};
 use super::faults;
 use super::judgement::{Action, FactTrace, FaultKind, Judgement, Mode, RuleEvent, ScriptFault, Timing};
 use super::memory::Memory;
 use super::policies::{Policies, Policy};
 use super::question::{Answer, Question};
+use super::rulings::{failure, verdict};
 use super::scene::{Moment, Scene};
 use super::sources::OnError;
 use super::turn::{Draft, Ruling, State, Stop, Turn};
-use super::words;
-use crate::session::stage::{Reason, Refusal, Source, Stage, Verdict};
-use crate::smtp::reply::{Code, EnhancedCode, Reply};
+use crate::session::stage::{Stage, Verdict};
 
 /// One stage on its way to a [`Judgement`].
 ///
@@ -83,7 +83,7 @@ enum Ending {
 
 impl StageRun {
     pub(super) fn new(policies: &Arc<Policies>, scene: Scene, memory: &Memory) -> Self {
-        let plan = policies.plan(&scene.session.listener).at(&scene.moment);
+        let plan = delayed::plan(policies, &scene, &memory.kept);
         let (turn, arguments) = if plan.is_empty() {
             (None, Arguments::default())
         } else {
@@ -91,7 +91,7 @@ impl StageRun {
             let (facts, kept) = (Arc::clone(&memory.facts), Arc::clone(&memory.kept));
             (Some(Turn::new(Arc::clone(policies), scene, facts, kept)), arguments)
         };
-        Self {
+        let mut run = Self {
             turn,
             plan,
             position: 0,
@@ -101,6 +101,16 @@ impl StageRun {
             looked_ahead: false,
             open: Vec::new(),
             judgement: Judgement::pass(),
+        };
+        run.recall();
+        run
+    }
+
+    /// A refusal of an earlier stage that was kept for this recipient speaks before any policy of this stage.
+    fn recall(&mut self) {
+        if let Some(verdict) = self.turn.as_ref().and_then(delayed::recall) {
+            self.judgement.verdict = verdict;
+            self.position = self.plan.len();
         }
     }
 
@@ -198,6 +208,12 @@ impl StageRun {
 
     /// An enforced rule speaks for the stage.
     fn rule(&mut self, turn: &Turn, policy: &Policy, ruling: Ruling) {
+        if turn.delays(ruling.action) {
+            turn.state().draft.scope.put_delayed(Delayed::of_rule(turn.0.stage, policy, ruling, true));
+            self.commit(turn, policy);
+            self.position = self.plan.len();
+            return;
+        }
         turn.state().draft.events.push(RuleEvent {
             rule: Arc::clone(&ruling.rule),
             action: ruling.action,
@@ -307,11 +323,18 @@ impl StageRun {
     /// A policy failed. Its orders are dropped; whether mail is touched depends on what it is and how it failed.
     fn fail(&mut self, turn: &Turn, policy: &Policy, fault: ScriptFault) {
         let passes = turn.0.policies.on_error == OnError::Pass && !policy.gate && !fault.kind.is_budget();
-        if turn.is_enforced(policy) && !passes && turn.0.stage != Stage::Close {
+        turn.state().draft = Draft::default();
+        let touches_mail = turn.is_enforced(policy) && !passes && turn.0.stage != Stage::Close;
+        if touches_mail && turn.delays(Action::Defer) {
+            let is_final = !turn.awaits_recipient(policy, None);
+            turn.state().done.scope.put_delayed(Delayed::of_failure(turn.0.stage, policy, &fault, is_final));
+            if is_final {
+                self.position = self.plan.len();
+            }
+        } else if touches_mail {
             self.judgement.verdict = failure(turn.0.stage, &fault);
         }
         self.judgement.errors.push(fault);
-        turn.state().draft = Draft::default();
         self.leave(policy);
     }
 
@@ -401,46 +424,4 @@ fn said(policy: &Policy, stopped: Option<Stop>, outcome: Result<Dynamic, Box<Eva
         (None, Ok(_)) => Ending::Passed,
         (None, Err(error)) => Ending::Failed(faults::of_error(policy, *error)),
     }
-}
-
-fn verdict(stage: Stage, ruling: Ruling) -> Verdict {
-    let reason = Reason {
-        source: Source::Policy,
-        rule: ruling.rule,
-        place: Some(ruling.place),
-        detail: match ruling.action {
-            Action::Discard | Action::Quarantine => ruling.text.clone(),
-            _ => String::new(),
-        },
-    };
-    let refusal =
-        |reason| Refusal { reply: reply(stage, ruling.code, ruling.enhanced, &ruling.text), reason };
-    match ruling.action {
-        Action::Discard => Verdict::Discard(reason),
-        Action::Quarantine => Verdict::Quarantine(reason),
-        Action::Disconnect => Verdict::Disconnect(refusal(reason)),
-        // Whatever else there is is no verdict.
-        _ => Verdict::Refuse(refusal(reason)),
-    }
-}
-
-/// What the client hears when a policy failed: try again later.
-fn failure(stage: Stage, fault: &ScriptFault) -> Verdict {
-    let reason = Reason {
-        source: Source::Policy,
-        rule: format!("{}.{}", fault.policy, words::ERROR_RULE).into(),
-        place: Some(fault.place.as_str().into()),
-        detail: format!("{}: {}", fault.kind.name(), fault.message),
-    };
-    let text = "a policy could not be evaluated, try again later";
-    Verdict::Refuse(Refusal { reply: reply(stage, 451, EnhancedCode::new(4, 7, 0), text), reason })
-}
-
-fn reply(stage: Stage, code: u16, enhanced: EnhancedCode, text: &str) -> Reply {
-    const FALLBACK: Code = match Code::new(451) {
-        Some(code) => code,
-        None => unreachable!(),
-    };
-    let code = Code::new(words::code_at(stage, code)).unwrap_or(FALLBACK);
-    Reply::new(code, Some(enhanced), text)
 }

@@ -15,6 +15,7 @@ use super::coverage::Coverage;
 use super::judgement::Mode;
 use super::lists;
 use crate::diagnostic::{Diagnostic, Position};
+use crate::session::stage::Stage;
 use crate::smtp::domains::DomainSet;
 
 /// Everything that one generation of policies is made of, as the configuration gives it.
@@ -24,6 +25,8 @@ pub struct Sources {
     pub dir: PathBuf,
     /// What a failing policy that is no gate means.
     pub on_error: OnError,
+    /// When a client hears that policies of `connect`, `helo` or `mail` refuse it.
+    pub refuse_at: RefuseAt,
     /// Whether a warning is as bad as an error: then the policies do not load.
     pub deny_warnings: bool,
     /// Modes by `policy` or `policy.rule`; they beat what the files say.
@@ -141,6 +144,23 @@ pub(super) fn split_target(target: &str) -> (&str, Option<&str>) {
             .split_at_checked(name + dot)
             .map_or((target, None), |(policy, rule)| (policy, rule.strip_prefix('.'))),
         None => (target, None),
+    }
+}
+
+/// When a client hears that policies of `connect`, `helo` or `mail` refuse it.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum RefuseAt {
+    /// At once.
+    #[default]
+    Stage,
+    /// At each RCPT, so that sender and recipient are known to the log and to exceptions.
+    Rcpt,
+}
+
+impl RefuseAt {
+    /// Whether what policies refuse at `stage` is said at RCPT.
+    pub(super) const fn delays(self, stage: Stage) -> bool {
+        matches!((self, stage), (Self::Rcpt, Stage::Connect | Stage::Helo | Stage::Mail))
     }
 }
 

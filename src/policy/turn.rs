@@ -227,6 +227,45 @@ impl Turn {
         }
     }
 
+    /// Whether a verdict of this stage waits for a recipient.
+    pub(super) fn delays(&self, action: Action) -> bool {
+        let refuses = matches!(action, Action::Reject | Action::Defer | Action::Disconnect);
+        refuses && self.0.policies.refuse_at.delays(self.0.stage)
+    }
+
+    /// Whether a recipient could make a rule softer than it is now, or whatever a policy says.
+    pub(super) fn awaits_recipient(&self, policy: &Policy, rule: Option<&Rule>) -> bool {
+        let policies = &self.0.policies;
+        let might_hold = |exception: &Exception| {
+            exception.awaits_recipient(&self.0.scene) && exception.is_about(&policy.name, rule)
+        };
+        !policy.gate
+            && (policies.exceptions.iter().any(might_hold) || policies.domains.soften(&policy.name, rule))
+    }
+
+    /// The mode that a rule of an earlier stage has for this recipient. What this generation does not know stays enforced.
+    pub(super) fn mode_now(&self, policy: &str, rule: &Arc<str>) -> Mode {
+        let Some(policy) = self.0.policies.named(policy) else { return Mode::Enforce };
+        let Some(known) = policy.rules.values().find(|known| known.id == *rule) else { return Mode::Enforce };
+        let (_, exception) = self.mode_of(policy, Some(known));
+        // It was enforced when it spoke: nothing but what is about the recipient changes that.
+        let wished = self.0.bent.domain().and_then(|domain| self.0.policies.domains.wishes.get(domain));
+        let wished = wished.and_then(|wishes| wishes.mode(&policy.name, Some(known)));
+        match exception {
+            Some(exception) => {
+                self.state().done.excuse(rule, exception.mode, &exception.why);
+                exception.mode
+            }
+            None => wished.unwrap_or(Mode::Enforce),
+        }
+    }
+
+    /// The same for a policy that failed: it is silent where all that it could do is softened.
+    pub(super) fn mode_of_failure(&self, policy: &str) -> Mode {
+        let is_soft = self.0.policies.named(policy).is_some_and(|policy| !self.is_enforced(policy));
+        if is_soft { Mode::Off } else { Mode::Enforce }
+    }
+
     /// Whether a fault of `policy` may touch mail: not when all that it could do is in shadow.
     pub(super) fn is_enforced(&self, policy: &Policy) -> bool {
         if self.0.bent.is_straight() {

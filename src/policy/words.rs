@@ -45,12 +45,24 @@ pub(super) const fn default_codes(action: Action) -> (u16, EnhancedCode) {
     }
 }
 
-/// The code that goes over the wire: at `connect` only 554 and 421 are allowed (RFC 5321 3.1).
+/// The code that goes over the wire: at `connect` only 554 and 421 are allowed (RFC 5321 3.1), and a login is refused with codes of
+/// its own (RFC 4954 6).
 pub(super) const fn code_at(stage: Stage, code: u16) -> u16 {
-    match (stage, code / 100) {
-        (Stage::Connect, 5) => 554,
-        (Stage::Connect, 4) => 421,
+    match (stage, code) {
+        (Stage::Connect, 500..) => 554,
+        (Stage::Connect, 400..) => 421,
+        (Stage::Auth, 550) => 535,
+        (Stage::Auth, 451) => 454,
         _ => code,
+    }
+}
+
+/// The enhanced code that goes with it: what a verdict has by default means something else at `auth`.
+pub(super) const fn enhanced_at(stage: Stage, enhanced: EnhancedCode) -> EnhancedCode {
+    match (stage, enhanced.class, enhanced.subject, enhanced.detail) {
+        (Stage::Auth, 5, 7, 1) => EnhancedCode::new(5, 7, 8),
+        (Stage::Auth, 4, 7, 1) => EnhancedCode::new(4, 7, 0),
+        _ => enhanced,
     }
 }
 

@@ -14,6 +14,7 @@ use crate::admin::{Health, Reload, Reloaded};
 use crate::diagnostic::Diagnostic;
 use crate::metrics::{PolicyMetrics, RuleLabels};
 use crate::policy::judgement::{Action, Mode};
+use crate::policy::sources::RefuseAt;
 use crate::policy::{Fingerprint, Glance, Policies, RuleInfo, Sources};
 use crate::session::stage::Stage;
 
@@ -237,11 +238,20 @@ pub fn announce(policies: &Policies, generation: Fingerprint, sources: &Sources,
     for (listener, _) in &sources.listeners {
         for rule in policies.rules() {
             for mode in [rule.mode].iter().chain(&rule.elsewhere) {
-                metrics
-                    .expect_rule(labels(listener, rule, *mode), Some(rule.code).filter(|code| *code >= 400));
+                let code = Some(rule.code).filter(|code| *code >= 400);
+                let labels = labels(listener, rule, *mode);
+                if sources.refuse_at == RefuseAt::Rcpt && code.is_some() && is_before_rcpt(rule.stage) {
+                    metrics.expect_rule(RuleLabels { stage: Stage::Rcpt.name(), ..labels }, code);
+                }
+                metrics.expect_rule(labels, code);
             }
         }
     }
+}
+
+/// Whether what is refused at `stage` can be said at RCPT.
+const fn is_before_rcpt(stage: Stage) -> bool {
+    matches!(stage, Stage::Connect | Stage::Helo | Stage::Mail)
 }
 
 /// The series of a rule where it has this mode.

@@ -340,8 +340,9 @@ impl<'a> Parser<'a> {
             "delivered" => Block::Delivered,
             _ => {
                 let file = words.expect("the policy's file name")?;
-                if !file.text.ends_with(".rhai") || file.text.contains('/') {
-                    return Err(file.mistake("a policy's file name ends with .rhai"));
+                if !OwnPolicy::can_be(file.text) {
+                    let form = "a policy's file is `10-name.rhai`, `domains/example.net/10-name.rhai` or `lib/name.rhai`";
+                    return Err(file.mistake(form));
                 }
                 Block::Policy(file.text.to_owned())
             }

@@ -190,7 +190,9 @@ fn load_policies(script: &Script, options: &Options) -> Result<Policies, Vec<Dia
     let folder = tempfile::tempdir().map_err(problem)?;
     copy_folder(&sources.dir, folder.path()).map_err(problem)?;
     for policy in own {
-        fs::write(folder.path().join(&policy.file), &policy.text).map_err(problem)?;
+        let file = folder.path().join(&policy.file);
+        file.parent().map_or(Ok(()), fs::create_dir_all).map_err(problem)?;
+        fs::write(file, &policy.text).map_err(problem)?;
     }
     folder.path().clone_into(&mut sources.dir);
     Policies::load(&sources)
@@ -214,6 +216,7 @@ fn sources(script: &Script, options: &Options) -> Sources {
     }
     sources.redirect_domains.extend(setup.redirect_domains.iter().map(|domain| domain.to_lowercase()));
     sources.modes.extend(setup.modes.iter().cloned());
+    setup.bending.apply(&mut sources);
     for (policy, name, value) in &setup.settings {
         sources.settings.entry(policy.clone()).or_default().insert(name.clone(), value.clone());
     }

@@ -1,5 +1,6 @@
 //! The world that a transcript describes: plain data, read from its directives.
 
+mod bending;
 mod limits;
 mod listener;
 mod policies;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+pub(super) use self::bending::Bending;
 pub(super) use self::limits::Limit;
 use self::limits::limit;
 pub(super) use self::listener::TlsOffer;
@@ -61,6 +63,8 @@ pub(super) struct Setup {
     pub(super) settings: Vec<(String, String, Setting)>,
     /// Policy or `policy.rule`, and its mode.
     pub(super) modes: Vec<(String, Mode)>,
+    /// Exceptions, wishes of domains, and the like.
+    pub(super) bending: Bending,
     pub(super) lists: Vec<(String, Vec<String>)>,
     /// Tables with their keys and values.
     pub(super) tables: Vec<(String, TableEntries)>,
@@ -102,6 +106,7 @@ impl Default for Setup {
             own_policies: Vec::new(),
             settings: Vec::new(),
             modes: Vec::new(),
+            bending: Bending::default(),
             lists: Vec::new(),
             tables: Vec::new(),
             limits: Vec::new(),
@@ -134,7 +139,7 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 33] = [
+pub(super) const DIRECTIVES: [&str; 37] = [
     "certificate",
     "client",
     "local",
@@ -161,7 +166,11 @@ pub(super) const DIRECTIVES: [&str; 33] = [
     "clock",
     "clamd",
     "dns",
+    "domain",
+    "exception",
     "http",
+    "on_error",
+    "refuse_at",
     "rspamd",
     "state",
     "upstream",
@@ -214,6 +223,7 @@ impl Setup {
             "route" => self.read_route(words)?,
             "split" => self.splits = splits(words)?,
             "bytewise" => self.splits = vec![Split::AtMost(1)],
+            _ if self.bending.read(name, words)? => {}
             _ => return Ok(false),
         }
         words.end()?;

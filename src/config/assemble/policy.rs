@@ -26,6 +26,7 @@ pub(super) fn sources(
     let mut places = Places { text: Some(Arc::clone(report.text())), ..Places::default() };
     let sources = Sources {
         on_error: raw.on_error.unwrap_or_default(),
+        refuse_at: raw.refuse_at.unwrap_or_default(),
         deny_warnings: raw.deny_warnings.unwrap_or_default(),
         modes: modes("policies.modes", raw.modes.unwrap_or_default(), &mut places),
         settings: settings("policies.settings", raw.settings.unwrap_or_default(), &mut places),

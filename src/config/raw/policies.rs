@@ -11,13 +11,14 @@ use super::super::shape::Shape;
 use super::super::tree::{Node, Value};
 use super::Entries;
 use crate::policy::judgement::Mode;
-use crate::policy::sources::{ListKind, OnError, Setting};
+use crate::policy::sources::{ListKind, OnError, RefuseAt, Setting};
 
 /// `policies`.
 #[derive(Debug, Default)]
 pub(in crate::config) struct Policies {
     pub dir: Option<Placed<PathBuf>>,
     pub on_error: Option<OnError>,
+    pub refuse_at: Option<RefuseAt>,
     pub deny_warnings: Option<bool>,
     pub modes: Option<Named<Mode>>,
     pub settings: Option<Settings>,
@@ -36,6 +37,7 @@ pub(in crate::config) struct Policies {
 section!(Policies {
     dir: optional,
     on_error: optional,
+    refuse_at: optional,
     deny_warnings: optional,
     modes: optional,
     settings: optional,
@@ -53,6 +55,10 @@ section!(Policies {
 
 impl Choice for OnError {
     const WORDS: &'static [(&'static str, Self)] = &[("defer", Self::Defer), ("pass", Self::Pass)];
+}
+
+impl Choice for RefuseAt {
+    const WORDS: &'static [(&'static str, Self)] = &[("stage", Self::Stage), ("rcpt", Self::Rcpt)];
 }
 
 impl Choice for Mode {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use rhai::{Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
+use super::super::delayed::Delayed;
 use super::super::judgement::{Action, Mode, RuleEvent};
+use super::super::policies::{Policy, Rule};
 use super::super::turn::{Ruling, Stop, Turn, fault};
 use super::super::words;
 use crate::smtp::reply::EnhancedCode;
@@ -70,9 +72,28 @@ fn say(call: &NativeCallContext<'_>, action: Action, rule: &str, codes: Codes<'_
         }
         Mode::Enforce => {
             let ruling = ruling(call, &turn, rule, action, codes, text)?;
-            Err(turn.stop(call, Stop::Ruled(ruling)))
+            match kept_for_recipient(&turn, ruling) {
+                None => Ok(()),
+                Some(ruling) => Err(turn.stop(call, Stop::Ruled(ruling))),
+            }
         }
     }
+}
+
+/// Keeps a refusal that the recipient may soften, and lets the script go on; any other ruling is given back.
+fn kept_for_recipient(turn: &Turn, ruling: Ruling) -> Option<Ruling> {
+    match turn.policy().filter(|_| turn.delays(ruling.action)) {
+        Some(policy) if turn.awaits_recipient(policy, rule_of(policy, &ruling)) => {
+            let delayed = Delayed::of_rule(turn.0.stage, policy, ruling, false);
+            turn.state().draft.scope.put_delayed(delayed);
+            None
+        }
+        _ => Some(ruling),
+    }
+}
+
+fn rule_of<'p>(policy: &'p Policy, ruling: &Ruling) -> Option<&'p Rule> {
+    policy.rules.values().find(|rule| rule.id == ruling.rule)
 }
 
 /// Notes down that a rule fired, once in a run. Behind a verdict in shadow, it would not have had a turn if that were enforced.

@@ -56,8 +56,11 @@ fn check_mode(
         return problems
             .push(error(format!("`{key}` cannot be `{}`: a gate is always enforced", mode.name())));
     }
-    if !turns(script, rule).contains(&Stage::Rcpt) {
-        let help = "only what is asked at rcpt belongs to one domain";
+    let turns = turns(script, rule);
+    let waits = mode != Mode::Enforce && turns.iter().any(|stage| sources.refuse_at.delays(*stage));
+    if !turns.contains(&Stage::Rcpt) && !waits {
+        let help =
+            "only what is asked at rcpt, or refused there (`policies.refuse_at`), belongs to one domain";
         problems.push(error(format!("`{key}` says nothing at rcpt")).with_help(help));
     }
 }

@@ -104,14 +104,22 @@ impl One<'_> {
             let problem = self.error("target", format!("the policy `{}` has no rule `{rule}`", script.name));
             return problems.push(suggest(problem, rule, rules.iter().copied()));
         }
-        let knows = |stage: &Stage| matches!(stage, Stage::Rcpt | Stage::Data | Stage::Message);
+        let refuse_at = self.sources.refuse_at;
+        let knows = |stage: &Stage| {
+            matches!(stage, Stage::Rcpt | Stage::Data | Stage::Message) || refuse_at.delays(*stage)
+        };
         let turns = turns(script, rule);
         if let Some(early) =
             turns.iter().find(|stage| !knows(stage)).filter(|_| !self.source.recipients.is_empty())
         {
             let message =
                 format!("`{}` speaks at {early}, where no recipient is known yet", self.source.target);
-            let help = "name the clients or listeners, or a rule of rcpt, data or message";
+            let help = match early {
+                Stage::Connect | Stage::Helo | Stage::Mail => {
+                    "name the clients or listeners, or set `policies.refuse_at: rcpt`"
+                }
+                _ => "name the clients or listeners, or a rule of rcpt, data or message",
+            };
             problems.push(self.error("recipients", message).with_help(help));
         }
     }

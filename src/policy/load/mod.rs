@@ -97,6 +97,7 @@ impl Policies {
             regexes: parts.regexes,
             budget,
             on_error: sources.on_error,
+            refuse_at: sources.refuse_at,
             redirect_domains: sources.redirect_domains.clone(),
             rules: parts.rules,
             warnings: problems,

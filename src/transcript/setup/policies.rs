@@ -12,6 +12,22 @@ pub(in crate::transcript) struct OwnPolicy {
     pub(in crate::transcript) text: String,
 }
 
+impl OwnPolicy {
+    /// Whether `name` is a file in the folder of policies, in `lib`, or in the folder of a domain: nowhere else is written to.
+    pub(in crate::transcript) fn can_be(name: &str) -> bool {
+        let file = match name.split_once('/') {
+            None => name,
+            Some(("lib", file)) => file,
+            Some(("domains", rest)) => match rest.split_once('/') {
+                Some((domain, file)) if !domain.starts_with('.') && !domain.is_empty() => file,
+                _ => return false,
+            },
+            Some(_) => return false,
+        };
+        file.ends_with(".rhai") && !file.contains('/')
+    }
+}
+
 /// `setting policy.name value`; the name of the policy may itself hold dots.
 pub(super) fn setting(words: &mut Words<'_>) -> Result<(String, String, Setting), Mistake> {
     let path = words.expect("policy.name")?;
