@@ -45,6 +45,7 @@ fn register_networks(engine: &mut Engine) {
 fn register_names(engine: &mut Engine) {
     engine.register_fn("is_fqdn", |text: Text| is_fqdn(&text));
     engine.register_fn("is_address_literal", |text: Text| is_address_literal(&text));
+    engine.register_fn("organizational_domain", |domain: Text| organizational_domain(&domain));
     engine.register_fn("is_subdomain", |domain: Text, parent: Text| is_subdomain(&domain, &parent));
 }
 
@@ -101,6 +102,16 @@ fn is_private_v4(ip: Ipv4Addr) -> bool {
 
 const fn is_private_v6(ip: Ipv6Addr) -> bool {
     ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local()
+}
+
+/// The registered part of a domain by the public suffix list, in lower case and A-labels; empty for what has none.
+fn organizational_domain(domain: &str) -> Text {
+    let Ok(name) = idna::domain_to_ascii(domain.strip_suffix('.').unwrap_or(domain)) else {
+        return Text::new();
+    };
+    let is_name = name.len() <= 253 && DomainName::parse(&name).is_ok() && name.parse::<IpAddr>().is_err();
+    let registered = if is_name { psl::domain_str(&name) } else { None };
+    registered.unwrap_or_default().into()
 }
 
 /// A host name of at least two labels, the last not all digits, with or without the trailing dot.
@@ -198,6 +209,29 @@ mod tests {
         fn glob_means_what_it_says(pattern in "[ab*?]{0,8}", text in "[abc]{0,12}") {
             let characters = |text: &str| text.chars().collect::<Vec<_>>();
             prop_assert_eq!(glob(&pattern, &text), plain_glob(&characters(&pattern), &characters(&text)));
+        }
+    }
+
+    #[test]
+    fn the_registered_part_of_a_domain() {
+        for (domain, registered) in [
+            ("example.org", "example.org"),
+            ("Mail.Example.ORG.", "example.org"),
+            ("a.b.example.co.uk", "example.co.uk"),
+            ("co.uk", ""),
+            ("org", ""),
+            ("m\u{fc}ller.example.de", "example.de"),
+            ("a.m\u{fc}ller.de", "xn--mller-kva.de"),
+            // A suffix that the list does not know has one label.
+            ("a.b.unheard-of", "b.unheard-of"),
+            ("192.0.2.1", ""),
+            ("[192.0.2.1]", ""),
+            ("2001:db8::1", ""),
+            ("", ""),
+            ("..", ""),
+            ("a b.example.org", ""),
+        ] {
+            assert_eq!(organizational_domain(domain), registered, "{domain}");
         }
     }
 

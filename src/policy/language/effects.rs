@@ -1,8 +1,8 @@
 //! What orders something and ends nothing.
 
 use super::{
-    AT_MESSAGE, BEFORE_BODY, BEFORE_CLOSE, FROM_DATA, FROM_RCPT, Form, Function, Named, Nature, Parameter,
-    TEXT, Type, object, p, words,
+    AT_MESSAGE, BEFORE_BODY, BEFORE_CLOSE, FROM_DATA, FROM_RCPT, Form, Function, LINE, Named, Nature,
+    Parameter, TEXT, Type, object, p, words,
 };
 use crate::policy::judgement::Action;
 use crate::policy::words::OVERRIDES;
@@ -36,7 +36,7 @@ pub(super) const EFFECTS: &[Function] = &[
     ),
     effect(
         "tag",
-        &[&[NAME, p("value", TEXT)]],
+        &[&[NAME, p("value", LINE)]],
         None,
         BEFORE_CLOSE,
         "`X-Gatepost-Tag: name=value` on the accepted message.",
@@ -131,8 +131,8 @@ pub(super) const EFFECTS: &[Function] = &[
         FROM_DATA,
         "The message does not go to this recipient.",
     ),
-    edit("prepend_header", &[&[NAME, p("text", TEXT)]], "Adds a field above the header."),
-    edit("append_header", &[&[NAME, p("text", TEXT)]], "Adds a field below the header."),
+    edit("prepend_header", &[&[NAME, p("text", LINE)]], "Adds a field above the header."),
+    edit("append_header", &[&[NAME, p("text", LINE)]], "Adds a field below the header."),
     edit("remove_header", &[&[NAME]], "Removes every field of this name. A signature that covers it breaks."),
 ];
 

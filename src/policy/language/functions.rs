@@ -57,6 +57,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "Whether the domain is the parent itself or below it.",
     ),
     function(
+        "organizational_domain",
+        &[&[p("domain", TEXT)]],
+        LOWER,
+        "The part of a domain that somebody registered, by the public suffix list: `example.co.uk` of `mail.example.co.uk`. `\"\"` for \
+         what has none: a public suffix itself, an IP address, an address literal.",
+    ),
+    function(
         "glob",
         &[&[p("pattern", TEXT), TEXT_IN]],
         Type::Bool,

@@ -60,12 +60,16 @@ pub(super) enum Form {
     Size,
     /// A duration such as `10m`.
     Duration,
+    /// One line: nothing that a client or a reader would take for the beginning of another.
+    Line,
 }
 
 pub(super) const TEXT: Type = Type::Text(Form::Any);
 pub(super) const LOWER: Type = Type::Text(Form::LowerCase);
 const IP: Type = Type::Text(Form::Ip);
 const NETWORK: Type = Type::Text(Form::Network);
+/// What goes over the wire in a reply or in a header.
+const LINE: Type = Type::Text(Form::Line);
 const TEXTS: Type = Type::Array(&TEXT);
 /// What names somebody: its text, an address, a recipient.
 const ADDRESSEE: Type = Type::OneOf(&[TEXT, Type::Object("Address"), Type::Object("Rcpt")]);
@@ -274,6 +278,7 @@ impl Form {
             Self::Network => "network",
             Self::Size => "size",
             Self::Duration => "duration",
+            Self::Line => "text of one line",
         }
     }
 }

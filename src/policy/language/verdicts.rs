@@ -1,11 +1,13 @@
 //! What ends a script.
 
 use super::super::judgement::Action;
-use super::{BEFORE_CLOSE, FROM_RCPT, Function, IN_TRANSACTION, Named, Nature, Parameter, TEXT, Type, p};
+use super::{
+    BEFORE_CLOSE, FROM_RCPT, Function, IN_TRANSACTION, LINE, Named, Nature, Parameter, TEXT, Type, p,
+};
 use crate::session::stage::Stage;
 
 const RULE: Parameter = p("rule", TEXT);
-const SAID: Parameter = p("text", TEXT);
+const SAID: Parameter = p("text", LINE);
 const ENHANCED: Parameter = p("enhanced", TEXT);
 /// The ways to say no.
 const REFUSAL: &[&[Parameter]] =

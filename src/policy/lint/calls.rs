@@ -219,6 +219,11 @@ fn misshapen(form: Form, value: &Value) -> Option<(String, String)> {
     let text = value.literal_text()?;
     let (fits, example, help) = match form {
         Form::Any | Form::LowerCase => return None,
+        Form::Line => {
+            let message = "a control character cannot stand in a reply or a header";
+            let help = "leave out what `\\r`, `\\n`, `\\t` or the like stands for; it is one line";
+            return text.chars().any(char::is_control).then(|| (message.to_owned(), help.to_owned()));
+        }
         Form::Size => {
             let help = "a size is a whole number with B, KiB, MiB, GiB, KB, MB or GB";
             (units::bytes(text).is_some(), "no size such as 25MiB", help)

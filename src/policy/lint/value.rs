@@ -154,7 +154,7 @@ pub(super) fn is_lower_case(kind: &Type) -> bool {
     match kind {
         Type::Text(form) => match form {
             Form::LowerCase | Form::Ip | Form::Network => true,
-            Form::Any | Form::Words(_) | Form::Size | Form::Duration => false,
+            Form::Any | Form::Words(_) | Form::Size | Form::Duration | Form::Line => false,
         },
         Type::Object(name) => is_address(name),
         _ => false,

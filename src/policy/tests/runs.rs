@@ -159,7 +159,7 @@ fn faults_have_a_kind_and_a_place() {
         ("note(\"k\", sha256(\"\") + grow(\"x\", 11))", FaultKind::Size, "10-x.rhai:2:1"),
         ("for i in 0..65 { note(`k${i}`, 1) }", FaultKind::Size, "10-x.rhai:2:18"),
         ("bytes(`5 ` + `apples`)", FaultKind::Script, "10-x.rhai:2:1"),
-        ("reject(\"r\", \"a\\r\\n250 fine\")", FaultKind::Script, "10-x.rhai:2:1"),
+        ("reject(\"r\", \"a\" + \"\\r\\n250 fine\")", FaultKind::Script, "10-x.rhai:2:1"),
         ("tag(\"a b\", \"c\")", FaultKind::Script, "10-x.rhai:2:1"),
     ];
     let rest = "\nfn deep() { throw 5 }\nfn down() { down() }\nfn grow(t, n) { for i in 0..n { t += t } t }";
@@ -384,7 +384,7 @@ fn header_edits_are_ordered_by_the_final_run_only() {
 #[test]
 fn a_forged_header_is_a_fault() {
     for script in
-        ["message.prepend_header(\"X-A\", \"b\\r\\nBcc: c\")", "message.append_header(\"X A\", \"b\")"]
+        ["message.prepend_header(\"X-A\", \"b\" + \"\\r\\nBcc: c\")", "message.append_header(\"X A\", \"b\")"]
     {
         let mut rig =
             Rig::new(&[("10-x.rhai", &format!("fn message(session, mail, message) {{ {script} }}"))]);
