@@ -3,6 +3,9 @@
 // Clippy takes only functions marked as tests for tests; what they share may fail in the same way.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "cli/handbook.rs"]
+mod handbook;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
