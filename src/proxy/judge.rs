@@ -12,6 +12,8 @@ use super::{Listener, routes};
 use crate::checks::MessageCheck;
 use crate::checks::results::{CheckResult, Dkim, DmarcPolicy, Iprev, MessageResults, Spf};
 use crate::facts::{self, Envelope, Letter, Subject};
+use crate::log;
+use crate::policy::judgement::{HeaderEdit, Withheld};
 use crate::policy::question::{Answer, Question};
 use crate::policy::scene::{Address, Moment, Scene};
 use crate::policy::{Judgement, Memory, Policies, StageRun, Step};
@@ -200,14 +202,46 @@ impl Judge {
             let answer = timeout_at(until, self.needed(&mut run, &mut fetching, &needed)).await;
             run.answer(needed.clone(), answer.unwrap_or_else(|_| needed.unanswered()), asked.elapsed());
         }
-        let judgement = run.finish(&mut self.memory);
+        let mut judgement = run.finish(&mut self.memory);
         // What is kept of the message goes when the message goes.
         self.subject.letter = None;
         if let Moment::Message(mail, _) = &moment {
             self.checked.disposition = disposition(&judgement, &self.memory.tags(mail));
+            if let Some(results) = &self.checked.message {
+                warn_of_broken_signatures(&mail.id, &mut judgement, &results.dkim);
+            }
         }
         judgement
     }
+}
+
+/// A field that a good signature covers is taken out: those behind us will not find it good. It is the operator's order, and told.
+fn warn_of_broken_signatures(transaction: &str, judgement: &mut Judgement, dkim: &[Dkim]) {
+    for (field, domain) in broken_signatures(&judgement.effects.headers, dkim) {
+        tracing::warn!(
+            event = "signature_broken",
+            transaction,
+            field,
+            domain = %log::safe(domain),
+            "a policy removes a field that a good signature covers"
+        );
+        let effect =
+            format!("remove_header {field}: it is covered by the signature of {domain}, which breaks");
+        judgement.ordered.push(Withheld { by: "dkim".into(), effect, action: None });
+    }
+}
+
+/// Fields that are removed although a signature that passed covers them, with the domain of that.
+fn broken_signatures<'d>(edits: &[HeaderEdit], dkim: &'d [Dkim]) -> Vec<(&'d str, &'d str)> {
+    let removed = |field: &str| {
+        let is_it =
+            |edit: &HeaderEdit| matches!(edit, HeaderEdit::Remove(name) if name.eq_ignore_ascii_case(field));
+        edits.iter().any(is_it)
+    };
+    let good = dkim.iter().filter(|dkim| dkim.result == CheckResult::Pass);
+    let covered =
+        good.flat_map(|dkim| dkim.fields.iter().map(|field| (field.as_str(), dkim.domain.as_str())));
+    covered.filter(|(field, _)| removed(field)).collect()
 }
 
 /// What all facts of a stage together may take: the client's own patience with the command has to be enough for the upstream
@@ -295,6 +329,24 @@ mod tests {
     fn refusal(code: u16, rule: &str) -> Refusal {
         let reply = Reply::new(Code::new(code).unwrap(), None, "no");
         Refusal { reply, reason: Reason::new(Source::Policy, rule) }
+    }
+
+    #[test]
+    fn a_removed_field_breaks_the_good_signatures_that_cover_it() {
+        let signature = |result, domain: &str| Dkim {
+            result,
+            domain: domain.to_owned(),
+            fields: vec!["from".to_owned(), "subject".to_owned()],
+            ..Dkim::default()
+        };
+        let dkim = [signature(CheckResult::Pass, "a.test"), signature(CheckResult::Fail, "b.test")];
+        let edits = ["Subject", "x-other"].map(|name| HeaderEdit::Remove(name.to_lowercase()));
+        assert_eq!(broken_signatures(&edits, &dkim), [("subject", "a.test")]);
+        assert!(broken_signatures(&[], &dkim).is_empty());
+        let mut judged = judgement(Verdict::Pass);
+        judged.effects.headers = edits.to_vec();
+        warn_of_broken_signatures("t", &mut judged, &dkim);
+        assert_eq!(judged.ordered.len(), 1);
     }
 
     #[test]
