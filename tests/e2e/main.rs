@@ -12,6 +12,8 @@ mod auth;
 #[cfg(test)]
 mod authentication;
 #[cfg(test)]
+mod bad_scripts;
+#[cfg(test)]
 mod bombs;
 #[cfg(test)]
 mod broken_configuration;

@@ -165,3 +165,50 @@ fn a_transaction_older_than_three_generations_ends() {
     );
     gatepost.end_well();
 }
+
+/// Two sets of policies change places as fast as they can while they are read again and again: whatever is in force is one of them,
+/// whole, or the one before.
+#[test]
+fn a_folder_that_is_swapped_under_a_reload_never_makes_a_mixed_set() {
+    let postfix = Postfix::holding();
+    let relay = fs::read_to_string("policies/00-relay.rhai").unwrap();
+    let notes = |set: u8| format!("fn helo(session) {{ note(\"set\", {set}); }}\n");
+    let tells = |set: u8| {
+        format!(
+            "fn helo(session) {{\n    if noted(\"first.set\") != {set} {{ throw \"mixed\"; }}\n    \
+             reject(\"set\", \"set {set}\");\n}}\n"
+        )
+    };
+    let mut plan = Plan::in_front_of(&postfix).section("policies: { dir: mine }");
+    for (folder, set) in [("mine", 1), ("other", 2)] {
+        plan = plan
+            .file(&format!("{folder}/00-relay.rhai"), &relay)
+            .file(&format!("{folder}/10-first.rhai"), &notes(set))
+            .file(&format!("{folder}/20-second.rhai"), &tells(set));
+    }
+    let gatepost = plan.start();
+    let answer = || {
+        let mut client = Client::connect(gatepost.address()).unwrap();
+        client.expect(220);
+        client.ask("EHLO mail.sender.example").to_string()
+    };
+    let swap = || {
+        for (from, to) in [("mine", "away"), ("other", "mine"), ("away", "other")] {
+            fs::rename(gatepost.path(from), gatepost.path(to)).unwrap();
+        }
+    };
+    assert!(answer().contains("set 1"), "{}", answer());
+    for _ in 0..60 {
+        gatepost.signal(Signal::HUP);
+        swap();
+        let said = answer();
+        assert!(said.contains("set 1") || said.contains("set 2"), "{said}");
+    }
+    // An even number of times: the first set is in its place, and within two seconds in force.
+    gatepost.signal(Signal::HUP);
+    until("the set that is there", LIMIT, || answer().contains("set 1").then_some(()));
+    swap();
+    until("the other set", LIMIT, || answer().contains("set 2").then_some(()));
+    assert_eq!(gatepost.metrics().sum("policy_errors_total", &[]), 0);
+    gatepost.end_well();
+}

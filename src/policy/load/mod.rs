@@ -47,14 +47,32 @@ pub(super) use file::ScriptFile;
 
 pub use fingerprint::{Fingerprint, Glance};
 
+/// How often files are read that change meanwhile, before that is an error.
+const MAX_READINGS: usize = 8;
+
 impl Policies {
-    /// Reads, compiles and checks everything that `sources` names. Each file is read once.
+    /// Reads, compiles and checks everything that `sources` names. Where a file changes meanwhile, or a folder is put in the place of
+    /// another, all of it is read again, so that no generation is made of two.
     ///
     /// # Errors
     /// Every problem that was found, warnings among them, in the order of the files.
     pub fn load(sources: &Sources) -> Result<Self, Vec<Diagnostic>> {
+        let mut before = sources.fingerprint();
+        for _ in 0..MAX_READINGS {
+            let loaded = Self::load_once(sources, before);
+            let after = sources.fingerprint();
+            if after == before {
+                return loaded;
+            }
+            before = after;
+        }
+        let problem = Diagnostic::error(&sources.dir, "the files change faster than they can be read");
+        Err(vec![problem.with_help("write them elsewhere, and put the whole folder in place")])
+    }
+
+    fn load_once(sources: &Sources, fingerprint: Fingerprint) -> Result<Self, Vec<Diagnostic>> {
         let mut problems = Vec::new();
-        let generation = sources.fingerprint().to_string().into();
+        let generation = fingerprint.to_string().into();
         let budget = budget(sources);
         let mut engine = engine::build(&budget);
         let host = Host::of(&engine::plain());
@@ -293,7 +311,10 @@ fn compile(
             return None;
         };
         let problem = file.error(error.position(), name.chars().count(), error.err_type().to_string());
-        problems.push(suggest(problem, name, parameters(&file.text)));
+        problems.push(match name.to_ascii_lowercase().as_str() {
+            "settings" => problem.with_help("read a setting with `setting(\"name\")`"),
+            _ => suggest(problem, name, parameters(&file.text)),
+        });
         text = written_over(&text, error.position(), name)?;
     }
     None
