@@ -42,6 +42,11 @@ impl Delayed {
         Self { policy: Arc::clone(&policy.name), action: None, verdict, is_final }
     }
 
+    /// The rule that refuses, or the policy that failed.
+    pub(super) fn by(&self) -> &Arc<str> {
+        self.rule().unwrap_or(&self.policy)
+    }
+
     /// Whether both are one rule's, or one policy's.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.rule() == other.rule()

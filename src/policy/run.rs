@@ -209,7 +209,7 @@ impl StageRun {
     /// An enforced rule speaks for the stage.
     fn rule(&mut self, turn: &Turn, policy: &Policy, ruling: Ruling) {
         if turn.delays(ruling.action) {
-            turn.state().draft.scope.put_delayed(Delayed::of_rule(turn.0.stage, policy, ruling, true));
+            turn.state().draft.delay(Delayed::of_rule(turn.0.stage, policy, ruling, true));
             self.commit(turn, policy);
             self.position = self.plan.len();
             return;
@@ -323,19 +323,25 @@ impl StageRun {
     /// A policy failed. Its orders are dropped; whether mail is touched depends on what it is and how it failed.
     fn fail(&mut self, turn: &Turn, policy: &Policy, fault: ScriptFault) {
         let passes = turn.0.policies.on_error == OnError::Pass && !policy.gate && !fault.kind.is_budget();
-        turn.state().draft = Draft::default();
-        let touches_mail = turn.is_enforced(policy) && !passes && turn.0.stage != Stage::Close;
-        if touches_mail && turn.delays(Action::Defer) {
-            let is_final = !turn.awaits_recipient(policy, None);
-            turn.state().done.scope.put_delayed(Delayed::of_failure(turn.0.stage, policy, &fault, is_final));
-            if is_final {
-                self.position = self.plan.len();
-            }
-        } else if touches_mail {
-            self.judgement.verdict = failure(turn.0.stage, &fault);
+        if turn.is_enforced(policy) && !passes && turn.0.stage != Stage::Close {
+            self.put_off(turn, policy, &fault);
         }
         self.judgement.errors.push(fault);
+        turn.state().draft = Draft::default();
         self.leave(policy);
+    }
+
+    /// The client hears that it is to come again: now, or when it names a recipient.
+    fn put_off(&mut self, turn: &Turn, policy: &Policy, fault: &ScriptFault) {
+        if !turn.delays(Action::Defer) {
+            self.judgement.verdict = failure(turn.0.stage, fault);
+            return;
+        }
+        let is_final = !turn.awaits_recipient(policy, None);
+        turn.state().done.delay(Delayed::of_failure(turn.0.stage, policy, fault, is_final));
+        if is_final {
+            self.position = self.plan.len();
+        }
     }
 
     fn leave(&mut self, policy: &Policy) {

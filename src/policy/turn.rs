@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rhai::{Dynamic, EvalAltResult, NativeCallContext, Variant};
 
+use super::delayed::Delayed;
 use super::exceptions::{Bent, Exception};
 use super::judgement::{Action, Applied, Effects, Excused, FaultKind, Mode, Read, RuleEvent, Withheld};
 use super::memory::{Kept, NoteValue, Scope};
@@ -124,6 +125,12 @@ impl Draft {
         if self.reads.len() < MAX_TOLD && !self.reads.contains(&read) {
             self.reads.push(read);
         }
+    }
+
+    /// Keeps a refusal for RCPT.
+    pub(super) fn delay(&mut self, delayed: Delayed) {
+        self.order(delayed.by(), "refuse at rcpt".to_owned());
+        self.scope.put_delayed(delayed);
     }
 
     /// Notes down an effect that counts.

@@ -85,7 +85,7 @@ fn kept_for_recipient(turn: &Turn, ruling: Ruling) -> Option<Ruling> {
     match turn.policy().filter(|_| turn.delays(ruling.action)) {
         Some(policy) if turn.awaits_recipient(policy, rule_of(policy, &ruling)) => {
             let delayed = Delayed::of_rule(turn.0.stage, policy, ruling, false);
-            turn.state().draft.scope.put_delayed(delayed);
+            turn.state().draft.delay(delayed);
             None
         }
         _ => Some(ruling),
