@@ -11,6 +11,7 @@ use crate::message::header::Header;
 use crate::metrics;
 use crate::quarantine::State;
 use crate::session::Outcome;
+use crate::session::stage::Stage;
 use crate::upstream::simulated::{self, Message};
 
 /// Looks at the world as it is now.
@@ -21,6 +22,7 @@ pub(super) fn check(play: &Play, assertion: &Assertion) -> Result<(), Trouble> {
     match assertion {
         Assertion::Rule(expected) => rule(play, expected.as_deref()),
         Assertion::Shadow(rule) => shadow(play, rule),
+        Assertion::Failed(policy, stage) => failed(play, policy, *stage),
         Assertion::Outcome(expected) => {
             same("the outcome", *expected, play.world.books.outcome().map_or("none", Outcome::name))
         }
@@ -85,6 +87,15 @@ fn shadow(play: &Play, rule: &str) -> Result<(), Trouble> {
         Ok(())
     } else {
         Err(Trouble::new(format!("no rule {rule} spoke in shadow")))
+    }
+}
+
+fn failed(play: &Play, policy: &str, stage: Stage) -> Result<(), Trouble> {
+    let labels = [("policy", policy), ("stage", stage.name())];
+    if count(play, "policy_errors_total", &labels) > 0.0 {
+        Ok(())
+    } else {
+        Err(Trouble::new(format!("the policy {policy} did not fail at {stage}")))
     }
 }
 

@@ -11,6 +11,7 @@ use super::words::{Mistake, Word, Words};
 use super::zone::DnsChange;
 use crate::quarantine::State;
 use crate::session::Outcome;
+use crate::session::stage::Stage;
 use crate::upstream::simulated::Rule;
 
 #[derive(Clone, Debug)]
@@ -66,6 +67,8 @@ pub(super) enum Assertion {
     Rule(Option<String>),
     /// `shadow NAME`: this rule has spoken in shadow, and the books say so.
     Shadow(String),
+    /// `failed POLICY at STAGE`: the policy's function of this stage has failed, and the books say so.
+    Failed(String, Stage),
     /// `within TIME`: the last reply came so soon after the client's last word.
     Within(Duration),
     /// `outcome NAME`: what became of the last message.
@@ -99,11 +102,12 @@ pub(super) enum Assertion {
 }
 
 /// The names of the steps that are no speakers, for suggestions.
-pub(super) const STEPS: [&str; 19] = [
+pub(super) const STEPS: [&str; 20] = [
     "bdat",
     "close",
     "delivered",
     "effect",
+    "failed",
     "handshake",
     "header",
     "headers",
@@ -159,6 +163,12 @@ fn assertion(name: Word<'_>, words: &mut Words<'_>) -> Result<Option<Assertion>,
             Assertion::Rule(if rule == "none" { None } else { Some(rule.to_owned()) })
         }
         "shadow" => Assertion::Shadow(words.expect("a rule")?.text.to_owned()),
+        "failed" => {
+            let policy = words.expect("a policy")?.text.to_owned();
+            keyword(words, "at")?;
+            let stages = Stage::ALL.map(|stage| (stage.name(), stage));
+            Assertion::Failed(policy, words.expect("a stage")?.choose("stage", &stages)?)
+        }
         "within" => Assertion::Within(words.expect("a time")?.duration()?),
         "outcome" => Assertion::Outcome(outcome(words.expect("an outcome")?)?),
         "offered" => Assertion::Offered(pattern(words, "a keyword")?, true),

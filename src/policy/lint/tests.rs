@@ -119,9 +119,17 @@ fn said(files: &BTreeMap<String, String>) -> Vec<String> {
     problems.iter().map(|problem| problem.render(false).replace(&prefix, "")).collect()
 }
 
+/// A policy that is asked before all others, at one stage.
+const EARLY: &str =
+    "//! Early.\nfn connect(session) { if session.client.port == 0 { reject(\"port\", \"no\"); } }\n";
+
 fn with_gate(script: &str, library: &str) -> BTreeMap<String, String> {
-    let mut files: BTreeMap<_, _> =
-        [("00-relay.rhai".to_owned(), GATE.to_owned()), ("10-x.rhai".to_owned(), script.to_owned())].into();
+    let mut files: BTreeMap<_, _> = [
+        ("00-relay.rhai".to_owned(), GATE.to_owned()),
+        ("01-early.rhai".to_owned(), EARLY.to_owned()),
+        ("10-x.rhai".to_owned(), script.to_owned()),
+    ]
+    .into();
     if !library.is_empty() {
         files.insert("lib/five.rhai".to_owned(), library.to_owned());
     }

@@ -365,7 +365,8 @@ impl Check<'_> {
 
     fn targets(&mut self, call: &Call, stages: &[Stage]) {
         if call.arguments.is_empty() || call.arguments.len() > 8 {
-            return self.at_name(call, "`skip` takes one to eight policies or rules".to_owned(), None);
+            let message = "`skip` takes one to eight policies or rules".to_owned();
+            return self.at_name(call, message, Some("write `skip(\"spf\")`, or `skip(\"helo.not-fqdn\")`"));
         }
         for argument in &call.arguments {
             if let Some((target, position)) = self.literal_argument(call, argument, "policy or rule") {

@@ -182,17 +182,23 @@ fn target_problem(
         return Some(if problem.help.is_some() { problem } else { problem.with_help(help) });
     };
     if policy.constants.gate {
-        return Some(error(format!("`{name}` is a gate, and a gate cannot be skipped")));
+        let problem = error(format!("`{name}` is a gate, and a gate cannot be skipped"));
+        return Some(problem.with_help("who may pass it stands in the gate itself, or in the configuration"));
     }
     let rules = modes::rule_names(policy);
     if let Some(rule) = rule.filter(|rule| !rules.contains(rule)) {
         let problem = error(format!("the policy `{name}` has no rule `{rule}`"));
-        return Some(suggest(problem, rule, rules.iter().copied()));
+        let problem = suggest(problem, rule, rules.iter().copied());
+        let all = rules.iter().copied().collect::<Vec<_>>().join(", ");
+        let help = if all.is_empty() { "it has none".to_owned() } else { format!("it has {all}") };
+        return Some(if problem.help.is_some() { problem } else { problem.with_help(help) });
     }
     let turns = turns(policy, rule);
     let has_turn = |from: &Stage| turns.iter().any(|to| comes_later(*from, skipping, *to, index));
-    (!stages.iter().any(has_turn))
-        .then(|| error(format!("`{target}` has no turn after this: it was asked before")))
+    (!stages.iter().any(has_turn)).then(|| {
+        let help = "skip it at an earlier stage, or in a policy whose file comes before its own";
+        error(format!("`{target}` has no turn after this: it was asked before")).with_help(help)
+    })
 }
 
 /// The stages at which a policy, or one rule of it, has a say.

@@ -9,6 +9,7 @@ use super::*;
 use crate::session::stage::Stage;
 
 mod bent;
+mod stages;
 
 const RELAY: &str =
     "const GATE = true;\nfn rcpt(session, mail, rcpt) { reject(\"denied\", \"relaying denied\"); }\n";
