@@ -101,29 +101,29 @@ fn check_named(scripts: &[Script], sources: &Sources, named: &Named<'_>, problem
         problems.extend(missing("list", &lists, &script.names.lists));
         problems.extend(missing("table", &tables, &script.names.tables));
     }
-    let optional = scripts.iter().flat_map(|script| &script.constants.lists);
-    let asked = scripts.iter().flat_map(|script| &script.names.lists);
-    problems.extend(misspelt(sources, "list", sources.lists.keys(), optional, asked));
-    let optional = scripts.iter().flat_map(|script| &script.constants.tables);
-    let asked = scripts.iter().flat_map(|script| &script.names.tables);
-    problems.extend(misspelt(sources, "table", sources.tables.keys(), optional, asked));
+    let asked = |names: fn(&Script) -> &[(String, Position)]| -> BTreeSet<&str> {
+        scripts.iter().flat_map(names).map(|(name, _)| name.as_str()).collect()
+    };
+    let (lists, tables) = (sources.lists.keys(), sources.tables.keys());
+    let (lists, tables) = (lists.map(String::as_str).collect(), tables.map(String::as_str).collect());
+    let optional = scripts.iter().flat_map(|script| &script.constants.lists).map(String::as_str).collect();
+    problems.extend(misspelt(sources, "list", &lists, &optional, &asked(|script| &script.names.lists)));
+    let optional = scripts.iter().flat_map(|script| &script.constants.tables).map(String::as_str).collect();
+    problems.extend(misspelt(sources, "table", &tables, &optional, &asked(|script| &script.names.tables)));
 }
 
 /// What is configured under nearly the name of one that a policy can do without, and so misses in silence.
-fn misspelt<'n>(
+fn misspelt(
     sources: &Sources,
     kind: &str,
-    configured: impl Iterator<Item = &'n String> + Clone,
-    optional: impl Iterator<Item = &'n String>,
-    asked: impl Iterator<Item = &'n (String, Position)>,
+    configured: &BTreeSet<&str>,
+    optional: &BTreeSet<&str>,
+    asked: &BTreeSet<&str>,
 ) -> Vec<Diagnostic> {
-    let optional: BTreeSet<&str> = optional.map(String::as_str).collect();
-    let asked: BTreeSet<&str> = asked.map(|(name, _)| name.as_str()).collect();
-    let missing = || optional.iter().copied().filter(|name| !configured.clone().any(|known| known == name));
-    let unused = configured.clone().filter(|name| !asked.contains(name.as_str()));
+    let unused = configured.difference(asked);
     unused
         .filter_map(|name| {
-            let near = nearest(name, missing())?;
+            let near = nearest(name, optional.difference(configured).copied())?;
             let path = format!("policies.{kind}s.{name}");
             let problem = sources.warning(&path, format!("{path}: no policy asks this {kind}"));
             Some(problem.with_help(format!("did you mean `{near}`?")))
