@@ -99,6 +99,12 @@ fn gsasl_logs_in_with_scram() {
     setting.gatepost.end_well();
 }
 
+/// A letter whose author is the user.
+fn own(subject: &str) -> Vec<u8> {
+    let text = String::from_utf8(letter(subject)).unwrap();
+    text.replacen("joe@sender.example", USER, 1).into_bytes()
+}
+
 #[test]
 fn a_wrong_password_is_refused_in_postfixs_words_and_relays_nothing() {
     let setting = setting(|plan| plan);
@@ -116,9 +122,9 @@ fn a_wrong_password_is_refused_in_postfixs_words_and_relays_nothing() {
     assert_eq!((refused.code, refused.text().contains("relaying denied")), (550, true), "{refused}");
     assert_eq!(client.ask("RSET").code, 250);
     assert_eq!(client.ask(&format!("AUTH PLAIN {}", plain(PASSWORD))).code, 235);
-    assert_eq!(client.deliver(USER, FRIEND, &letter("yes")).code, 250);
+    assert_eq!(client.deliver(USER, FRIEND, &own("yes")).code, 250);
     assert_eq!(client.ask("EHLO other.example.net").code, 250);
-    assert_eq!(client.deliver(USER, FRIEND, &letter("again")).code, 250, "EHLO keeps the login");
+    assert_eq!(client.deliver(USER, FRIEND, &own("again")).code, 250, "EHLO keeps the login");
     setting.gatepost.end_well();
 }
 
@@ -217,8 +223,11 @@ fn the_submission_example_works_on_both_ports() {
         }
         assert_eq!(client.ask(&format!("MAIL FROM:<{USER}>")).code, 530);
         assert_eq!(client.ask(&format!("AUTH PLAIN {}", plain(PASSWORD))).code, 235);
-        assert_eq!(client.deliver(USER, FRIEND, &letter("out")).code, 250);
-        assert_eq!(client.deliver(USER, "joe@example.org", &letter("in")).code, 250);
+        assert_eq!(client.deliver(USER, FRIEND, &own("out")).code, 250);
+        assert_eq!(client.deliver(USER, "joe@example.org", &own("in")).code, 250);
+        // Nobody writes as somebody else, in the envelope or in the header.
+        assert_eq!(client.ask("MAIL FROM:<boss@example.org>").code, 553);
+        assert_eq!(client.deliver(USER, "joe@example.org", &letter("forged")).code, 550);
     }
     let delivered = postfix.delivered("joe", 2);
     for message in delivered {
