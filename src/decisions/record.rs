@@ -355,6 +355,9 @@ pub struct Rule {
     /// `file:line` of what it said, or of where it could.
     #[serde(skip_serializing_if = "str_is_empty")]
     pub place: Arc<str>,
+    /// What its policy says of it, where it spoke: the first line of its documentation.
+    #[serde(skip_serializing_if = "str_is_empty")]
+    pub about: Arc<str>,
     /// The rule in shadow that spoke earlier in the same run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Arc<str>>,

@@ -79,6 +79,7 @@ fn rules(policies: &Policies, scene: &Scene, judgement: &Judgement) -> Vec<Rule>
                 mode: event.mode.name(),
                 outcome: event.action_name(),
                 place: Arc::clone(&event.place),
+                about: Arc::clone(&info.doc),
                 after: event.after.clone(),
             }),
             None => rules.push(Rule {

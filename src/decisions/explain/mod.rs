@@ -212,6 +212,8 @@ fn why(decision: &Decision, item: &Item) -> Vec<String> {
 fn facts_behind(decision: &Decision, rule: &str) -> Vec<String> {
     let Some(stage) = deciding_stage(decision, rule) else { return Vec::new() };
     let policy = rule.rsplit_once('.').map_or(rule, |(policy, _)| policy);
+    let about = stage.rules.iter().filter(|spoke| *spoke.rule == *rule && !spoke.about.is_empty());
+    let about = about.map(|spoke| format!("Its policy says: {}", sentence(&spoke.about)));
     let asked = stage.facts.iter().filter(|fact| *fact.policy == *policy || fact.policy.is_empty());
     let facts = asked.filter_map(|fact| {
         let answer = fact.answer.as_ref()?;
@@ -224,7 +226,8 @@ fn facts_behind(decision: &Decision, rule: &str) -> Vec<String> {
     let prefix = format!("setting {policy}.");
     let reads =
         stage.reads.iter().filter(|read| read.what.starts_with("list ") || read.what.starts_with(&prefix));
-    facts.chain(reads.map(|read| format!("It read the {}: {}.", read.what, read.value))).collect()
+    let reads = reads.map(|read| format!("It read the {}: {}.", read.what, read.value));
+    about.chain(facts).chain(reads).collect()
 }
 
 /// The stage at which a rule spoke.
