@@ -139,12 +139,15 @@ fn the_server_sees_the_clients_address_as_the_source() {
     fs::write(folder.path().join("both.yaml"), both).unwrap();
     let message = folder.path().join("message");
     fs::write(&message, letter("through")).unwrap();
-    fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    // The servers write as somebody else; what is configured is for nobody else to change.
+    let mail = folder.path().join("mail");
+    fs::create_dir(&mail).unwrap();
+    fs::set_permissions(&mail, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let start = |end: &str, program: &str, arguments: &[&str], output: &str| {
         let mut command = net.within(end, program);
         Running::start(command.args(arguments).current_dir(folder.path()), &folder.path().join(output))
     };
-    let _servers = [("10.99.0.2:25", "mail4"), ("[2001:db8:2::2]:25", "mail6")]
+    let _servers = [("10.99.0.2:25", "mail/mail4"), ("[2001:db8:2::2]:25", "mail/mail6")]
         .map(|(address, file)| start("m", "smtp-sink", &["-u", "nobody", "-D", file, address, "16"], "sink"));
     let _gates = ["one", "both"].map(|name| {
         let file = format!("{name}.yaml");
@@ -162,9 +165,9 @@ fn the_server_sees_the_clients_address_as_the_source() {
         assert!(dumped.contains(&format!("X-Client-Addr: {from}")), "{dumped}\n{heard}");
         assert!(dumped.contains("X-Helo-Args: client.example.net"), "{dumped}");
     };
-    arrives("192.0.2.254:25", "mail4", "192.0.2.1");
+    arrives("192.0.2.254:25", "mail/mail4", "192.0.2.1");
     // Of the addresses, one of the client's family.
-    arrives("[2001:db8:1::254]:26", "mail6", "ipv6:2001:db8:1::1");
+    arrives("[2001:db8:1::254]:26", "mail/mail6", "ipv6:2001:db8:1::1");
 
     let (passed, heard) = curl(&net, "[2001:db8:1::254]:25", &message);
     assert!(!passed && heard.contains("451 4.3.5 "), "{heard}");
