@@ -63,6 +63,9 @@ enum Command {
         /// What else to take for a reason to say no
         #[arg(long, value_enum, value_name = "WHAT")]
         deny: Option<check::Denied>,
+        /// Look at DNS and the upstreams too, as `doctor` does; for people
+        #[arg(long)]
+        online: bool,
     },
     /// Run transcripts through the configured policies, without a network
     Test(test::Wanted),
@@ -198,8 +201,9 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
         return answer;
     }
     let path = config::find(arguments.config.as_deref())?;
-    if let Command::Check { format, deny } = command {
-        return check::check(&path, *format, deny.is_some(), screen);
+    if let Command::Check { format, deny, online } = command {
+        check::check(&path, *format, deny.is_some(), screen)?;
+        return if *online { doctor::online(&path, screen) } else { Ok(()) };
     }
     if let Command::Doctor { format } = command {
         return doctor::doctor(&path, *format, screen);

@@ -81,7 +81,7 @@ fn header_bombs_are_refused_or_pass_as_they_are() {
     for (name, more) in [
         ("900 fields", "X-a: b\r\n".repeat(900)),
         ("20,000 lines of one field", format!("X-a: b\r\n{}", " c\r\n".repeat(20_000))),
-        ("eight bits", "Subject: Gr\u{fc}\u{df}e\r\nX-\u{fc}: b\r\n".to_owned()),
+        ("eight bits", "Subject: Gr\u{fc}\u{df}e\r\n".to_owned()),
     ] {
         let sent = message(&more, "text\r\n");
         let reply = target.answer(name, &sent);
@@ -89,6 +89,9 @@ fn header_bombs_are_refused_or_pass_as_they_are() {
         let stored = target.taken();
         assert!(stored.size > sent.len() as u64, "{name}: the fields on top, and nothing else");
     }
+    // The name of a field is ASCII (RFC 5322 2.2): to some readers the header ends there, to others it does not.
+    let reply = target.answer("eight bits in a name", &message("X-\u{fc}: b\r\n", "text\r\n"));
+    assert!(reply.starts_with("550 "), "{reply}");
     target.gatepost.end_well();
 }
 

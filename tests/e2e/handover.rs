@@ -48,6 +48,7 @@ fn idle_sessions_hear_so_at_once_and_a_transaction_is_finished() {
     busy.expect(421);
     drop((fresh, idle, busy));
     assert!(gatepost.exit(10 * SECOND).success());
+    gatepost.left_well();
     assert_eq!(sink.taken().len(), 1);
 }
 
@@ -62,6 +63,7 @@ fn the_drain_limit_ends_what_is_left() {
     assert!(begin.elapsed() >= SECOND, "{:?}", begin.elapsed());
     drop(busy);
     assert!(gatepost.exit(5 * SECOND).success());
+    gatepost.left_well();
 }
 
 #[test]
@@ -75,6 +77,7 @@ fn a_second_sigterm_does_not_wait() {
     busy.expect(421);
     drop(busy);
     assert!(gatepost.exit(5 * SECOND).success());
+    gatepost.left_well();
 }
 
 /// Starts the program as systemd does: with an open socket as descriptor 3, and the name of it.

@@ -230,6 +230,7 @@ fn health_is_told_from_start_to_end() {
     drop(client);
     let mut gatepost = gatepost;
     assert!(gatepost.exit(SOON).success());
+    gatepost.left_well();
 }
 
 #[test]
@@ -244,6 +245,7 @@ fn the_log_is_one_json_object_a_line_and_strangers_cannot_forge_one() {
     gatepost.balanced();
     gatepost.signal(Signal::TERM);
     assert!(gatepost.exit(SOON).success());
+    gatepost.left_well();
     let log = fs::read_to_string(gatepost.path("log")).unwrap();
     for line in log.lines() {
         let object: serde_json::Value =

@@ -57,22 +57,39 @@ fn examine(path: &Path, settings: &Settings, report: &mut Report) -> Result<(), 
     runtime.block_on(async {
         report.look("ports", door::all(settings)).await;
         report.look("state", store::store(settings)).await;
-        match Resolver::new(settings.dns.clone(), std::sync::Arc::new(())) {
-            Ok(resolver) => report.look("dns", names::all(settings, &zones, &resolver)).await,
-            Err(error) => {
-                report.add(Finding::fail("dns", error.to_string(), "name resolvers in `dns.servers`"))
-            }
-        }
-        let metrics = Metrics::new();
-        for target in &settings.upstreams {
-            report.look("upstream", mail_server::all(target, settings, &metrics)).await;
-        }
+        network(settings, &zones, report).await;
         report.look("relay", relay::at_the_doors(settings)).await;
     });
     report.extend(relay::within(path, settings));
     // A thread that looks names up may still be waiting for a resolver of the system's.
     runtime.shutdown_background();
     Ok(())
+}
+
+/// DNS and upstreams.
+async fn network(settings: &Settings, zones: &[String], report: &mut Report) {
+    match Resolver::new(settings.dns.clone(), std::sync::Arc::new(())) {
+        Ok(resolver) => report.look("dns", names::all(settings, zones, &resolver)).await,
+        Err(error) => report.add(Finding::fail("dns", error.to_string(), "name resolvers in `dns.servers`")),
+    }
+    let metrics = Metrics::new();
+    for target in &settings.upstreams {
+        report.look("upstream", mail_server::all(target, settings, &metrics)).await;
+    }
+}
+
+/// What `check --online` sees beyond the files: DNS and upstreams. What fails is a no.
+pub(super) fn online(path: &Path, screen: Screen) -> Result<(), Failure> {
+    let Ok(loaded) = config::load(path) else { return Ok(()) };
+    let zones: Vec<String> = Policies::load(&loaded.settings.policies)
+        .map(|policies| policies.zones().map(str::to_owned).collect())
+        .unwrap_or_default();
+    let mut report = Report { found: Vec::new(), format: Format::Text, screen };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(network(&loaded.settings, &zones, &mut report));
+    runtime.shutdown_background();
+    let fails = report.found.iter().any(|finding| finding.level == Level::Fail);
+    if fails { Err(Failure::Shown) } else { Ok(()) }
 }
 
 /// Whether the policies can be used; gives the lists in DNS that they ask.

@@ -25,6 +25,7 @@ pub(super) const POLICIES: &[(&str, &str)] = texts!(
         "30-dnsbl.rhai",
         "30-spamtrap.rhai",
         "50-spf.rhai",
+        "55-submission.rhai",
         "60-dmarc.rhai",
         "65-headers.rhai",
         "70-attachments.rhai",
