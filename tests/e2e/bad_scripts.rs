@@ -9,12 +9,14 @@ use rustix::process::Signal;
 use crate::harness::{Gatepost, Plan, Postfix, letter, until};
 
 /// What a policy does when the sender is called so.
-const BAD: [(&str, &str); 15] = [
+const BAD: [(&str, &str); 17] = [
     ("loop", "loop { }"),
     ("while", "let n = 0; while true { n += 1; }"),
     ("deep", "deeper(1);"),
     ("text", "let text = \"x\"; loop { text += text; }"),
     ("pad", "let text = \"x\"; text.pad(9000000000000000, \"y\");"),
+    ("replace", "let text = \"a\"; text.pad(32768, \"a\"); let by = text; text.replace(\"a\", by);"),
+    ("join", "let text = \"a\"; text.pad(32768, \"a\"); let all = []; all.pad(4096, 1); join(all, text);"),
     ("array", "let all = [1]; loop { all.append(all); }"),
     ("nested", "let all = []; loop { all = [all, all]; }"),
     ("map", "let all = #{}; let n = 0; loop { n += 1; all[`${n}`] = n; }"),

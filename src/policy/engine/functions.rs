@@ -6,8 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use rhai::{Array, Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
-use super::super::turn::{Turn, fault};
+use super::super::turn::{Turn, fault, too_large};
 use super::super::units;
+use super::MAX_TEXT;
 use crate::smtp::path::{Domain, DomainName};
 
 type Text = ImmutableString;
@@ -59,8 +60,27 @@ fn register_texts(engine: &mut Engine) {
     engine.register_fn("matches", |call: NativeCallContext<'_>, regex: Text, text: Text| {
         matches(&call, &regex, &text)
     });
-    engine.register_fn("join", |array: Array, separator: Text| join(&array, &separator));
+    engine.register_fn("join", |call: NativeCallContext<'_>, array: Array, separator: Text| {
+        join(&call, &array, &separator)
+    });
+    register_replace(engine);
     engine.register_fn("sha256", |text: Text| sha256(text.as_bytes()));
+}
+
+/// In place of Rhai's own, which first make the text and then look at its size: that may be the product of two.
+fn register_replace(engine: &mut Engine) {
+    engine.register_fn("replace", |call: NativeCallContext<'_>, text: &mut Text, old: Text, new: Text| {
+        replace(&call, text, &old, &new)
+    });
+    engine.register_fn("replace", |call: NativeCallContext<'_>, text: &mut Text, old: Text, new: char| {
+        replace(&call, text, &old, new.encode_utf8(&mut [0; 4]))
+    });
+    engine.register_fn("replace", |call: NativeCallContext<'_>, text: &mut Text, old: char, new: Text| {
+        replace(&call, text, old.encode_utf8(&mut [0; 4]), &new)
+    });
+    engine.register_fn("replace", |call: NativeCallContext<'_>, text: &mut Text, old: char, new: char| {
+        replace(&call, text, old.encode_utf8(&mut [0; 4]), new.encode_utf8(&mut [0; 4]))
+    });
 }
 
 fn in_network(call: &NativeCallContext<'_>, ip: &str, network: &str) -> Result<bool, Box<EvalAltResult>> {
@@ -171,9 +191,37 @@ fn matches(call: &NativeCallContext<'_>, regex: &str, text: &str) -> Result<bool
         .ok_or_else(|| fault(call, "the pattern must be written out as a text"))
 }
 
-fn join(array: &Array, separator: &str) -> Text {
-    let parts: Vec<_> = array.iter().map(ToString::to_string).collect();
-    parts.join(separator).into()
+/// Stops at the first entry for which there is no room.
+fn join(call: &NativeCallContext<'_>, array: &Array, separator: &str) -> Result<Text, Box<EvalAltResult>> {
+    let mut joined = String::new();
+    for (index, entry) in array.iter().enumerate() {
+        let (separator, entry) = (if index == 0 { "" } else { separator }, entry.to_string());
+        if joined.len() + separator.len() + entry.len() > MAX_TEXT {
+            return Err(too_large(call, "text"));
+        }
+        joined.push_str(separator);
+        joined.push_str(&entry);
+    }
+    Ok(joined.into())
+}
+
+/// Every `old` in `text` becomes `new`; an empty text stays as it is, as in Rhai's own.
+fn replace(
+    call: &NativeCallContext<'_>,
+    text: &mut Text,
+    old: &str,
+    new: &str,
+) -> Result<(), Box<EvalAltResult>> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let count = text.matches(old).count();
+    let size = (text.len() - count * old.len()).saturating_add(count.saturating_mul(new.len()));
+    if size > MAX_TEXT {
+        return Err(too_large(call, "text"));
+    }
+    *text = text.replace(old, new).into();
+    Ok(())
 }
 
 /// In lower-case hexadecimal digits.
