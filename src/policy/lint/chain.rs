@@ -67,9 +67,13 @@ impl Walk<'_> {
             }
             kind => self.host.own_property(&kind, name).map(Value::of),
         };
-        let Some(value) = found else {
+        let Some(mut value) = found else {
             self.no_property(owner, name, position);
             return Value::unknown();
+        };
+        value.origin = match (value.kind, value.source) {
+            (Type::Object(_), Some((_, property))) => Some(property),
+            _ => owner.origin,
         };
         value.spelled(spelled(owner, &format!(".{name}")))
     }

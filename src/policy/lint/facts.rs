@@ -7,7 +7,7 @@ use super::super::load::ScriptFile;
 use super::value::Value;
 use crate::diagnostic::Diagnostic;
 
-/// The results that were compared, by the object that has them.
+/// The results that were compared, by the property that gave the object which has them: `mail.spf` and `mail.helo_spf` are two.
 #[derive(Debug, Default)]
 pub(super) struct Tested {
     seen: Vec<Seen>,
@@ -15,9 +15,9 @@ pub(super) struct Tested {
 
 #[derive(Debug)]
 struct Seen {
-    object: &'static str,
+    origin: &'static str,
     result: String,
-    /// Compared with `==`, `in` or `switch`; `!=` takes in all other results.
+    /// Compared with `==`, `in` or an arm of `switch`; `!=` and the arm `_` take in all other results.
     is_equality: bool,
     at: Position,
 }
@@ -29,7 +29,8 @@ impl Tested {
             let Some((object, "result")) = value.source else { continue };
             let Some(result) = literal.literal_text() else { continue };
             if matches!(value.kind, Type::Text(Form::Words(words)) if words.contains(&"temperror")) {
-                self.seen.push(Seen { object, result: result.to_owned(), is_equality, at });
+                let origin = value.origin.unwrap_or(object);
+                self.seen.push(Seen { origin, result: result.to_owned(), is_equality, at });
             }
         }
     }
@@ -39,14 +40,13 @@ impl Tested {
         let mut told = Vec::new();
         let mut problems = Vec::new();
         for seen in self.seen.iter().filter(|seen| seen.result == "fail" && seen.is_equality) {
-            let mut of_it = self.seen.iter().filter(|other| other.object == seen.object);
-            let only_failures =
-                of_it.all(|other| other.is_equality && ["fail", "softfail"].contains(&other.result.as_str()));
-            if only_failures && !told.contains(&seen.object) {
-                told.push(seen.object);
+            let of_it = self.seen.iter().filter(|other| other.origin == seen.origin);
+            let mut minding = of_it.filter(|other| !other.is_equality || other.result == "temperror");
+            if minding.next().is_none() && !told.contains(&seen.origin) {
+                told.push(seen.origin);
                 let message = format!(
                     "`fail` of {} is looked at, and `temperror` is not: when DNS fails, mail passes",
-                    seen.object
+                    seen.origin
                 );
                 let help = "add a branch for \"temperror\", such as `defer(\"temperror\", \"4.7.0\", \"try again later\")`";
                 problems.push(file.warning(seen.at, 1, message).with_help(help));

@@ -231,6 +231,8 @@ struct Walk<'a> {
     tested: Tested,
     // Of the function that is walked.
     scope: Vec<(String, Value)>,
+    /// Where the innermost block's own variables begin in `scope`.
+    block_begins: usize,
     returned: Option<Value>,
     changed: Changed,
     in_closure: bool,
@@ -257,6 +259,7 @@ impl<'a> Walk<'a> {
             tested: Tested::default(),
             scope: Vec::new(),
             returned: None,
+            block_begins: 0,
             changed: Changed::default(),
             in_closure: false,
             minds_emptiness: false,
@@ -316,6 +319,18 @@ impl<'a> Walk<'a> {
         let is_lost = is_in(&self.changed.assigned) || (is_in(&self.changed.touched) && !is_object);
         let value = if is_lost { Value::unknown() } else { value };
         self.scope.push((name.to_owned(), value));
+    }
+
+    /// A variable that is declared in this block and assigned once is known from there on; in another block nobody knows
+    /// whether that comes by.
+    fn assign(&mut self, name: &str, value: Value) {
+        let is_only = self.changed.assigned.iter().filter(|changed| *changed == name).count() == 1;
+        let is_kept =
+            matches!(value.kind, Type::Object(_)) || !self.changed.touched.iter().any(|one| one == name);
+        let own = self.scope.iter_mut().skip(self.block_begins).rev().find(|(known, _)| known == name);
+        if let (true, Some((_, known))) = (is_only && is_kept, own) {
+            *known = value.spelled(name);
+        }
     }
 
     fn error(&mut self, at: Position, len: usize, message: String, help: impl Into<String>) {

@@ -10,10 +10,12 @@ impl Walk<'_> {
     /// The statements of a block in a scope of their own, and the value of the last one.
     pub(super) fn block<'s>(&mut self, statements: impl IntoIterator<Item = &'s Stmt>) -> Value {
         let outer = self.scope.len();
+        let around = std::mem::replace(&mut self.block_begins, outer);
         let mut last = Value::of(Type::Nothing);
         for statement in statements {
             last = self.statement(statement);
         }
+        self.block_begins = around;
         self.scope.truncate(outer);
         last
     }
@@ -31,6 +33,9 @@ impl Walk<'_> {
             Stmt::Switch(switch, position) => {
                 let subject = self.expression(&switch.0);
                 self.arms(&subject, *position);
+                if switch.1.def_case.is_some() {
+                    self.tested.compared(&subject, &Value::text("_"), false, *position);
+                }
                 return self.cases(switch.1.expressions.iter());
             }
             Stmt::While(flow, _) | Stmt::Do(flow, ..) => {
@@ -63,7 +68,14 @@ impl Walk<'_> {
                 let value = self.expression(value);
                 self.declare(&name.name, value.spelled(name.name.as_str()));
             }
-            Stmt::Assignment(assignment) => self.assignment(&assignment.1),
+            Stmt::Assignment(assignment) => {
+                let value = self.assignment(&assignment.1);
+                if !assignment.0.is_op_assignment()
+                    && let Expr::Variable(variable, ..) = &assignment.1.lhs
+                {
+                    self.assign(&variable.1, value);
+                }
+            }
             Stmt::TryCatch(flow, position) => {
                 self.block(flow.body.iter());
                 // The variable of `catch` is in the expression's place.
@@ -107,19 +119,22 @@ impl Walk<'_> {
     }
 
     /// What hangs on an object of the host's cannot be given another value.
-    fn assignment(&mut self, assignment: &BinaryExpr) {
-        self.expression(&assignment.rhs);
+    /// Gives the value that is assigned.
+    fn assignment(&mut self, assignment: &BinaryExpr) -> Value {
+        let value = self.expression(&assignment.rhs);
         let Expr::Dot(dot, ..) = &assignment.lhs else {
             self.expression(&assignment.lhs);
-            return;
+            return value;
         };
         let owner = self.expression(&dot.lhs);
         if let (Type::Object(_), Expr::Property(property, position)) = (owner.kind, &dot.rhs) {
             let message = format!("`{}` of {} cannot be changed", property.2, owner.name());
             let help = "keep the new value in a variable of your own: `let size = ...`";
-            return self.error(*position, property.2.chars().count(), message, help);
+            self.error(*position, property.2.chars().count(), message, help);
+            return value;
         }
         self.expression(&assignment.lhs);
+        value
     }
 
     fn cases<'s>(&mut self, cases: impl Iterator<Item = &'s BinaryExpr>) -> Value {

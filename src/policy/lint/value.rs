@@ -10,6 +10,8 @@ pub(super) struct Value {
     pub(super) literal: Option<Literal>,
     /// The object and the property that it was read from.
     pub(super) source: Option<(&'static str, &'static str)>,
+    /// The property that gave the object which this is, or which this was read from: `helo_spf` of `mail.helo_spf.result`.
+    pub(super) origin: Option<&'static str>,
     /// As it stands in the script; empty where that would be long.
     pub(super) spelled: String,
 }
@@ -24,7 +26,7 @@ pub(super) enum Literal {
 
 impl Value {
     pub(super) fn of(kind: Type) -> Self {
-        Self { kind, literal: None, source: None, spelled: String::new() }
+        Self { kind, literal: None, source: None, origin: None, spelled: String::new() }
     }
 
     pub(super) fn unknown() -> Self {
@@ -33,17 +35,35 @@ impl Value {
 
     pub(super) fn text(text: &str) -> Self {
         let spelled = format!("\"{text}\"");
-        Self { kind: TEXT, literal: Some(Literal::Text(text.to_owned())), source: None, spelled }
+        Self {
+            kind: TEXT,
+            literal: Some(Literal::Text(text.to_owned())),
+            source: None,
+            origin: None,
+            spelled,
+        }
     }
 
     pub(super) fn character(character: char) -> Self {
         let spelled = format!("'{character}'");
-        Self { kind: Type::Any, literal: Some(Literal::Character(character)), source: None, spelled }
+        Self {
+            kind: Type::Any,
+            literal: Some(Literal::Character(character)),
+            source: None,
+            origin: None,
+            spelled,
+        }
     }
 
     pub(super) fn integer(number: i64) -> Self {
         let spelled = number.to_string();
-        Self { kind: Type::Integer, literal: Some(Literal::Integer(number)), source: None, spelled }
+        Self {
+            kind: Type::Integer,
+            literal: Some(Literal::Integer(number)),
+            source: None,
+            origin: None,
+            spelled,
+        }
     }
 
     pub(super) fn spelled(mut self, spelled: impl Into<String>) -> Self {
@@ -72,6 +92,9 @@ impl Value {
         }
         if self.source == other.source {
             joined.source = self.source;
+        }
+        if self.origin == other.origin {
+            joined.origin = self.origin;
         }
         joined
     }
