@@ -51,6 +51,11 @@ impl Memory {
         self.scopes(mail).filter_map(|scope| scope.limit.as_ref()).min_by_key(|limit| limit.octets)
     }
 
+    /// The smallest that a rule in shadow would have set, for what it would have said.
+    pub fn shadow_limit(&self, mail: &MailScene) -> Option<&SizeLimit> {
+        self.scopes(mail).filter_map(|scope| scope.shadow_limit.as_ref()).min_by_key(|limit| limit.octets)
+    }
+
     fn scopes(&self, mail: &MailScene) -> impl Iterator<Item = &Scope> {
         let recipients = mail.recipients.iter();
         self.kept
@@ -223,6 +228,7 @@ pub(super) struct Scope {
     pub(super) skips: Vec<Arc<str>>,
     pub(super) tags: Vec<(String, String)>,
     pub(super) limit: Option<SizeLimit>,
+    pub(super) shadow_limit: Option<SizeLimit>,
     pub(super) scores: Vec<Score>,
     pub(super) delayed: Vec<Delayed>,
 }
@@ -232,8 +238,8 @@ impl Scope {
     pub(super) const MAX_ENTRIES: usize = 64;
 
     fn is_empty(&self) -> bool {
-        let Self { notes, skips, tags, limit, scores, delayed } = self;
-        let has_orders = !skips.is_empty() || !tags.is_empty() || limit.is_some();
+        let Self { notes, skips, tags, limit, shadow_limit, scores, delayed } = self;
+        let has_orders = !skips.is_empty() || !tags.is_empty() || limit.is_some() || shadow_limit.is_some();
         !has_orders && notes.is_empty() && scores.is_empty() && delayed.is_empty()
     }
 
@@ -250,6 +256,9 @@ impl Scope {
         }
         if let Some(limit) = newer.limit {
             self.put_limit(limit);
+        }
+        if let Some(limit) = newer.shadow_limit {
+            self.put_shadow_limit(limit);
         }
         for score in newer.scores {
             self.put_score(score);
@@ -290,6 +299,13 @@ impl Scope {
     pub(super) fn put_limit(&mut self, limit: SizeLimit) {
         if self.limit.as_ref().is_none_or(|old| limit.octets < old.octets) {
             self.limit = Some(limit);
+        }
+    }
+
+    /// Keeps the smaller limit of those in shadow.
+    pub(super) fn put_shadow_limit(&mut self, limit: SizeLimit) {
+        if self.shadow_limit.as_ref().is_none_or(|old| limit.octets < old.octets) {
+            self.shadow_limit = Some(limit);
         }
     }
 

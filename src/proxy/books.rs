@@ -12,6 +12,7 @@ use super::{Id, Listener, Peer};
 use crate::checks::results::{Dmarc, DmarcPolicy, Spf};
 use crate::decisions::{self, Decision, Dossier, Hearing, UpstreamPart, deciding, timestamp};
 use crate::metrics::{self, ListenerMetrics, RuleLabels};
+use crate::policy::SizeLimit;
 use crate::policy::judgement::{Action, Mode};
 use crate::session::stage::{Reason, Source, Stage};
 use crate::session::{Finished, Outcome};
@@ -42,6 +43,8 @@ struct Gathered {
     dossier: Option<Dossier>,
     /// Entries beside messages.
     entries: u64,
+    /// The size limit of a rule in shadow, for the open transaction.
+    shadow_limit: Option<SizeLimit>,
 }
 
 /// Where the session stands when something is booked.
@@ -129,14 +132,21 @@ impl Listener {
 
 impl Books {
     pub(super) fn new(listener: Arc<Listener>) -> Self {
-        let gathered = Box::new(Gathered { began: Instant::now(), dossier: None, entries: 0 });
+        let gathered =
+            Box::new(Gathered { began: Instant::now(), dossier: None, entries: 0, shadow_limit: None });
         Self { listener, dot: None, upstream: Duration::ZERO, gathered }
     }
 
     pub(super) fn begin_transaction(&mut self) {
         self.gathered.began = Instant::now();
+        self.gathered.shadow_limit = None;
         self.dot = None;
         self.upstream = Duration::ZERO;
+    }
+
+    /// What a rule in shadow would have limited the message to.
+    pub(super) fn limit_in_shadow(&mut self, limit: Option<SizeLimit>) {
+        self.gathered.shadow_limit = limit;
     }
 
     /// The message is all there.
@@ -330,6 +340,9 @@ impl Books {
             && limit == reason
         {
             self.count_size_limit(reason);
+        }
+        if let Some(limit) = self.gathered.shadow_limit.as_ref().filter(|limit| size > limit.octets) {
+            self.count_decision(Stage::Message, &limit.rule, Action::LimitSize, Mode::Shadow);
         }
         let outcome = label(outcome);
         books.message(outcome);

@@ -381,6 +381,7 @@ impl<C: Client> Driver<C> {
                 }
             }
             Moment::Data(mail) => {
+                self.books.limit_in_shadow(self.judge.memory().shadow_limit(mail).cloned());
                 if let Some(limit) = self.judge.memory().size_limit(mail) {
                     let mut reason = Reason::new(Source::Policy, &limit.rule);
                     reason.place = Some(Arc::clone(&limit.place));

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::harness::{AtTheDot, Client, Gatepost, Plan, SOON, Sink, free_port, letter, until};
+use crate::harness::{AtTheDot, Client, Gatepost, Plan, SOON, Sink, free_port, letter, letter_of, until};
 
 /// KiB of memory that an attack may cost.
 const MEMORY: u64 = 16 * 1024;
@@ -208,6 +208,28 @@ fn recipients_beyond_the_limit_are_deferred() {
     }
     let reply = client.ask("RCPT TO:<onemore@example.org>");
     assert!(reply.to_string().starts_with("452 4.5.3 "), "{reply}");
+    drop(client);
+    gatepost.end_well();
+}
+
+/// What `limit_size` would refuse is counted while it is in shadow, and not what would pass.
+#[test]
+fn a_size_limit_in_shadow_is_counted_by_the_messages_that_are_larger() {
+    let sink = Sink::start(AtTheDot::Take);
+    let script =
+        "const MODES = #{ \"big\": \"shadow\" };\nfn data(session, mail) { limit_size(\"big\", 2000); }\n";
+    let gatepost = Plan::in_front_of_server(sink.address()).policy("50-small.rhai", script).start();
+    let counted = || {
+        let labels = [("rule", "small.big"), ("action", "would_limit_size"), ("stage", "message")];
+        gatepost.metrics().sum("policy_decisions_total", &labels)
+    };
+    let mut client = gatepost.introduced();
+    for (message, larger) in
+        [(letter("small"), 0), (letter_of("large", &b"more\r\n".repeat(1_000)), 1), (letter("small"), 1)]
+    {
+        let reply = client.deliver("joe@sender.example", "suzie@example.org", &message);
+        assert_eq!((reply.code, counted()), (250, larger), "{reply}");
+    }
     drop(client);
     gatepost.end_well();
 }

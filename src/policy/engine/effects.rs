@@ -241,7 +241,11 @@ fn limit_size(call: &NativeCallContext<'_>, rule: &str, octets: i64) -> Said {
             state.draft.order(&rule, format!("limit_size {octets}"));
             state.draft.scope.put_limit(SizeLimit { octets, rule, place });
         }
-        Mode::Shadow => withhold(&mut turn.state(), &rule, format!("limit_size {octets}"), None),
+        Mode::Shadow => {
+            let mut state = turn.state();
+            withhold(&mut state, &rule, format!("limit_size {octets}"), None);
+            state.draft.scope.put_shadow_limit(SizeLimit { octets, rule, place });
+        }
     }
     Ok(())
 }
