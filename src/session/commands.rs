@@ -7,6 +7,7 @@ use crate::smtp::data::DataDecoder;
 use crate::smtp::needs::Need;
 use crate::smtp::params::RcptParams;
 use crate::smtp::path::ForwardPath;
+use crate::smtp::reply::Class;
 use crate::smtp::text_line::LineMeter;
 
 impl Session {
@@ -244,8 +245,9 @@ impl Session {
     fn refuse_rcpt(&mut self, refusal: Refusal) {
         if let Some(transaction) = &mut self.transaction {
             transaction.refused += 1;
-            // Where we have no room, or trouble of our own, the client did not guess wrong.
-            if !matches!(refusal.reason.source, Source::Limit | Source::Internal) {
+            // Whoever is to come again did not guess wrong, nor did one for whom we have no room.
+            let is_ours = matches!(refusal.reason.source, Source::Limit | Source::Internal);
+            if refusal.reply.code().class() == Class::Permanent && !is_ours {
                 self.counters.recipients_refused += 1;
             }
         }

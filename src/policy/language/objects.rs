@@ -88,7 +88,7 @@ const SESSION: &[Property] = &[
     property(
         "recipients_refused",
         Type::Integer,
-        "Recipients refused so far, by policies or by the upstream.",
+        "Recipients refused for good (5yz) so far, by policies or by the upstream.",
     ),
     property("errors", Type::Integer, "Commands that failed so far."),
     property("transactions", Type::Integer, "Transactions begun so far."),
