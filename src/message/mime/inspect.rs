@@ -19,7 +19,7 @@ pub(super) struct Budget {
     /// Entries that may still be told.
     pub(super) entries: usize,
     text: usize,
-    exhausted: bool,
+    unsearched: bool,
     urls: Urls,
     scratch: Vec<u8>,
 }
@@ -30,7 +30,7 @@ impl Default for Budget {
             unpacked: MAX_UNPACKED,
             entries: MAX_ENTRIES,
             text: MAX_TEXT,
-            exhausted: false,
+            unsearched: false,
             urls: Urls::default(),
             scratch: Vec::new(),
         }
@@ -39,12 +39,12 @@ impl Default for Budget {
 
 impl Budget {
     pub(super) fn take_urls(&mut self) -> Vec<Url> {
-        self.exhausted |= self.urls.more;
         std::mem::take(&mut self.urls.found)
     }
 
-    pub(super) const fn is_exhausted(&self) -> bool {
-        self.exhausted
+    /// Whether there are URLs that are not told, or may be.
+    pub(super) const fn is_out_of_urls(&self) -> bool {
+        self.unsearched || self.urls.more
     }
 }
 
@@ -143,7 +143,7 @@ impl Leaf {
             Look::Text(text) => {
                 let room = budget.text.min(MAX_PART_TEXT - text.len().min(MAX_PART_TEXT));
                 let taken = plain.get(..room.min(plain.len())).unwrap_or_default();
-                budget.exhausted |= taken.len() < plain.len();
+                budget.unsearched |= taken.len() < plain.len();
                 budget.text -= taken.len();
                 text.extend_from_slice(taken);
             }
@@ -158,7 +158,6 @@ impl Leaf {
             result = EntriesResult::Truncated;
         }
         budget.entries -= entries.len();
-        budget.exhausted |= result == EntriesResult::Truncated;
         self.part.entries = entries;
         self.part.entries_result = result;
         self.part.encrypted = encrypted;

@@ -42,8 +42,11 @@ pub struct Contents {
     pub parts: Vec<Part>,
     /// The addresses of pages in its plain and HTML texts, each once, in order.
     pub urls: Vec<Url>,
-    /// Whether a bound of this page kept something from being told.
+    /// Whether there are more parts than are told, or deeper ones.
     pub truncated: bool,
+    /// Whether there are more URLs than are told, or texts that were not searched for them to their end.
+    #[serde(default)]
+    pub urls_truncated: bool,
 }
 
 /// One part.

@@ -99,7 +99,7 @@ impl Scanner {
         self.end_leaf(true);
         self.leave(0);
         self.contents.urls = self.budget.take_urls();
-        self.contents.truncated |= self.budget.is_exhausted();
+        self.contents.urls_truncated = self.budget.is_out_of_urls();
         self.contents
     }
 

@@ -123,7 +123,11 @@ fn nesting_and_numbers_are_bounded() {
 
     let many = format!("Content-Type: multipart/mixed; boundary=b\n\n{}", "--b\n\nx\n".repeat(100_000));
     let contents = scan(&many);
-    assert!(contents.truncated && contents.parts.len() == MAX_PARTS);
+    assert!(contents.truncated && contents.parts.len() == MAX_PARTS && !contents.urls_truncated);
+
+    let links: String = (0..=MAX_URLS).map(|number| format!("http://a.test/{number}\n")).collect();
+    let contents = scan(&format!("\n{links}"));
+    assert!(contents.urls_truncated && !contents.truncated && contents.urls.len() == MAX_URLS);
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 

@@ -29,7 +29,12 @@ pub(super) fn register(engine: &mut Engine) {
             parts(&call, |part| part.attached)
         })
         .register_get("urls", |call: NativeCallContext<'_>, _: &mut Message| urls(&call))
-        .register_get("contents_result", |call: NativeCallContext<'_>, _: &mut Message| result(&call));
+        .register_get("contents_result", |call: NativeCallContext<'_>, _: &mut Message| {
+            result(&call, |contents| contents.truncated)
+        })
+        .register_get("urls_result", |call: NativeCallContext<'_>, _: &mut Message| {
+            result(&call, |contents| contents.urls_truncated)
+        });
     register_part(engine);
     engine
         .register_type_with_name::<Entry>("Entry")
@@ -104,6 +109,9 @@ fn urls(call: &NativeCallContext<'_>) -> Result<Array, Box<EvalAltResult>> {
     Ok(contents.urls.iter().map(|url| Dynamic::from(Link(url.clone()))).collect())
 }
 
-fn result(call: &NativeCallContext<'_>) -> Result<ImmutableString, Box<EvalAltResult>> {
-    Ok(text(if contents(call)?.truncated { "truncated" } else { "complete" }))
+fn result(
+    call: &NativeCallContext<'_>,
+    is_truncated: impl Fn(&Contents) -> bool,
+) -> Result<ImmutableString, Box<EvalAltResult>> {
+    Ok(text(if is_truncated(&*contents(call)?) { "truncated" } else { "complete" }))
 }

@@ -230,7 +230,12 @@ const MESSAGE: &[Property] = &[
     fact(
         "contents_result",
         words(&["complete", "truncated"]),
-        "`truncated`: there are more parts, entries, URLs, or deeper ones, than are told.",
+        "`truncated`: there are more than 1,000 parts, or more than 32 within each other, and what is behind them is not told.",
+    ),
+    fact(
+        "urls_result",
+        words(&["complete", "truncated"]),
+        "`truncated`: there are more URLs than are told, or more text than is searched for them (256 KiB of a part, 1 MiB of all).",
     ),
     fact("spf", object("Spf"), "SPF of the sender's domain."),
     fact("dkim", Type::Array(&object("Dkim")), "All DKIM signatures."),
