@@ -1,6 +1,6 @@
 //! Lists that are asked by DNS (RFC 5782).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::dns::{Failure, Found, Kind, Resolver, reverse_name};
 use crate::metrics::FactMetrics;
-use crate::policy::question::{Listable, Listed, Zone};
+use crate::policy::question::{Listable, Listed, MAX_SUBJECTS, Zone};
 
-/// Look-ups of one question; what is beyond is an error.
-const MAX_LOOKUPS: usize = 256;
+/// Look-ups of one question, enough for the hosts of all URLs of a message at four lists; what is beyond is an error.
+const MAX_LOOKUPS: usize = 4 * MAX_SUBJECTS * (PARENTS.len() + 1);
 /// For each look-up, whatever the resolver's own patience.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Labels of a host name that a list of domains may be about: `evil.test` and `evil.co.test`, beside the whole name.
@@ -31,7 +31,9 @@ pub(super) async fn listed(
 ) -> Vec<Listed> {
     let pairs: Vec<_> =
         zones.iter().flat_map(|zone| subjects.iter().map(move |subject| (zone, subject))).collect();
-    let asks = pairs.iter().flat_map(|(zone, subject)| names(subject, &zone.name)).take(MAX_LOOKUPS);
+    let mut asked = HashSet::new();
+    let all = pairs.iter().flat_map(|(zone, subject)| names(subject, &zone.name));
+    let asks = all.filter(|name| asked.insert(name.clone())).take(MAX_LOOKUPS);
     let answers = ask_all(resolver, asks).await;
     let one = |(zone, subject): (&Zone, &Listable)| {
         let listed = told(zone, subject, &answers);

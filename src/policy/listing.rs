@@ -127,12 +127,23 @@ impl Verdict {
         }
         verdict.weight = subjects.iter().map(|(_, weight)| *weight).reduce(f64::max).unwrap_or_default();
         verdict.subjects = subjects.into_iter().map(|(subject, _)| subject.to_owned()).collect();
-        verdict.result = match (verdict.zones.is_empty(), verdict.errors.is_empty()) {
+        verdict.result = verdict.word();
+        verdict
+    }
+
+    /// The same where there were more subjects than one question may have: no list was asked about all.
+    pub(super) fn cut(mut self, specs: &[ZoneSpec]) -> Self {
+        specs.iter().for_each(|spec| add(&mut self.errors, &spec.zone));
+        self.result = self.word();
+        self
+    }
+
+    const fn word(&self) -> &'static str {
+        match (self.zones.is_empty(), self.errors.is_empty()) {
             (false, _) => "listed",
             (true, true) => "not_listed",
             (true, false) => "error",
-        };
-        verdict
+        }
     }
 }
 
@@ -221,6 +232,16 @@ mod tests {
         ];
         let verdict = Verdict::of(&specs, &two);
         assert_eq!((verdict.weight, verdict.subjects.len()), (2.0, 2), "the heaviest subject, not their sum");
+    }
+
+    /// What was left out is never a no.
+    #[test]
+    fn a_cut_question_is_an_error() {
+        let specs = specs(&["a.test"]);
+        let verdict = Verdict::of(&specs, &[listed("a.test", "x.test", &[])]).cut(&specs);
+        assert_eq!((verdict.result, verdict.errors.as_slice()), ("error", &["a.test".to_owned()][..]));
+        let verdict = Verdict::of(&specs, &[listed("a.test", "x.test", &[[127, 0, 0, 2]])]).cut(&specs);
+        assert_eq!((verdict.result, verdict.errors.len()), ("listed", 1));
     }
 
     /// A list that cannot be asked is never a no; what others say stays.

@@ -64,8 +64,8 @@ pub enum Question {
     Contents,
 }
 
-/// Subjects that one question about lists may have.
-pub const MAX_SUBJECTS: usize = 32;
+/// Subjects that one question about lists may have: as many as a message has URLs.
+pub const MAX_SUBJECTS: usize = crate::message::mime::MAX_URLS;
 /// Lists that one question may ask.
 pub const MAX_ZONES: usize = 16;
 

@@ -139,7 +139,7 @@ fn written(call: &NativeCallContext<'_>, zones: &Array) -> Outcome<Vec<ZoneSpec>
 
 fn listing(call: &NativeCallContext<'_>, subject: &Dynamic, specs: &[ZoneSpec]) -> Outcome<Dynamic> {
     let Some(zones) = zones(specs) else { return Err(fault(call, "too many lists for one question")) };
-    let subjects = subjects(call, subject)?;
+    let (subjects, is_cut) = subjects(call, subject)?;
     if zones.is_empty() || subjects.is_empty() {
         return Ok(Dynamic::from(Listing(Arc::new(Verdict::of(specs, &[])))));
     }
@@ -147,22 +147,33 @@ fn listing(call: &NativeCallContext<'_>, subject: &Dynamic, specs: &[ZoneSpec]) 
     let known = |zone: &String| turn.0.policies.zones.contains(zone.as_str());
     let zones = zones.into_iter().map(|zone| Zone { known: known(&zone), name: zone }).collect();
     turn.object(call, Question::Listed(subjects, zones), |known| match known {
-        Answer::Listed(answers) => Listing(Arc::new(Verdict::of(specs, &answers))),
+        Answer::Listed(answers) => {
+            let verdict = Verdict::of(specs, &answers);
+            Listing(Arc::new(if is_cut { verdict.cut(specs) } else { verdict }))
+        }
         _ => Listing(Arc::new(Verdict { result: "error", ..Verdict::default() })),
     })
 }
 
-/// An address, a domain, a URL, or an array of them, as much of it as one question may have.
-fn subjects(call: &NativeCallContext<'_>, subject: &Dynamic) -> Outcome<Vec<Listable>> {
-    let Some(many) = subject.read_lock::<Array>() else { return Ok(vec![listable(call, subject)?]) };
+/// An address, a domain, a URL, or an array of them, as much of it as one question may have, and whether that is not all.
+fn subjects(call: &NativeCallContext<'_>, subject: &Dynamic) -> Outcome<(Vec<Listable>, bool)> {
+    let Some(many) = subject.read_lock::<Array>() else {
+        return Ok((vec![listable(call, subject)?], false));
+    };
     let mut subjects = Vec::new();
+    let mut is_cut = false;
     for subject in many.iter() {
         let subject = listable(call, subject)?;
-        if !subjects.contains(&subject) && subjects.len() < MAX_SUBJECTS {
-            subjects.push(subject);
+        if subjects.contains(&subject) {
+            continue;
         }
+        if subjects.len() == MAX_SUBJECTS {
+            is_cut = true;
+            break;
+        }
+        subjects.push(subject);
     }
-    Ok(subjects)
+    Ok((subjects, is_cut))
 }
 
 fn listable(call: &NativeCallContext<'_>, subject: &Dynamic) -> Outcome<Listable> {

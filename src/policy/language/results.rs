@@ -70,7 +70,11 @@ pub(super) const OBJECTS: &[Object] = &[
             ),
             property("zones", TEXTS, "The lists that matched."),
             property("codes", TEXTS, "The addresses that they answered with."),
-            property("errors", TEXTS, "The lists that could not be asked. What the others said stays."),
+            property(
+                "errors",
+                TEXTS,
+                "The lists that could not be asked, or not about all: one question has at most 100 subjects. What is known stays.",
+            ),
             property("subjects", TEXTS, "Those of the subjects that are listed."),
         ],
     },
