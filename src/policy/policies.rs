@@ -44,6 +44,8 @@ pub struct Policies {
     pub(super) refuse_at: RefuseAt,
     /// Where policies may send mail that was for somebody else.
     pub(super) redirect_domains: DomainSet,
+    /// Our recipients' domains.
+    pub(super) our_domains: DomainSet,
     pub(super) rules: Vec<RuleInfo>,
     pub(super) warnings: Vec<Diagnostic>,
     /// The fingerprint of the files.

@@ -53,6 +53,8 @@ pub struct Sources {
     pub quarantine: bool,
     /// The domains to which policies may redirect mail or add recipients: ours, and those that the operator adds.
     pub redirect_domains: DomainSet,
+    /// Our recipients' domains.
+    pub our_domains: DomainSet,
     /// The day that is taken for today, in UTC, where something counts until a day; `None` for the real one.
     pub today: Option<Date>,
     /// The file of the configuration, which diagnostics about all of these name.
@@ -62,6 +64,12 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// Makes these domains ours; policies may send mail to them, too.
+    pub fn receive_for(&mut self, domains: &[String]) {
+        self.our_domains = domains.iter().cloned().collect();
+        self.redirect_domains.extend(domains.iter().cloned());
+    }
+
     /// The day that it is, in UTC.
     pub fn today(&self) -> Date {
         self.today.unwrap_or_else(|| Timestamp::now().to_zoned(TimeZone::UTC).date())

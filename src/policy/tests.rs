@@ -58,6 +58,7 @@ impl Rig {
             dir: dir.path().to_owned(),
             listeners: vec![("mx".to_owned(), Selection::All)],
             quarantine: true,
+            our_domains: ["ours.test".to_owned()].into_iter().collect(),
             redirect_domains: ["ours.test".to_owned()].into_iter().collect(),
             ..Sources::default()
         };
@@ -70,6 +71,7 @@ impl Rig {
         let sources = Sources {
             dir: concat!(env!("CARGO_MANIFEST_DIR"), "/policies").into(),
             listeners: vec![("mx".to_owned(), Selection::All)],
+            our_domains: ["ours.test".to_owned()].into_iter().collect(),
             ..Sources::default()
         };
         Self::of(&sources, tempfile::tempdir().unwrap())

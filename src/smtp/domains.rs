@@ -15,11 +15,14 @@ pub struct DomainSet {
 impl DomainSet {
     /// Whether the domain, in lower case and A-labels, is in the set.
     pub fn contains(&self, domain: &str) -> bool {
+        self.any || self.names(domain)
+    }
+
+    /// Whether the domain is in the set, and not only because every domain is.
+    pub fn names(&self, domain: &str) -> bool {
         let below =
             |(at, _): (usize, char)| domain.get(at + 1..).is_some_and(|rest| self.parents.contains(rest));
-        self.any
-            || self.domains.contains(domain)
-            || domain.char_indices().filter(|(_, c)| *c == '.').any(below)
+        self.domains.contains(domain) || domain.char_indices().filter(|(_, c)| *c == '.').any(below)
     }
 
     /// Whether the path leads to a domain of the set. An address literal never does, as it would open a way around the set.

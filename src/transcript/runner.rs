@@ -210,9 +210,11 @@ fn sources(script: &Script, options: &Options) -> Sources {
     sources.listeners.push((NAME.to_owned(), setup.selection.clone()));
     sources.quarantine = setup.quarantine != QuarantineSetup::Off;
     if let Some(domains) = &setup.domains {
-        sources.redirect_domains = domains.iter().map(|domain| domain.to_lowercase()).collect();
+        sources.our_domains = domains.iter().map(|domain| domain.to_lowercase()).collect();
+        sources.redirect_domains = sources.our_domains.clone();
     } else if setup.policies_dir.is_some() {
-        sources.redirect_domains = options.domains.iter().cloned().collect();
+        sources.our_domains = options.domains.iter().cloned().collect();
+        sources.redirect_domains = sources.our_domains.clone();
     }
     sources.redirect_domains.extend(setup.redirect_domains.iter().map(|domain| domain.to_lowercase()));
     sources.modes.extend(setup.modes.iter().cloned());

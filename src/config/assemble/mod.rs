@@ -65,7 +65,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let mut policies = policy::sources(raw_policies, file.listeners.as_ref(), report);
     if let Some(policies) = &mut policies {
         policies.quarantine = quarantine.is_some();
-        policies.redirect_domains.extend(domains.iter().flatten().cloned());
+        policies.receive_for(domains.as_deref().unwrap_or_default());
     }
     let trusted_networks = trusted(file.trusted_networks.unwrap_or_default(), report);
     let spool = spool(file.spool.unwrap_or_default(), report);

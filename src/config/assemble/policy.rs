@@ -34,6 +34,7 @@ pub(super) fn sources(
         tables: tables(raw.tables.unwrap_or_default(), &mut places, report),
         exceptions: exceptions::all(raw.exceptions.unwrap_or_default(), &mut places, report),
         domains: domains(raw.domains.unwrap_or_default(), &mut places, report),
+        our_domains: Default::default(),
         redirect_domains: raw
             .redirect_domains
             .and_then(|domains| name::redirect_domains(&domains, report))

@@ -3,9 +3,10 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use rhai::{Engine, ImmutableString};
+use rhai::{Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
 use super::super::scene;
+use super::super::turn::Turn;
 use super::mail::Rcpt;
 use super::session::text;
 
@@ -43,9 +44,15 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Address>("Address");
     register_properties::<Address>(engine);
     register_properties::<Rcpt>(engine);
+    engine.register_get("is_ours", |call: NativeCallContext<'_>, it: &mut Address| is_ours(&call, it));
     register_comparisons::<Address>(engine);
     register_comparisons::<Rcpt>(engine);
     engine.register_fn("address", |text: ImmutableString| Address::new(scene::Address::of_text(&text)));
+}
+
+/// Where every domain is a recipient's, an author's is not ours for that.
+fn is_ours(call: &NativeCallContext<'_>, address: &Address) -> Result<bool, Box<EvalAltResult>> {
+    Ok(Turn::of(call)?.0.policies.our_domains.names(address.domain()))
 }
 
 /// What an address and a recipient have in common.

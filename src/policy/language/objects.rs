@@ -151,6 +151,11 @@ const ADDRESS: &[Property] = &[
     property("domain_unicode", LOWER, "The domain as people read it."),
     property("display", TEXT, "The display name of an address in a header, decoded."),
     property("is_null", Type::Bool, "Whether this is `<>`."),
+    property(
+        "is_ours",
+        Type::Bool,
+        "Whether the domain is one of ours, by its name: the domain `*` makes all recipients ours, and no address in a header.",
+    ),
 ];
 
 const RCPT: &[Property] = &[

@@ -117,6 +117,7 @@ impl Policies {
             on_error: sources.on_error,
             refuse_at: sources.refuse_at,
             redirect_domains: sources.redirect_domains.clone(),
+            our_domains: sources.our_domains.clone(),
             rules: parts.rules,
             warnings: problems,
             generation,
