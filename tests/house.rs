@@ -20,7 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("permissions", &[]),
     ("units", &[]),
     ("serial", &[]),
-    ("tap", &["log"]),
+    ("tap", &["log", "smtp"]),
     ("checks", &["smtp", "message", "dns", "tls", "metrics", "log", "diagnostic", "units", "serial"]),
     ("state", &["metrics", "log"]),
     ("quarantine", &["smtp", "message", "metrics", "log", "diagnostic", "units"]),

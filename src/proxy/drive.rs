@@ -253,7 +253,10 @@ impl<C: Client> Driver<C> {
     /// What takes its time is boxed: an idle session is not to carry room for all that it might do.
     async fn perform(&mut self, action: Action) -> io::Result<()> {
         match action {
-            Action::Heard(verb) => self.listener.metrics.command(verb.metric()),
+            Action::Heard(verb) => {
+                tap::came_to(verb);
+                self.listener.metrics.command(verb.metric());
+            }
             Action::Reply(reply, None) => self.grant(&reply),
             Action::Reply(reply, Some((stage, reason))) => self.refuse(reply, stage, &reason),
             Action::Decide(stage) => {

@@ -23,6 +23,7 @@ use self::ear::Ear;
 pub use self::filter::Filter;
 pub(crate) use self::filter::is_address;
 pub use self::follow::{Follower, Shown};
+use crate::smtp::command::Verb;
 
 /// Events that wait for a follower; of those that it missed it hears the number.
 const WAITING: usize = 4_096;
@@ -147,6 +148,13 @@ pub fn heard(octets: &[u8]) {
             let lines = ear(session, |ear| ear.hear(octets));
             lines.into_iter().for_each(|line| send(session, What::Said(Speaker::Client, cut(&line))));
         });
+    }
+}
+
+/// The session has come to a command of the client's.
+pub fn came_to(verb: Verb) {
+    if is_live() {
+        let _ = SESSION.try_with(|session| ear(session, |ear| ear.came_to(verb)));
     }
 }
 
