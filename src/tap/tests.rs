@@ -89,6 +89,83 @@ async fn who_does_not_keep_up_hears_how_much_is_missing() {
     assert!(matches!(first, Shown::Dropped { events } if events >= 100), "{first:?}");
 }
 
+/// What happens in a session, as a follower hears of it.
+fn event(session: &str, what: What) -> Event {
+    Event { identity: Arc::new(identity("192.0.2.9", session)), at: Timestamp::now(), what }
+}
+
+fn waiting() -> (broadcast::Sender<Event>, Follower) {
+    let (send, events) = broadcast::channel(8);
+    let filter = Filter { verdict: Some("reject".into()), ..Filter::default() };
+    (send, Follower::new(filter, events))
+}
+
+fn rejected() -> What {
+    What::Rule { rule: "relay.denied".into(), verdict: "reject".into(), place: String::new() }
+}
+
+#[tokio::test]
+async fn sessions_whose_end_was_lost_leave_room_for_others() {
+    let (send, mut follower) = waiting();
+    let mut shown = Vec::new();
+    for number in 0..5_000 {
+        send.send(event(&format!("lost{number}"), What::Said(Speaker::Client, "NOOP".into()))).unwrap();
+        while let Ok(Some(next)) = tokio::time::timeout(std::time::Duration::ZERO, follower.next()).await {
+            shown.push(next);
+        }
+    }
+    assert!(
+        shown.iter().all(|shown| *shown == Shown::Dropped { events: 1 }),
+        "what was kept back is counted"
+    );
+    assert_eq!(shown.len(), 5_000 - 2_048);
+    send.send(event("last", rejected())).unwrap();
+    drop(send);
+    let mut seen = false;
+    while let Some(next) = follower.next().await {
+        seen |= matches!(next, Shown::Line { .. });
+    }
+    assert!(seen, "a session that began later is shown");
+}
+
+#[tokio::test]
+async fn who_missed_something_twice_forgets_who_was_silent_since() {
+    let (send, mut follower) = waiting();
+    send.send(event("silent", What::Said(Speaker::Client, "NOOP".into()))).unwrap();
+    let mut dropped = Vec::new();
+    for _ in 0..2 {
+        while tokio::time::timeout(std::time::Duration::ZERO, follower.next()).await.is_ok() {}
+        for number in 0..20 {
+            send.send(event(&format!("other{number}"), What::Closed)).unwrap();
+        }
+        dropped.extend(follower.next().await);
+    }
+    assert_eq!(dropped, [Shown::Dropped { events: 12 }, Shown::Dropped { events: 13 }]);
+}
+
+#[tokio::test]
+async fn what_is_kept_back_has_a_bound_in_octets() {
+    let (send, mut follower) = waiting();
+    for number in 0..2_000 {
+        for _ in 0..8 {
+            let line = "x".repeat(LONGEST);
+            send.send(event(&format!("s{number}"), What::Said(Speaker::Client, line))).unwrap();
+        }
+        while tokio::time::timeout(std::time::Duration::ZERO, follower.next()).await.is_ok() {}
+    }
+    assert!(follower.kept_back() <= 4 << 20, "{}", follower.kept_back());
+    send.send(event("s0", rejected())).unwrap();
+    send.send(event("s1999", rejected())).unwrap();
+    drop(send);
+    assert_eq!(follower.next().await, Some(Shown::Dropped { events: 8 }), "the oldest went first");
+    let mut lines = 0;
+    while let Some(next) = follower.next().await {
+        assert!(matches!(next, Shown::Line { .. }), "{next:?}");
+        lines += 1;
+    }
+    assert_eq!(lines, 1 + 9);
+}
+
 #[tokio::test]
 async fn outside_a_session_nothing_is_told() {
     let _follower = follow(Filter::default());
