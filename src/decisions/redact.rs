@@ -1,7 +1,9 @@
 //! What is taken out of decisions before they are kept.
 
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
+use ipnet::IpNet;
 use regex::Regex;
 use serde_json::Value;
 
@@ -18,11 +20,19 @@ pub enum Redact {
     LocalPart,
 }
 
-/// A local part with its `@`. What precedes an address in text (`<`, `=`, a space) is no part of it.
+/// A local part with its `@`, in text, in a URL (`%40`) or in xtext (`+40`, RFC 3461 4). What precedes an address (`<`, a space) is
+/// no part of it; `=` is (`bounce+suzie=example.org@lists.example`), but behind the names under which addresses commonly stand.
 #[allow(clippy::expect_used)] // A constant: the test below compiles it.
 static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"("(?:[^"\\]|\\.)*"|[^\s<>@,;:"()\[\]=]+)@"#).expect("the pattern of an address compiles")
+    let label = r"((?i:\bauth|\bsmtp\.[a-z]+|\bheader\.[a-z]+|\benvelope-from|\bi)=)?";
+    let local = r#"(?:"(?:[^"\\]|\\.)*"|[^\s<>@,;:"()\[\]]+?)"#;
+    Regex::new(&format!("{label}{local}(@|%40|\\+40)")).expect("the pattern of an address compiles")
 });
+
+/// Keys under which one address stands alone.
+const ADDRESSES: [&str; 4] = ["sender", "recipient", "address", "user"];
+/// Keys under which text stands that policies and servers wrote, logins perhaps in it.
+const TEXTS: [&str; 8] = ["reply", "detail", "effect", "message", "value", "url", "body", "reason"];
 
 impl Redact {
     /// Takes it out of a decision in JSON.
@@ -30,29 +40,66 @@ impl Redact {
         if self == Self::None {
             return;
         }
+        let login = decision.pointer("/auth/user").and_then(Value::as_str).unwrap_or_default().to_owned();
+        take_out(decision, "", &login);
         if let Some(user) = decision.pointer_mut("/auth/user")
-            && user.as_str().is_some_and(|user| !user.is_empty() && !user.contains('@'))
+            && !login.is_empty()
+            && !login.contains('@')
         {
             *user = Value::from(MARK);
         }
-        take_out(decision);
         if let Some(decision) = decision.as_object_mut() {
             decision.insert("redacted".to_owned(), Value::Bool(true));
         }
     }
 }
 
-fn take_out(value: &mut Value) {
+/// Takes it out of what stands under `key`.
+fn take_out(value: &mut Value, key: &str, login: &str) {
     match value {
         Value::String(text) => {
-            if text.contains('@') {
-                *text = ADDRESS.replace_all(text, format!("{MARK}@")).into_owned();
+            if let Some(less) = without(text, key, login) {
+                *text = less;
             }
         }
-        Value::Array(all) => all.iter_mut().for_each(take_out),
-        Value::Object(all) => all.values_mut().for_each(take_out),
+        Value::Array(all) => all.iter_mut().for_each(|value| take_out(value, key, login)),
+        Value::Object(all) => all.iter_mut().for_each(|(key, value)| take_out(value, key, login)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// The text without what is to be taken out; `None` where it stays.
+fn without(text: &str, key: &str, login: &str) -> Option<String> {
+    if ADDRESSES.contains(&key)
+        && let Some((_, domain)) = text.rsplit_once('@')
+    {
+        return Some(format!("{MARK}@{domain}"));
+    }
+    // What policies count by and remember is whatever they put together, a login or a local part among it.
+    if key == "key" {
+        let is_client = text.parse::<IpAddr>().is_ok() || text.parse::<IpNet>().is_ok();
+        return (!is_client && !text.is_empty()).then(|| MARK.to_owned());
+    }
+    let less = ADDRESS.replace_all(text, format!("${{1}}{MARK}${{2}}"));
+    let less = if TEXTS.contains(&key) { without_word(&less, login) } else { less.into_owned() };
+    (less != text).then_some(less)
+}
+
+/// `text` without `word` where it stands alone.
+fn without_word(text: &str, word: &str) -> String {
+    if word.is_empty() {
+        return text.to_owned();
+    }
+    let (mut less, mut rest) = (String::new(), text);
+    let joins = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
+    while let Some((before, behind)) = rest.split_once(word) {
+        let last = before.chars().next_back().or_else(|| less.chars().next_back());
+        let alone = !joins(last) && !joins(behind.chars().next());
+        less.push_str(before);
+        less.push_str(if alone { MARK } else { word });
+        rest = behind;
+    }
+    less + rest
 }
 
 #[cfg(test)]
@@ -74,6 +121,51 @@ mod tests {
             assert!(!text.contains(gone), "{gone} in {text}");
         }
         assert!(text.contains("[redacted]@sender.example") && text.contains("\"redacted\":true"), "{text}");
+    }
+
+    #[test]
+    fn an_address_within_an_address_is_gone_too() {
+        let inner = "bounce+suzie=example.org@lists.example";
+        let mut decision = serde_json::json!({
+            "mail": { "sender": inner, "parameters": ["AUTH=bounce+suzie=example.org@lists.example"] },
+            "recipients": [{ "address": "\"suzie@home\"@example.org", "orcpt": "rfc822;suzie+40example.org" }],
+            "reply": format!("550 <{inner}> and smtp.mailfrom={inner} are unknown"),
+            "stages": [{ "rcpt": { "address": "suzie=x@example.org" }, "facts": [
+                { "question": { "http_get": "https://web.example/?rcpt=suzie%40example.org" } },
+                { "question": { "state": { "ask": { "greylist": { "sender": inner, "client": "192.0.2.0/24" } } } } },
+            ] }],
+        });
+        Redact::LocalPart.apply(&mut decision);
+        let text = decision.to_string();
+        assert!(!text.contains("suzie") && !text.contains("bounce"), "{text}");
+        assert_eq!(decision["mail"]["sender"], "[redacted]@lists.example");
+        assert_eq!(decision["mail"]["parameters"][0], "AUTH=[redacted]@lists.example");
+        assert!(
+            text.contains("smtp.mailfrom=[redacted]@lists.example") && text.contains("192.0.2.0/24"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn logins_are_gone_from_facts_and_texts() {
+        let ask =
+            |key: &str| serde_json::json!({ "state": { "ask": { "rate": { "rule": "a.b", "key": key } } } });
+        let mut decision = serde_json::json!({
+            "auth": { "user": "mail" },
+            "reply": "450 4.7.1 mail sends too much mailings",
+            "stages": [{ "stage": "mail", "facts": [
+                { "question": ask("mail") }, { "question": ask("192.0.2.9") }, { "question": ask("mail 192.0.2.9") },
+            ], "effects": [{ "by": "a", "effect": "tag user=mail" }] }],
+        });
+        Redact::LocalPart.apply(&mut decision);
+        assert_eq!(decision["auth"]["user"], MARK);
+        assert_eq!(decision["reply"], "450 4.7.1 [redacted] sends too much mailings");
+        let stage = &decision["stages"][0];
+        assert_eq!(stage["stage"], "mail", "a word of ours stays");
+        assert_eq!(stage["effects"][0]["effect"], "tag user=[redacted]");
+        let keys: Vec<_> =
+            (0..3).map(|fact| &stage["facts"][fact]["question"]["state"]["ask"]["rate"]["key"]).collect();
+        assert_eq!(keys, [MARK, "192.0.2.9", MARK]);
     }
 
     #[test]
