@@ -21,7 +21,7 @@ mod ring;
 mod stages;
 
 pub use self::dossier::{Dossier, Hearing, deciding, timestamp};
-pub use self::file::{ReadError, Rotation, read, read_all};
+pub use self::file::{ReadError, Rotation, files, read, read_all};
 pub use self::query::Query;
 pub use self::record::{
     Checks, Client, Cost, Deciding, Decision, Effect, Fact, Fault, Header, Kind, Login, Mail, Rcpt, Read,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::file::{Rotation, Writer};
+use super::file::{Rotation, Trouble, Writer};
 use super::query::Query;
 use super::record::Decision;
 use super::redact::Redact;
@@ -224,11 +224,20 @@ impl Keeper {
 
     fn write(&mut self, lines: u64) {
         let Some(writer) = self.writer.as_mut().filter(|_| lines > 0) else { return };
-        if let Err(error) = writer.flush() {
+        let Err(trouble) = writer.flush() else { return };
+        if matches!(trouble, Trouble::NotWritten(_)) {
             self.metrics.dropped("disk", lines);
-            if self.complained.is_none_or(|last| last.elapsed() > COMPLAIN) {
-                self.complained = Some(Instant::now());
+        }
+        if self.complained.is_some_and(|last| last.elapsed() <= COMPLAIN) {
+            return;
+        }
+        self.complained = Some(Instant::now());
+        match trouble {
+            Trouble::NotWritten(error) => {
                 tracing::error!(event = "decisions_not_written", %error, "decisions cannot be written to their file");
+            }
+            Trouble::NotPutAside(error) => {
+                tracing::error!(event = "decisions_not_put_aside", %error, "the file of decisions is full and grows, as it cannot be put aside");
             }
         }
     }
