@@ -26,6 +26,8 @@ const LATEST: Duration = Duration::from_millis(200);
 const COMPLAIN: Duration = Duration::from_secs(60);
 /// How long somebody who asks waits for what was decided just before.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it looks whether there is room in the queue.
+const RETRY: Duration = Duration::from_millis(5);
 
 /// How decisions are kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -137,12 +139,20 @@ impl Recorder {
         select(lines, query)
     }
 
-    /// Waits until everything is kept that was handed in before.
+    /// Waits until everything is kept that was handed in before; for two seconds at most, however long the disk takes.
     pub fn settle(&self) {
+        let until = Instant::now() + PATIENCE;
         let (done, settled) = mpsc::sync_channel(1);
-        if self.orders.send(Order::Settle(done)).is_ok() {
-            let _ = settled.recv_timeout(PATIENCE);
+        let mut order = Order::Settle(done);
+        while let Err(refused) = self.orders.try_send(order) {
+            let TrySendError::Full(back) = refused else { return };
+            if Instant::now() >= until {
+                return;
+            }
+            order = back;
+            thread::sleep(RETRY);
         }
+        let _ = settled.recv_timeout(until.saturating_duration_since(Instant::now()));
     }
 
     /// Ends the thread, once it has kept everything. What is handed in later is dropped.
@@ -285,6 +295,25 @@ mod tests {
         let dropped =
             sum(&metrics.encode().unwrap(), "gatepost_decisions_dropped_total", &[("reason", "queue")]);
         assert!((8.0..=10.0).contains(&dropped), "{dropped}");
+    }
+
+    #[test]
+    fn who_asks_while_the_thread_hangs_gets_an_answer() {
+        let recorder = Recorder::start(Settings::default(), DecisionMetrics::detached()).unwrap();
+        let recorder = Arc::new(recorder);
+        let busy = lock(&recorder.ring);
+        for _ in 0..WAITING + 10 {
+            recorder.keep(decision("aaaaaaaaaa"));
+        }
+        let (asks, (done, settled)) = (Arc::clone(&recorder), mpsc::channel());
+        let asking = thread::spawn(move || {
+            asks.settle();
+            let _ = done.send(());
+        });
+        let answer = settled.recv_timeout(10 * PATIENCE);
+        drop(busy);
+        asking.join().unwrap();
+        assert_eq!(answer, Ok(()));
     }
 
     #[test]
