@@ -5,6 +5,7 @@
 //! secrets are never logged.
 
 mod journal;
+mod json;
 
 use std::fmt;
 use std::io::{IsTerminal, stderr};
@@ -17,6 +18,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use journal::Prioritized;
+
+pub use json::{escaped, safe_json};
 
 /// The most characters of a stranger's text that one field of the log shows.
 const MOST_SHOWN: usize = 256;

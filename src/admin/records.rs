@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::routes::{Answer, TEXT, answer, json, text};
 use crate::decisions::explain::explain;
 use crate::decisions::{Decision, Kind, Query, Recorder};
+use crate::log::safe_json;
 use crate::tap::{self, Filter, Follower};
 
 /// How many decisions an answer has where no number is asked for, and at most.
@@ -182,7 +183,7 @@ async fn tell(mut follower: Follower, look: Look, lines: mpsc::Sender<Bytes>, _s
         let Some(shown) = shown else { return };
         let line = match look {
             Look::Text => Ok(shown.to_string()),
-            Look::Json => serde_json::to_string(&shown),
+            Look::Json => safe_json(&shown),
         };
         let Ok(line) = line else { return };
         if lines.send(Bytes::from(line + "\n")).await.is_err() {

@@ -12,6 +12,7 @@ use super::health::{Health, Phase, State};
 use super::office::{Office, Report};
 use super::page;
 use super::records::{self, Content, Look, Seats};
+use crate::log::safe_json;
 use crate::metrics::{self, Metrics};
 
 /// The answer to one request.
@@ -214,7 +215,7 @@ fn readiness(state: &State) -> Answer {
 }
 
 pub(super) fn json(value: &impl Serialize) -> Answer {
-    match serde_json::to_vec(value) {
+    match safe_json(value) {
         Ok(body) => with_header(text(StatusCode::OK, body), CONTENT_TYPE, JSON),
         Err(error) => {
             text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot be written as JSON: {error}\n"))

@@ -262,10 +262,12 @@ async fn decisions_are_found_and_explained() {
     let admin = Running::with(Some("t"), &[Place::Tcp(([127, 0, 0, 1], 0).into())]);
     admin.recorder.keep(decision("aaaaaaaaab", "joe@sender.example"));
     admin.recorder.keep(decision("aaaaaaaaac", "ann@other.example"));
+    admin.recorder.keep(decision("aaaaaaaaae", "\u{9b}31m\u{202e}@terminal.example"));
     for (request, status, with, without) in [
         ("GET /decisions", "200", "\"id\":\"aaaaaaaaab\"", "nothing"),
         ("GET /decisions?from=sender.example", "200", "aaaaaaaaab", "aaaaaaaaac"),
-        ("GET /decisions?limit=1", "200", "aaaaaaaaac", "aaaaaaaaab"),
+        ("GET /decisions?limit=2", "200", "aaaaaaaaac", "aaaaaaaaab"),
+        ("GET /decisions?from=terminal.example", "200", r"\u009b31m\u202e@terminal.example", "\u{9b}"),
         ("GET /decisions?word=other.example", "200", "aaaaaaaaac", "aaaaaaaaab"),
         ("GET /decisions?word=%28gp+aaaaaaaaab%29", "200", "aaaaaaaaab", "aaaaaaaaac"),
         ("GET /decisions/summaries?word=rejected", "200", "\"sender\":\"joe@sender.example\"", "stages"),

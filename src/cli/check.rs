@@ -36,7 +36,7 @@ pub(super) fn check(path: &Path, format: Format, deny_warnings: bool, screen: Sc
     let answer = inspect(path, &mut found);
     match format {
         Format::Text => screen.diagnostics(&found),
-        Format::Json => screen.say(&machine::json(&found)),
+        Format::Json => screen.say_json(&machine::json(&found)),
         Format::Github if found.is_empty() => {}
         Format::Github => screen.say(&machine::github(&found)),
     }

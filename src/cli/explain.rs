@@ -98,7 +98,7 @@ fn show(found: &[Decision], format: Format, screen: Screen) -> anyhow::Result<()
     for (index, decision) in found.iter().enumerate() {
         let explanation = explain(decision);
         match format {
-            Format::Json => screen.say(&serde_json::to_string(&explanation)?),
+            Format::Json => screen.say_json(&serde_json::to_string(&explanation)?),
             Format::Text if index > 0 => screen.say(&format!("\n{}\n\n{explanation}", "-".repeat(72))),
             Format::Text => screen.say(explanation.to_string().trim_end()),
         }

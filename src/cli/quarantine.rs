@@ -123,7 +123,7 @@ fn list(store: &Quarantine, format: Format, screen: Screen) -> Result<(), Failur
     let all = store.list()?;
     if format == Format::Json {
         let entries: Vec<_> = all.iter().map(as_value).collect();
-        screen.say(&format!("{:#}", Value::Array(entries)));
+        screen.say_json(&format!("{:#}", Value::Array(entries)));
         return Ok(());
     }
     for listed in &all {
@@ -177,7 +177,7 @@ fn show(store: &Quarantine, id: &str, format: Format, raw: bool, screen: Screen)
                 fields.insert("state".to_owned(), claim.state.name().into());
                 fields.insert("header".to_owned(), String::from_utf8_lossy(&header).into());
             }
-            screen.say(&format!("{value:#}"));
+            screen.say_json(&format!("{value:#}"));
         }
         (Ok(entry), Format::Text) => screen.say(&described(&claim, entry, &header)),
         (Err(error), _) => return Err(anyhow!("its description cannot be read: {error}").into()),

@@ -15,7 +15,7 @@ pub(super) fn reload(endpoint: &Endpoint, wait: bool, format: Format, screen: Sc
     let answer = endpoint.order("/reload")?;
     let reloads: Value = serde_json::from_str(&answer)?;
     match format {
-        Format::Json => screen.say(&format!("{reloads:#}")),
+        Format::Json => screen.say_json(&format!("{reloads:#}")),
         Format::Text => reloads.as_array().into_iter().flatten().for_each(|reload| show(reload, screen)),
     }
     let refused = reloads.as_array().into_iter().flatten().any(|reload| reload["outcome"] == "refused");

@@ -44,7 +44,7 @@ pub(super) fn run(
     let (mut report, strange) = replay_files(&Arc::new(policies), &files)?;
     report.sort();
     match format {
-        Format::Json => screen.say(&serde_json::to_string(&report).context("the report cannot be written")?),
+        Format::Json => screen.say_json(&serde_json::to_string(&report).context("the report cannot be written")?),
         Format::Text => screen.say(report.to_string().trim_end()),
     }
     if strange > 0 {

@@ -22,7 +22,7 @@ pub(super) fn rules(loaded: &Loaded, format: Format, screen: Screen) -> Result<(
     let live = live(loaded);
     match format {
         Format::Text => screen.say(as_text(&policies, &live).trim_end()),
-        Format::Json => screen.say(&as_json(&policies, &live).to_string()),
+        Format::Json => screen.say_json(&as_json(&policies, &live).to_string()),
     }
     Ok(())
 }

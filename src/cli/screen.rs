@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::diagnostic::Diagnostic;
+use crate::log::escaped;
 
 /// Standard output and standard error, and how much may be drawn there.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +40,11 @@ impl Screen {
     pub(super) fn say(self, text: &str) {
         // A reader that went away, as `head` does, is no error of ours.
         _ = writeln!(io::stdout().lock(), "{text}");
+    }
+
+    /// An answer for programs, which people look at too: strangers' text in it does not act on the terminal.
+    pub(super) fn say_json(self, json: &str) {
+        self.say(&escaped(json));
     }
 
     /// What is wrong with the operator's files, with source lines and carets.

@@ -28,7 +28,7 @@ pub(super) fn status(endpoint: &Endpoint, format: Format, screen: Screen) -> Res
     let found = findings(&status, SystemTime::now());
     let level = found.iter().map(|(level, _)| *level).max().unwrap_or(Level::Ok);
     match format {
-        Format::Json => screen.say(&format!("{status:#}")),
+        Format::Json => screen.say_json(&format!("{status:#}")),
         Format::Text => screen.say(&line(&status, &found, level)),
     }
     match level {

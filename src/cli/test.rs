@@ -86,7 +86,7 @@ fn once(settings: &Settings, wanted: &Wanted, screen: Screen) -> Result<(), Fail
             screen.say(&report.to_string());
             coverage.iter().for_each(|coverage| screen.say(coverage::as_text(coverage).trim_end()));
         }
-        Format::Json => screen.say(&as_json(&report, coverage.as_deref()).to_string()),
+        Format::Json => screen.say_json(&as_json(&report, coverage.as_deref()).to_string()),
     }
     if report.is_success() { Ok(()) } else { Err(Failure::Shown) }
 }

@@ -156,7 +156,7 @@ impl Report {
         let worst = self.found.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
         if self.format == Format::Json {
             let found: Vec<_> = self.found.iter().map(Finding::json).collect();
-            self.screen.say(&format!("{:#}", json!({ "level": worst.name(), "findings": found })));
+            self.screen.say_json(&format!("{:#}", json!({ "level": worst.name(), "findings": found })));
         }
         match worst {
             Level::Ok => Ok(()),
