@@ -9,13 +9,16 @@ use jiff::Timestamp;
 
 use crate::config::Loaded;
 use crate::decisions::explain::explain;
-use crate::decisions::{Decision, Query, read_all};
+use crate::decisions::{Decision, Query, merge, read_all};
 use crate::units::parse_duration;
 
 use super::Failure;
 use super::endpoint::Endpoint;
 use super::rehearse::{self, Rehearsal};
 use super::screen::Screen;
+
+/// Decisions that the process that serves gives at once at most.
+const MOST: usize = 1_000;
 
 /// How answers look.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -36,7 +39,7 @@ pub(super) struct Wanted {
     /// Decisions about this sender: an address, or a domain; `<>` is the null sender
     #[arg(long, value_name = "ADDRESS")]
     from: Option<String>,
-    /// Decisions about this recipient: an address, or a domain
+    /// Decisions about this recipient: an address, or a domain; several with `--message` only
     #[arg(long, value_name = "ADDRESS")]
     to: Vec<String>,
     /// Decisions about this client: an address or a network
@@ -54,7 +57,7 @@ pub(super) struct Wanted {
     /// Not before this time, or as long ago as this: `2026-11-29T12:00:00Z`, `2h`
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// At most so many, the youngest first
+    /// At most so many, the youngest first; 0 for all in the files. Of those in memory only, no more than the last 1000
     #[arg(long, value_name = "NUMBER", default_value_t = 10)]
     limit: usize,
     /// Read this file of decisions in place of the configured one
@@ -85,7 +88,7 @@ pub(super) fn run(loaded: Loaded, wanted: Box<Wanted>, screen: Screen) -> Result
     let format = wanted.format;
     let found = match wanted.message {
         Some(_) => rehearsed(loaded, *wanted)?,
-        None => recorded(&loaded, *wanted)?,
+        None => recorded(&loaded, *wanted, screen)?,
     };
     if found.is_empty() {
         return Err(Failure::Untold(anyhow!("there is no such decision")));
@@ -106,29 +109,41 @@ fn show(found: &[Decision], format: Format, screen: Screen) -> anyhow::Result<()
     Ok(())
 }
 
-/// From the memory of the process that serves; from its files where it knows nothing of it, is not there, or another file is named.
-fn recorded(loaded: &Loaded, wanted: Wanted) -> Result<Vec<Decision>, Failure> {
+/// From the memory of the process that serves, and from its files where that may not be all; from a file alone where one is named.
+fn recorded(loaded: &Loaded, wanted: Wanted, screen: Screen) -> Result<Vec<Decision>, Failure> {
     let (named, query) = (wanted.file.clone(), query(wanted)?);
-    let remembered = match named {
-        Some(_) => Ok(Vec::new()),
-        None => remembered(loaded, &query),
-    };
-    let file = named.as_ref().or(loaded.settings.decisions.file.as_ref());
-    match (remembered, file) {
-        (Ok(found), None) => Ok(found),
-        (Ok(found), Some(_)) if !found.is_empty() => Ok(found),
-        (_, Some(file)) => Ok(read_all(file, &query)?.0),
-        (Err(error), None) => Err(error),
+    if let Some(file) = named {
+        return Ok(read_all(&file, &query)?.0);
+    }
+    let remembered = remembered(loaded, &query);
+    let Some(file) = &loaded.settings.decisions.file else { return remembered };
+    let found = remembered.unwrap_or_default();
+    // The memory has the youngest.
+    if query.limit > 0 && found.len() >= query.limit {
+        return Ok(found);
+    }
+    match read_all(file, &query) {
+        Ok((older, _)) => Ok(merge(found, older, &query)),
+        Err(error) if found.is_empty() => Err(error.into()),
+        Err(error) => {
+            screen.details(|_| format!("{error}; this is what the process that serves remembers\n"));
+            Ok(found)
+        }
     }
 }
 
 /// What the process that serves remembers.
 fn remembered(loaded: &Loaded, query: &Query) -> Result<Vec<Decision>, Failure> {
+    let limit = if query.limit == 0 { MOST } else { query.limit.min(MOST) };
+    let query = Query { limit, ..query.clone() };
     let query = serde_urlencoded::to_string(query).context("the question cannot be written")?;
     Endpoint::of(&loaded.settings)?.see(&format!("/decisions?{query}"))
 }
 
 fn query(wanted: Wanted) -> anyhow::Result<Query> {
+    if wanted.to.len() > 1 {
+        return Err(anyhow!("several recipients are for `--message` only: name one with `--to`"));
+    }
     Ok(Query {
         id: wanted.id.as_deref().and_then(|id| Query::id(id).id),
         from: wanted.from,
@@ -151,7 +166,7 @@ fn since(text: &str) -> anyhow::Result<Timestamp> {
     let ago = parse_duration(text).map_err(|_| {
         anyhow!("`{text}` is no time: write it as `2026-11-29T12:00:00Z`, or as `2h` for two hours ago")
     })?;
-    Ok(Timestamp::now() - ago)
+    Timestamp::now().checked_sub(ago).map_err(|_| anyhow!("`{text}` ago is before all time"))
 }
 
 fn rehearsed(loaded: Loaded, wanted: Wanted) -> anyhow::Result<Vec<Decision>> {
@@ -171,4 +186,17 @@ fn rehearsed(loaded: Loaded, wanted: Wanted) -> anyhow::Result<Vec<Decision>> {
         message,
     };
     rehearse::run(loaded.settings, &rehearsal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_before_all_time_is_an_error() {
+        assert!(since("2h").unwrap() < Timestamp::now());
+        for text in ["8000000d", "yesterday"] {
+            assert!(since(text).unwrap_err().to_string().contains(text));
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What to look for among decisions.
 
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -71,6 +73,18 @@ impl Query {
         let sure = |text: &&String| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
         self.id.as_ref().or(self.queue_id.as_ref()).filter(sure).map(String::as_str)
     }
+}
+
+/// What was found in two places, each once, the youngest first and up to the limit of `query`.
+pub fn merge(one: Vec<Decision>, other: Vec<Decision>, query: &Query) -> Vec<Decision> {
+    let mut known = HashSet::new();
+    let mut all: Vec<_> = one.into_iter().chain(other).collect();
+    all.retain(|decision| known.insert((decision.id.clone(), decision.at)));
+    all.sort_by_key(|decision| Reverse(decision.at));
+    if query.limit > 0 {
+        all.truncate(query.limit);
+    }
+    all
 }
 
 fn has_id(decision: &Decision, id: &str) -> bool {
@@ -188,6 +202,22 @@ mod tests {
         for text in ["aaaaaaaaab", "(gp aaaaaaaaab)", " gp AAAAAAAAAB "] {
             assert!(Query::id(text).matches(&decision()), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_found_twice_is_one_and_the_youngest_come_first() {
+        let at = |id: &str, second: i64| Decision {
+            id: id.to_owned(),
+            at: Timestamp::from_second(second).unwrap(),
+            ..Decision::default()
+        };
+        let found = |limit| {
+            let (memory, file) = (vec![at("d", 4), at("c", 3)], vec![at("c", 3), at("b", 2), at("a", 1)]);
+            let found = merge(memory, file, &Query { limit, ..Query::default() });
+            found.into_iter().map(|found| found.id).collect::<Vec<_>>()
+        };
+        assert_eq!(found(0), ["d", "c", "b", "a"]);
+        assert_eq!(found(3), ["d", "c", "b"]);
     }
 
     #[test]

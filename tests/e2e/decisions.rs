@@ -216,6 +216,37 @@ fn recorded_decisions_are_asked_of_other_policies() {
     gatepost.end_well();
 }
 
+/// The memory has room for one; what it forgot is in the file.
+#[test]
+fn what_is_remembered_and_what_is_in_the_file_are_explained_together() {
+    let sink = Sink::start(AtTheDot::Take);
+    let plan =
+        Plan::in_front_of_server(sink.address()).section("decisions: { memory: 1, file: decisions.jsonl }");
+    let gatepost = plan.admin("").start();
+    let mut client = gatepost.introduced();
+    let mut refused = Vec::new();
+    for number in 0..3 {
+        assert_eq!(client.ask("MAIL FROM:<joe@sender.example>").code, 250);
+        refused.push(id(&client.ask(&format!("RCPT TO:<suzie{number}@elsewhere.example>")).to_string()));
+        assert_eq!(client.ask("RSET").code, 250);
+    }
+    let ids = |more: &[&str]| {
+        let output = ask(&gatepost, &[&["explain", "--rule", "relay", "--format", "json"], more].concat());
+        let read = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        let id = |line: &str| read(line)["decision"]["id"].as_str().unwrap().to_owned();
+        stdout(&output).lines().map(id).collect::<Vec<_>>()
+    };
+    refused.reverse();
+    assert_eq!(ids(&[]), refused);
+    assert_eq!(ids(&["--limit", "0"]), refused);
+    assert_eq!(ids(&["--limit", "2"]), &refused[..2]);
+    assert_eq!(ids(&["--limit", "1"]), &refused[..1]);
+    assert_eq!(ids(&["--to", "suzie0@elsewhere.example"]), &refused[2..]);
+    let two = ask(&gatepost, &["explain", "--to", "a@b.example", "--to", "c@d.example"]);
+    assert!(String::from_utf8_lossy(&two.stderr).contains("name one with `--to`"));
+    gatepost.end_well();
+}
+
 #[test]
 fn a_message_that_never_came_is_judged() {
     let postfix = Postfix::delivering();
