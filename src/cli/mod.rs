@@ -1,7 +1,8 @@
 //! The commands of the program: what is asked for, what is shown, and the exit status.
 //!
 //! Exit status 0 means yes, 1 no, 2 that the command line was not understood, 3 that nobody serves. `status` and `doctor`
-//! have those of monitoring plugins: 0 all is well, 1 a warning, 2 mail does not flow, 3 nobody serves.
+//! have those of monitoring plugins: 0 all is well, 1 a warning, 2 mail does not flow, 3 nobody serves. `replay`, whose 1 says that
+//! something changes, has 4 where it could not tell.
 
 mod check;
 mod definitions;
@@ -94,9 +95,9 @@ enum Command {
     Explain(Box<explain::Wanted>),
     /// Follow sessions as they go on, as lines of a transcript
     Trace(trace::Wanted),
-    /// Say what would change if recorded decisions were asked of other policies; status 1 if anything would
+    /// Say what would change if recorded decisions were asked of other policies; status 1 if anything would, 4 if nobody can tell
     Replay {
-        /// Files of decisions [default: the configured one]
+        /// Files of decisions [default: the configured one and those put aside from it]
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
         /// The folder of the other policies
@@ -150,7 +151,7 @@ enum Command {
     },
 }
 
-/// Why a command ends with status 1.
+/// Why a command ends otherwise than well.
 #[derive(Debug)]
 enum Failure {
     /// The operator was already told.
@@ -190,9 +191,14 @@ pub fn main() -> ExitCode {
         }
         Err(Failure::Untold(error)) => {
             screen.error(&error);
-            ExitCode::FAILURE
+            ExitCode::from(status_of_failure(arguments.command.as_ref()))
         }
     }
+}
+
+/// The exit status of a command that failed.
+const fn status_of_failure(command: Option<&Command>) -> u8 {
+    if matches!(command, Some(Command::Replay { .. })) { 4 } else { 1 }
 }
 
 fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {

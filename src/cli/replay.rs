@@ -10,8 +10,8 @@ use std::thread;
 use anyhow::{Context, anyhow};
 
 use crate::config::Loaded;
-use crate::decisions::Decision;
 use crate::decisions::replay::{Report, replay};
+use crate::decisions::{self, Decision};
 use crate::policy::{Policies, Sources};
 
 use super::Failure;
@@ -35,16 +35,18 @@ pub(super) fn run(
         screen.diagnostics(&found);
         Failure::Untold(anyhow!("the policies cannot be used: {}", tally(&found)))
     })?;
-    let configured = loaded.settings.decisions.file.map(|file| vec![file]);
     let files = if files.is_empty() {
-        configured.context("name a file of decisions, or configure one as `decisions.file`")?
+        let configured = loaded.settings.decisions.file;
+        recorded(&configured.context("name a file of decisions, or configure one as `decisions.file`")?)
     } else {
         files.to_vec()
     };
-    let (mut report, strange) = replay_files(&Arc::new(policies), &files)?;
+    let (mut report, strange) = replay_files(&Arc::new(policies), open(files)?)?;
     report.sort();
     match format {
-        Format::Json => screen.say_json(&serde_json::to_string(&report).context("the report cannot be written")?),
+        Format::Json => {
+            screen.say_json(&serde_json::to_string(&report).context("the report cannot be written")?)
+        }
         Format::Text => screen.say(report.to_string().trim_end()),
     }
     if strange > 0 {
@@ -53,14 +55,35 @@ pub(super) fn run(
     if report.changed > 0 { Err(Failure::Shown) } else { Ok(()) }
 }
 
+/// The configured file behind those that were put aside from it, the oldest first.
+fn recorded(configured: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = decisions::files(configured).collect();
+    files.reverse();
+    if files.is_empty() { vec![configured.to_owned()] } else { files }
+}
+
+/// All at once: names move on when a file is put aside meanwhile.
+fn open(files: Vec<PathBuf>) -> anyhow::Result<Vec<(PathBuf, File)>> {
+    let open = |path: PathBuf| {
+        let file = File::open(&path).with_context(|| unreadable(&path))?;
+        Ok((path, file))
+    };
+    files.into_iter().map(open).collect()
+}
+
+fn unreadable(path: &Path) -> String {
+    format!("{} cannot be read", path.display())
+}
+
 /// Everything in `files`, on as many threads as there are processors; and the number of lines that are no decisions.
-fn replay_files(policies: &Arc<Policies>, files: &[PathBuf]) -> anyhow::Result<(Report, u64)> {
+fn replay_files(policies: &Arc<Policies>, files: Vec<(PathBuf, File)>) -> anyhow::Result<(Report, u64)> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let (send, receive) = sync_channel(WAITING);
     let inbox = Mutex::new(receive);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| work(policies, &inbox))).collect();
-        let read: anyhow::Result<()> = files.iter().try_for_each(|file| read_file(file, &send));
+        let read: anyhow::Result<()> =
+            files.into_iter().try_for_each(|(path, file)| read_file(&path, file, &send));
         drop(send);
         let (mut report, mut strange) = (Report::default(), 0);
         for worker in workers {
@@ -72,13 +95,12 @@ fn replay_files(policies: &Arc<Policies>, files: &[PathBuf]) -> anyhow::Result<(
     })
 }
 
-fn read_file(path: &Path, send: &SyncSender<Vec<Vec<u8>>>) -> anyhow::Result<()> {
-    let failed = || format!("{} cannot be read", path.display());
-    let mut file = BufReader::with_capacity(1 << 20, File::open(path).with_context(failed)?);
+fn read_file(path: &Path, file: File, send: &SyncSender<Vec<Vec<u8>>>) -> anyhow::Result<()> {
+    let mut file = BufReader::with_capacity(1 << 20, file);
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         let mut line = Vec::new();
-        let read = file.read_until(b'\n', &mut line).with_context(failed)?;
+        let read = file.read_until(b'\n', &mut line).with_context(|| unreadable(path))?;
         if read > 0 {
             batch.push(line);
         }

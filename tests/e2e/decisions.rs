@@ -213,6 +213,17 @@ fn recorded_decisions_are_asked_of_other_policies() {
     let report: serde_json::Value = serde_json::from_str(stdout(&changed).trim()).unwrap();
     assert_eq!((changed.status.code(), &report["changed"]), (Some(1), &1.into()), "{report}");
     assert_eq!(report["changes"][0]["to"], "reject by strict.x");
+    // What was put aside counts too.
+    fs::copy(&file, gatepost.path("decisions.jsonl.2")).unwrap();
+    let changed = replay(&gatepost);
+    let report: serde_json::Value = serde_json::from_str(stdout(&changed).trim()).unwrap();
+    assert_eq!(report["changed"], 2, "{report}");
+    // Who cannot tell does not say that something would change.
+    fs::write(gatepost.path("policies/99-strict.rhai"), "fn mail(").unwrap();
+    assert_eq!(replay(&gatepost).status.code(), Some(4));
+    fs::remove_file(gatepost.path("policies/99-strict.rhai")).unwrap();
+    let missing = ask(&gatepost, &["replay", "--policies", &policies, "not-there.jsonl"]);
+    assert_eq!(missing.status.code(), Some(4));
     gatepost.end_well();
 }
 
