@@ -299,9 +299,14 @@ mod tests {
 
     #[test]
     fn who_asks_while_the_thread_hangs_gets_an_answer() {
-        let recorder = Recorder::start(Settings::default(), DecisionMetrics::detached()).unwrap();
-        let recorder = Arc::new(recorder);
+        let metrics = Metrics::new();
+        let recorder = Arc::new(Recorder::start(Settings::default(), metrics.decisions()).unwrap());
         let busy = lock(&recorder.ring);
+        recorder.keep(decision("aaaaaaaaaa"));
+        // With this one in hand it waits for the memory, and takes no more out of the queue.
+        while sum(&metrics.encode().unwrap(), "gatepost_decisions_total", &[]) < 1.0 {
+            thread::yield_now();
+        }
         for _ in 0..WAITING + 10 {
             recorder.keep(decision("aaaaaaaaaa"));
         }
