@@ -27,6 +27,18 @@ impl<'d> Facts<'d> {
         found.or_else(|| Some((self.of_checks(question)?, Duration::ZERO)))
     }
 
+    /// Everything that is known at this stage: what was recorded at it, and what the checks found.
+    pub(super) fn known(&self) -> impl Iterator<Item = (Question, Answer)> {
+        let recorded = self.stage.facts.iter();
+        let recorded = recorded.filter_map(|fact| Some((fact.question.clone(), fact.answer.clone()?)));
+        let of_checks = checks_at(self.stage.stage).iter().cloned().filter_map(|question| {
+            let answer = self.of_checks(&question)?;
+            Some((question, answer))
+        });
+        // Where both know it, what was recorded counts, as in `answer`.
+        of_checks.chain(recorded)
+    }
+
     /// What the checks found, and what the clock said.
     fn of_checks(&self, question: &Question) -> Option<Answer> {
         let checks = &self.decision.checks;
@@ -46,6 +58,18 @@ impl<'d> Facts<'d> {
             Question::Now => Some(Answer::Now(self.stage.at.as_second())),
             _ => None,
         }
+    }
+}
+
+/// What checks and the clock have an answer to at a stage. What comes later is not known before: it would be remembered as it is now.
+const fn checks_at(stage: &str) -> &'static [Question] {
+    use Question::{Arc, Dkim, Dmarc, Fcrdns, HeloSpf, Now, Spf};
+    match stage.as_bytes() {
+        b"connect" => &[Fcrdns, Now],
+        b"helo" => &[Fcrdns, HeloSpf, Now],
+        b"mail" | b"rcpt" | b"data" => &[Fcrdns, HeloSpf, Spf, Now],
+        b"message" => &[Fcrdns, HeloSpf, Spf, Dkim, Dmarc, Arc, Now],
+        _ => &[],
     }
 }
 

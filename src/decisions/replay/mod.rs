@@ -9,6 +9,7 @@ mod report;
 mod scenes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use self::report::{Change, Report};
 use super::record::{Decision, StageRecord, VerdictRecord};
@@ -95,6 +96,10 @@ fn judge(
     let scene = scenes::of(decision, stage).ok_or_else(|| format!("what policies saw at {}", stage.stage))?;
     let facts = Facts::of(decision, stage);
     let mut run = policies.begin(scene, memory);
+    // What is known is there before it is asked for, so that no script stops for it and runs again.
+    for (question, answer) in facts.known() {
+        run.answer(question, answer, Duration::ZERO);
+    }
     loop {
         match run.step() {
             Step::Done => return Ok(run.finish(memory)),
