@@ -9,6 +9,7 @@ mod measure;
 #[path = "measure/ordinary.rs"]
 mod ordinary;
 
+use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -21,7 +22,7 @@ use gatepost::policy::scene::Scene;
 use gatepost::policy::sources::Selection;
 use gatepost::policy::{Memory, Policies, Sources};
 use gatepost::session::stage::Verdict;
-use measure::say;
+use measure::{best, say};
 use ordinary::{judge, moments, session};
 
 const DECISIONS: usize = 100_000;
@@ -33,6 +34,10 @@ fn main() -> ExitCode {
     let policies = Arc::new(Policies::load(&Sources { dir, listeners, ..Sources::default() }).unwrap());
     let line = serde_json::to_vec(&decision(&policies)).unwrap();
     let threads = thread::available_parallelism().map_or(1, usize::from);
+    let kept: Decision = serde_json::from_slice(&line).unwrap();
+    let parsing = best(100, || drop(black_box(serde_json::from_slice::<Decision>(&line).unwrap())));
+    let asking = best(100, || drop(black_box(replay(&policies, &kept))));
+    println!("{parsing:.2?} to read a decision, {asking:.2?} to ask about it");
     let began = Instant::now();
     let mut report = Report::default();
     let work = || {
