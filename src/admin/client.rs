@@ -62,12 +62,7 @@ pub async fn ask(
     token: Option<&Zeroizing<String>>,
     asked: Asked<'_>,
 ) -> Result<Answered, AskError> {
-    let nobody = |why: String| AskError::Nobody(place.clone(), why);
-    let stream = match timeout(CONNECT, connect(place)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(nobody(error.to_string())),
-        Err(_) => return Err(nobody("the connection is not accepted".to_owned())),
-    };
+    let stream = reach(place).await?;
     let broken = |why: String| AskError::Broken(place.clone(), why);
     match timeout(PATIENCE, exchange(stream, token, asked)).await {
         Ok(answer) => answer.map_err(|error| broken(error.to_string())),
@@ -86,12 +81,7 @@ pub async fn follow(
     accept: &'static str,
     each: impl FnMut(&str),
 ) -> Result<(), AskError> {
-    let nobody = |why: String| AskError::Nobody(place.clone(), why);
-    let stream = match timeout(CONNECT, connect(place)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(nobody(error.to_string())),
-        Err(_) => return Err(nobody("the connection is not accepted".to_owned())),
-    };
+    let stream = reach(place).await?;
     let broken = |error: Trouble| AskError::Broken(place.clone(), error.to_string());
     let request = request(Method::GET, path, token).map_err(broken)?;
     lines(stream, request, accept, each).await.map_err(broken)
@@ -156,6 +146,16 @@ fn request(
         request = request.header(AUTHORIZATION, format!("Bearer {}", &**token));
     }
     Ok(request.body(Empty::new())?)
+}
+
+/// A connection, within the time that the process has to accept it.
+async fn reach(place: &Place) -> Result<Box<dyn Wire>, AskError> {
+    let why = match timeout(CONNECT, connect(place)).await {
+        Ok(Ok(stream)) => return Ok(stream),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the connection is not accepted".to_owned(),
+    };
+    Err(AskError::Nobody(place.clone(), why))
 }
 
 async fn connect(place: &Place) -> std::io::Result<Box<dyn Wire>> {

@@ -2,10 +2,9 @@
 
 use super::super::domains::{Domains, Wishes};
 use super::super::judgement::Mode;
-use super::super::sources::{DomainSource, Sources, split_target};
+use super::super::sources::{DomainSource, Sources};
 use super::join::turns;
-use super::modes::rule_names;
-use super::{Script, settings, suggest};
+use super::{Script, modes, settings};
 use crate::diagnostic::Diagnostic;
 use crate::session::stage::Stage;
 
@@ -41,26 +40,14 @@ fn check_mode(
     sources: &Sources,
     problems: &mut Vec<Diagnostic>,
 ) {
-    let error = |message: String| sources.error(&format!("{path}.{key}"), format!("{path}: {message}"));
-    let (policy, rule) = split_target(key);
-    let Some(script) = scripts.iter().find(|script| *script.name == *policy) else {
-        let problem = error(format!("there is no policy `{policy}`"));
-        return problems.push(suggest(problem, policy, scripts.iter().map(|script| &*script.name)));
-    };
-    let rules = rule_names(script);
-    if let Some(rule) = rule.filter(|rule| !rules.contains(rule)) {
-        let problem = error(format!("`{policy}` has no rule `{rule}`"));
-        return problems.push(suggest(problem, rule, rules.iter().copied()));
-    }
-    if script.constants.gate && mode != Mode::Enforce {
-        return problems
-            .push(error(format!("`{key}` cannot be `{}`: a gate is always enforced", mode.name())));
-    }
+    let Some((script, rule)) = modes::target(path, key, mode, scripts, sources, problems) else { return };
     let turns = turns(script, rule);
     let waits = mode != Mode::Enforce && turns.iter().any(|stage| sources.refuse_at.delays(*stage));
     if !turns.contains(&Stage::Rcpt) && !waits {
         let help =
             "only what is asked at rcpt, or refused there (`policies.refuse_at`), belongs to one domain";
-        problems.push(error(format!("`{key}` says nothing at rcpt")).with_help(help));
+        let problem =
+            sources.error(&format!("{path}.{key}"), format!("{path}: `{key}` says nothing at rcpt"));
+        problems.push(problem.with_help(help));
     }
 }

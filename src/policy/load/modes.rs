@@ -55,7 +55,7 @@ pub(super) fn check(scripts: &[Script], sources: &Sources, problems: &mut Vec<Di
         check_constants(script, problems);
     }
     for (key, mode) in &sources.modes {
-        check_configured(key, *mode, scripts, sources, problems);
+        target("policies.modes", key, *mode, scripts, sources, problems);
     }
 }
 
@@ -80,29 +80,33 @@ fn check_constants(script: &Script, problems: &mut Vec<Diagnostic>) {
 
 const GATE: &str = "a gate is always enforced";
 
-fn check_configured(
-    key: &str,
+/// What `key` below `path` of the configuration names, if it may have this mode: the policy, and the rule where one is named.
+pub(super) fn target<'s, 'k>(
+    path: &str,
+    key: &'k str,
     mode: Mode,
-    scripts: &[Script],
+    scripts: &'s [Script],
     sources: &Sources,
     problems: &mut Vec<Diagnostic>,
-) {
+) -> Option<(&'s Script, Option<&'k str>)> {
+    let error = |message: String| sources.error(&format!("{path}.{key}"), format!("{path}: {message}"));
     let (policy, rule) = split_target(key);
-    let error = |message: String| {
-        sources.error(&format!("policies.modes.{key}"), format!("policies.modes: {message}"))
-    };
     let Some(script) = scripts.iter().find(|script| *script.name == *policy) else {
         let problem = error(format!("there is no policy `{policy}`"));
-        return problems.push(suggest(problem, policy, scripts.iter().map(|script| &*script.name)));
+        problems.push(suggest(problem, policy, scripts.iter().map(|script| &*script.name)));
+        return None;
     };
     let rules = rule_names(script);
     if let Some(rule) = rule.filter(|rule| !rules.contains(rule)) {
         let problem = error(format!("`{policy}` has no rule `{rule}`"));
-        return problems.push(suggest(problem, rule, rules.iter().copied()));
+        problems.push(suggest(problem, rule, rules.iter().copied()));
+        return None;
     }
     if script.constants.gate && mode != Mode::Enforce {
         problems.push(error(format!("`{key}` cannot be `{}`: {GATE}", mode.name())));
+        return None;
     }
+    Some((script, rule))
 }
 
 /// The names of a script's rules.
