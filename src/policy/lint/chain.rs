@@ -6,6 +6,7 @@ use super::super::language::{self, Object, Type, object_named};
 use super::super::load::{Role, suggest};
 use super::expressions::{a, absent_help, closure};
 use super::host::{self, Signature};
+use super::inside::About;
 use super::value::Value;
 use super::{Walk, hand_over};
 
@@ -87,6 +88,7 @@ impl Walk<'_> {
         }
         let mut value = Value::of(property.kind);
         value.source = Some((object.name, property.name));
+        value.about = About::of_property((object.name, property.name));
         Some(value)
     }
 
@@ -125,7 +127,10 @@ impl Walk<'_> {
             self.error(position, call.name.chars().count(), message, help);
             return Value::unknown();
         }
-        let value = self.host_call(&call.name, &this_first, &call.args, position, true);
+        let mut value = self.host_call(&call.name, &this_first, &call.args, position, true);
+        if call.name == "is_empty" {
+            value.about = About::of_emptiness(owner);
+        }
         let brackets = if call.args.is_empty() { "()" } else { "(...)" };
         value.spelled(spelled(owner, &format!(".{}{brackets}", call.name)))
     }

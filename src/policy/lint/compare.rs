@@ -6,12 +6,19 @@ use super::super::language::{Form, Type, object_named};
 use super::super::units;
 use super::Walk;
 use super::expressions::{a, absent_help, width};
+use super::inside::About;
 use super::value::{Literal, Value, comparable, fits, is_lower_case};
 use crate::diagnostic::nearest;
 
 impl Walk<'_> {
-    /// `one == other`, `one != other`.
-    pub(super) fn compared(&mut self, one: &Expr, other: &Expr, is_equality: bool, position: Position) {
+    /// `one == other`, `one != other`, and what that says of the client.
+    pub(super) fn compared(
+        &mut self,
+        one: &Expr,
+        other: &Expr,
+        is_equality: bool,
+        position: Position,
+    ) -> Option<About> {
         let (left, right) = (self.expression(one), self.expression(other));
         let at = if right.literal.is_some() {
             other.start_position()
@@ -22,6 +29,8 @@ impl Walk<'_> {
         };
         self.tested.compared(&left, &right, is_equality, at);
         self.equality(&left, &right, at);
+        let equal = About::of_equality(&left, &right);
+        if is_equality { equal } else { equal.map(About::negated) }
     }
 
     /// Two values that are looked at for being equal. `at` is where what is written out stands, else the operator.

@@ -52,12 +52,8 @@ impl Walk<'_> {
                 let owner = self.expression(&pair.lhs);
                 self.index(&owner, &pair.rhs, *flags)
             }
-            Expr::And(parts, _) | Expr::Or(parts, _) => {
-                for part in parts.iter() {
-                    self.condition(part);
-                }
-                Value::of(Type::Bool)
-            }
+            Expr::And(parts, _) => self.conditions(parts, false),
+            Expr::Or(parts, _) => self.conditions(parts, true),
             Expr::Coalesce(parts, position) => self.coalesce(parts, *position),
             Expr::DynamicConstant(value, _) => constant(value),
             _ => Value::unknown(),
@@ -132,11 +128,18 @@ impl Walk<'_> {
         }
     }
 
-    /// An expression that must be true or false.
-    pub(super) fn condition(&mut self, expression: &Expr) {
+    /// The parts of an `&&` or an `||`.
+    fn conditions(&mut self, parts: &[Expr], is_or: bool) -> Value {
+        let values: Vec<_> = parts.iter().map(|part| self.condition(part)).collect();
+        self.trusted_or_logged_in(parts, &values, is_or);
+        Value::of(Type::Bool)
+    }
+
+    /// An expression that must be true or false, and what is known of it.
+    pub(super) fn condition(&mut self, expression: &Expr) -> Value {
         let value = self.expression(expression);
         let help = match value.kind {
-            Type::Bool | Type::Any | Type::OneOf(_) => return,
+            Type::Bool | Type::Any | Type::OneOf(_) => return value,
             Type::Text(_) => format!("compare it with something: `{} != \"\"`", value.spelled),
             Type::Integer | Type::Float => format!("compare it with something: `{} > 0`", value.spelled),
             Type::Array(_) => format!("ask `!{}.is_empty()`", value.spelled),
@@ -150,6 +153,7 @@ impl Walk<'_> {
         };
         let message = format!("{} is {}, where true or false is needed", value.name(), a(&value.kind));
         self.error(expression.start_position(), width(&value), message, help);
+        value
     }
 
     /// What a `for` over the value walks.

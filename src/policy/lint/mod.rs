@@ -23,6 +23,7 @@ mod expressions;
 mod facts;
 mod flow;
 mod host;
+mod inside;
 mod operators;
 mod source;
 mod statements;

@@ -5,6 +5,7 @@ use rhai::{Expr, FnCallExpr, Position};
 use super::super::language::{TEXT, Type};
 use super::Walk;
 use super::expressions::{a, width};
+use super::inside::About;
 use super::value::{Value, is_address};
 
 impl Walk<'_> {
@@ -15,13 +16,13 @@ impl Walk<'_> {
                 Value::of(Type::Bool)
             }
             ("!", [part]) => {
-                self.condition(part);
-                Value::of(Type::Bool)
+                let about = self.condition(part).about.map(About::negated);
+                Value { about, ..Value::of(Type::Bool) }
             }
             ("==" | "!=", [one, other]) => {
                 let is_equality = call.name == "==";
-                self.compared(one, other, is_equality, position);
-                Value::of(Type::Bool)
+                let about = self.compared(one, other, is_equality, position);
+                Value { about, ..Value::of(Type::Bool) }
             }
             ("<" | "<=" | ">" | ">=", [one, other]) => {
                 self.ordered(one, other, position);

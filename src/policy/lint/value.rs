@@ -1,6 +1,7 @@
 //! What is known of a value before the script runs.
 
 use super::super::language::{Form, TEXT, Type, functions, object_named, objects};
+use super::inside::About;
 
 /// A value, as far as it is known.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +13,8 @@ pub(super) struct Value {
     pub(super) source: Option<(&'static str, &'static str)>,
     /// The property that gave the object which this is, or which this was read from: `helo_spf` of `mail.helo_spf.result`.
     pub(super) origin: Option<&'static str>,
+    /// What it says of the client, where it is a condition that does.
+    pub(super) about: Option<About>,
     /// As it stands in the script; empty where that would be long.
     pub(super) spelled: String,
 }
@@ -26,7 +29,7 @@ pub(super) enum Literal {
 
 impl Value {
     pub(super) fn of(kind: Type) -> Self {
-        Self { kind, literal: None, source: None, origin: None, spelled: String::new() }
+        Self { kind, literal: None, source: None, origin: None, about: None, spelled: String::new() }
     }
 
     pub(super) fn unknown() -> Self {
@@ -35,35 +38,17 @@ impl Value {
 
     pub(super) fn text(text: &str) -> Self {
         let spelled = format!("\"{text}\"");
-        Self {
-            kind: TEXT,
-            literal: Some(Literal::Text(text.to_owned())),
-            source: None,
-            origin: None,
-            spelled,
-        }
+        Self { literal: Some(Literal::Text(text.to_owned())), spelled, ..Self::of(TEXT) }
     }
 
     pub(super) fn character(character: char) -> Self {
         let spelled = format!("'{character}'");
-        Self {
-            kind: Type::Any,
-            literal: Some(Literal::Character(character)),
-            source: None,
-            origin: None,
-            spelled,
-        }
+        Self { literal: Some(Literal::Character(character)), spelled, ..Self::of(Type::Any) }
     }
 
     pub(super) fn integer(number: i64) -> Self {
         let spelled = number.to_string();
-        Self {
-            kind: Type::Integer,
-            literal: Some(Literal::Integer(number)),
-            source: None,
-            origin: None,
-            spelled,
-        }
+        Self { literal: Some(Literal::Integer(number)), spelled, ..Self::of(Type::Integer) }
     }
 
     pub(super) fn spelled(mut self, spelled: impl Into<String>) -> Self {
@@ -95,6 +80,9 @@ impl Value {
         }
         if self.origin == other.origin {
             joined.origin = self.origin;
+        }
+        if self.about == other.about {
+            joined.about = self.about;
         }
         joined
     }
