@@ -12,6 +12,7 @@ use crate::policy::scene::{
     Address, AuthScene, ClientScene, MailScene, MessageScene, Moment, RcptScene, Scene, SessionScene,
     TlsScene,
 };
+use crate::session::stage::Violation;
 use crate::session::{Hello, Question, Session, Transaction};
 use crate::smtp::auth::Login;
 use crate::smtp::command::MailCommand;
@@ -47,6 +48,7 @@ pub(super) fn of(
             Moment::Message(Arc::new(mail), Arc::new(MessageScene::new(size, header)))
         }
         Question::Violation(event) => Moment::Violation(*event),
+        Question::LoginRefused(_) => Moment::Violation(Violation::AuthFailed),
         Question::Inquiry(_) | Question::Tls => return None,
     };
     let hello = match question {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::auth::{AuthOutcome, Exchange};
-use super::stage::{Reason, Stage, Violation};
+use super::stage::{Reason, Refusal, Stage, Violation};
 use super::terms::Hello;
 use super::transaction::Finished;
 use crate::smtp::auth::{AuthLine, Login};
@@ -70,6 +70,8 @@ pub enum Question {
     Message,
     /// What to do about a breach of the protocol.
     Violation(Violation),
+    /// What to do about a login that the upstream refused with these words.
+    LoginRefused(Refusal),
     /// How the TLS handshake went.
     Tls,
 }
@@ -84,7 +86,7 @@ impl Question {
             Self::Rcpt(_) => Stage::Rcpt,
             Self::Data | Self::Chunk(_) => Stage::Data,
             Self::Message => Stage::Message,
-            Self::Inquiry(_) | Self::Violation(_) | Self::Tls => Stage::Violation,
+            Self::Inquiry(_) | Self::Violation(_) | Self::LoginRefused(_) | Self::Tls => Stage::Violation,
         }
     }
 }

@@ -263,10 +263,28 @@ impl Session {
         }
     }
 
-    /// The one door out of an exchange that came to nothing. Whoever has failed too often has guessed enough.
+    /// The one door out of an exchange that came to nothing. Policy hears of what may be a guess, before the client hears that it
+    /// was wrong.
     fn auth_failed(&mut self, exchange: Exchange, outcome: AuthOutcome, refusal: Refusal) {
         self.actions.push_back(Action::AuthEnded(exchange.login, outcome));
         self.counters.auth_failures += 1;
+        if outcome == AuthOutcome::Refused {
+            self.ask(Question::LoginRefused(refusal));
+        } else {
+            self.login_failed(refusal);
+        }
+    }
+
+    /// Policy spoke about a login that the upstream refused, or did not: then the client hears the upstream.
+    pub(super) fn refused_login_judged(&mut self, refusal: Refusal, verdict: Verdict) {
+        match verdict {
+            Verdict::Refuse(own) | Verdict::Disconnect(own) => self.close_with(Stage::Violation, own),
+            Verdict::Pass | Verdict::Discard(_) | Verdict::Quarantine(_) => self.login_failed(refusal),
+        }
+    }
+
+    /// Whoever has failed too often in this session has guessed enough.
+    fn login_failed(&mut self, refusal: Refusal) {
         let counted = refusal.reason.source == Source::Protocol;
         self.refuse(Stage::Auth, refusal);
         // It closed, or asks policy about too many errors.

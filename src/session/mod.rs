@@ -205,6 +205,7 @@ impl Session {
             Question::Chunk(chunk) => self.bdat(Step::Judged(chunk, verdict)),
             Question::Message => self.message(verdict),
             Question::Violation(event) => self.violation(event, verdict),
+            Question::LoginRefused(refusal) => self.refused_login_judged(refusal, verdict),
             // Policy is not asked about these.
             question @ (Question::Inquiry(_) | Question::Tls) => self.mode = Mode::Parked(question),
         }

@@ -152,7 +152,7 @@ pub(super) const RETIRED: Fixed = Fixed::new(
 /// What the session itself says to a violation that no policy spoke about. `None`: it may go on.
 pub(super) const fn violation(event: Violation) -> Option<Fixed> {
     match event {
-        Violation::Pregreet | Violation::EarlyCommands => None,
+        Violation::Pregreet | Violation::EarlyCommands | Violation::AuthFailed => None,
         Violation::Pipelining => {
             Some(Fixed::protocol(554, 0, "pipelining", "wait for the 354 before you send the message"))
         }

@@ -23,7 +23,7 @@ pub enum Stage {
     Data,
     /// The whole message is there.
     Message,
-    /// The client broke the protocol.
+    /// The client broke the protocol, or a login of its was refused.
     Violation,
     /// The session ended; no answer counts.
     Close,
@@ -65,7 +65,8 @@ impl fmt::Display for Stage {
     }
 }
 
-/// How the client broke the protocol: the closed set of events for which policy is asked at [`Stage::Violation`].
+/// How the client broke the protocol, or was refused a login: the closed set of events for which policy is asked at
+/// [`Stage::Violation`].
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Violation {
     /// It spoke before the banner.
@@ -80,17 +81,20 @@ pub enum Violation {
     TooManyErrors,
     /// Too many NOOP, RSET, VRFY and the like without mail.
     JunkCommands,
+    /// The upstream refused a login with a 5yz: its password may be a guess.
+    AuthFailed,
 }
 
 impl Violation {
     /// Every event.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Pregreet,
         Self::Pipelining,
         Self::EarlyCommands,
         Self::ForeignCommand,
         Self::TooManyErrors,
         Self::JunkCommands,
+        Self::AuthFailed,
     ];
 
     /// The name that scripts and metrics know it by.
@@ -102,6 +106,7 @@ impl Violation {
             Self::ForeignCommand => "foreign_command",
             Self::TooManyErrors => "too_many_errors",
             Self::JunkCommands => "junk_commands",
+            Self::AuthFailed => "auth_failed",
         }
     }
 }

@@ -14,6 +14,7 @@ const EVENTS: &[&str] = &[
     Violation::ForeignCommand.name(),
     Violation::TooManyErrors.name(),
     Violation::JunkCommands.name(),
+    Violation::AuthFailed.name(),
 ];
 
 /// What `violation(session, event)` may be told.
@@ -40,7 +41,7 @@ pub(super) const fn doc(stage: Stage) -> &'static str {
         Stage::Rcpt => "At each RCPT TO.",
         Stage::Data => "At DATA or the first BDAT, before the body.",
         Stage::Message => "When the whole message is there.",
-        Stage::Violation => "When the client broke the protocol.",
+        Stage::Violation => "When the client broke the protocol, or a login of its was refused.",
         Stage::Close => "At the end of the session; nothing can be refused any more.",
     }
 }
