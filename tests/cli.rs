@@ -293,7 +293,7 @@ fn check_says_yes_to_what_is_shipped() {
     let output = gatepost(&["check"], here());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let said = stdout(&output);
-    assert!(said.starts_with("config/gatepost.yaml is good: 1 listener, 1 upstream, 19 policies"), "{said}");
+    assert!(said.starts_with("config/gatepost.yaml is good: 1 listener, 1 upstream, 21 policies"), "{said}");
     assert!(stderr(&output).is_empty(), "{}", stderr(&output));
 }
 

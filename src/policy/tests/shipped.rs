@@ -321,3 +321,27 @@ fn headers() {
         assert_eq!(softly(&judgement), event, "{header}");
     }
 }
+
+/// A row of the handbook names each rule of its policy, with its code, under what its mode is.
+#[test]
+fn the_handbook_tells_each_rule_with_its_mode_and_reply() {
+    let page = include_str!("../../../policies/README.md");
+    let rig = Rig::shipped();
+    let mut missing = Vec::new();
+    for rule in rig.policies.rules() {
+        let Some((_, name)) = rule.rule.split_once('.') else { continue };
+        let file = rule.file.trim_end_matches(".rhai");
+        let is_row = |line: &&str| line.strip_prefix("| ").is_some_and(|row| row.starts_with(file));
+        let row = page.lines().find(is_row).unwrap_or_default();
+        let column = if rule.mode == Mode::Enforce { 2 } else { 3 };
+        let cell = row.split('|').nth(column).unwrap_or_default();
+        let behind = cell.split_once(&format!("`{name}`")).map(|(_, behind)| behind);
+        let is_told =
+            behind.is_some_and(|behind| rule.code == 250 || behind.contains(&rule.code.to_string()));
+        if !is_told {
+            missing.push(format!("{} ({}, {})", rule.rule, rule.mode.name(), rule.code));
+        }
+    }
+    missing.dedup();
+    assert!(missing.is_empty(), "policies/README.md does not tell of {missing:?}");
+}
