@@ -1,6 +1,5 @@
 //! Sockets and connections of the endpoint.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fs;
 use std::future::Future;
@@ -9,41 +8,25 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::access::{Access, Way};
+use super::crowd::{Crowd, Standing};
 use super::health::Health;
 use super::office::Office;
 use super::records::Seats;
 use super::routes::Door;
 use crate::metrics::Metrics;
 
-/// How many connections there may be at once over TCP, and as many over UNIX sockets.
-pub const CONNECTIONS: usize = 64;
-
 /// How long a request's header may take to arrive.
 pub(super) const HEADER_TIME: Duration = Duration::from_secs(5);
-
-/// How long a connection over TCP may last, from accept to the last byte of the answer.
-pub const CONNECTION_TIME: Duration = Duration::from_secs(10);
-
-/// The same over a UNIX socket, where a reload may be waited for.
-pub(super) const LOCAL_TIME: Duration = Duration::from_secs(120);
-
-/// How long one may last that follows sessions, by either way.
-pub(super) const TRACE_TIME: Duration = Duration::from_secs(60 * 60);
-
-/// How long answers under way have when the door closes.
-const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
 /// How long to wait when the system has no connection to give, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -165,14 +148,14 @@ pub async fn serve(entries: Vec<Entry>, served: Served, stop: CancellationToken)
 }
 
 async fn serve_at(entry: Entry, door: Arc<Door>, stop: CancellationToken) {
-    let mut connections = Connections::default();
+    let mut crowd = Crowd::default();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = accept(&entry, &door) => accepted,
         };
         match accepted {
-            Ok(connection) => connections.add(connection),
+            Ok((standing, connection)) => crowd.add(standing, connection),
             Err(error) => {
                 tracing::warn!(%error, "admin connection cannot be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -180,50 +163,26 @@ async fn serve_at(entry: Entry, door: Arc<Door>, stop: CancellationToken) {
         }
     }
     drop(entry);
-    connections.finish().await;
+    crowd.finish().await;
 }
 
 type Connection = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
-async fn accept(entry: &Entry, door: &Arc<Door>) -> io::Result<Connection> {
-    let door = Arc::clone(door);
-    match entry {
+async fn accept(entry: &Entry, door: &Arc<Door>) -> io::Result<(Arc<Standing>, Connection)> {
+    let (door, standing) = (Arc::clone(door), Arc::<Standing>::default());
+    let shown = Arc::clone(&standing);
+    let connection: Connection = match entry {
         Entry::Tcp(listener) => {
             let (stream, _) = listener.accept().await?;
             let own = stream.local_addr()?.ip().to_canonical();
-            Ok(Box::pin(serve_connection(stream, door, Way::Network(own))))
+            Box::pin(serve_connection(stream, door, Way::Network(own), shown))
         }
         Entry::Unix(listener, _) => {
             let (stream, _) = listener.accept().await?;
-            Ok(Box::pin(serve_connection(stream, door, Way::Socket)))
+            Box::pin(serve_connection(stream, door, Way::Socket, shown))
         }
-    }
-}
-
-/// The connections that are open, oldest first.
-#[derive(Debug, Default)]
-struct Connections {
-    tasks: TaskTracker,
-    open: VecDeque<AbortHandle>,
-}
-
-impl Connections {
-    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
-        self.open.retain(|task| !task.is_finished());
-        if self.open.len() >= CONNECTIONS
-            && let Some(oldest) = self.open.pop_front()
-        {
-            oldest.abort();
-        }
-        self.open.push_back(self.tasks.spawn(connection).abort_handle());
-    }
-
-    async fn finish(self) {
-        self.tasks.close();
-        if tokio::time::timeout(FAREWELL_TIME, self.tasks.wait()).await.is_err() {
-            self.open.iter().for_each(AbortHandle::abort);
-        }
-    }
+    };
+    Ok((standing, connection))
 }
 
 /// Answers one request. What goes wrong on the way concerns the client alone.
@@ -231,15 +190,11 @@ pub(super) async fn serve_connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send,
     door: Arc<Door>,
     way: Way,
+    standing: Arc<Standing>,
 ) {
-    let goes_on = Arc::new(AtomicBool::new(false));
     let answer = service_fn(|request| {
-        let (door, goes_on) = (Arc::clone(&door), Arc::clone(&goes_on));
-        async move {
-            let answer = door.answer(way, &request).await;
-            goes_on.store(answer.body().goes_on(), Ordering::Relaxed);
-            Ok::<_, Infallible>(answer)
-        }
+        let (door, standing) = (Arc::clone(&door), Arc::clone(&standing));
+        async move { Ok::<_, Infallible>(door.answer(way, &standing, &request).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -253,14 +208,6 @@ pub(super) async fn serve_connection(
                 tracing::debug!(%error, "admin connection failed");
             }
         }
-        () = time_is_up(way, &goes_on) => tracing::debug!("admin client is too slow"),
-    }
-}
-
-async fn time_is_up(way: Way, goes_on: &AtomicBool) {
-    let time = if way == Way::Socket { LOCAL_TIME } else { CONNECTION_TIME };
-    tokio::time::sleep(time).await;
-    if goes_on.load(Ordering::Relaxed) {
-        tokio::time::sleep(TRACE_TIME.saturating_sub(time)).await;
+        () = standing.time_is_up() => tracing::debug!("admin client is too slow"),
     }
 }

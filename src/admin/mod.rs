@@ -21,12 +21,13 @@
 //! The first three are for everybody; the rest is for the UNIX socket and for those who know the token
 //! ([`access`]).
 //!
-//! It is made to be slow for nobody but its own clients: over TCP a connection carries one request and ends after
-//! [`CONNECTION_TIME`], there are at most [`CONNECTIONS`] of them, and when there are more, the oldest goes first. So a
-//! client that dawdles costs a scrape nothing.
+//! It is made to be slow for nobody but its own clients: a connection carries one request and ends after
+//! [`CONNECTION_TIME`], or later if it may ask for what is guarded; there are at most [`CONNECTIONS`] of either, and when there are
+//! more, the oldest goes first. So a client that dawdles costs a scrape nothing, and strangers cut off nobody who was admitted.
 
 mod access;
 mod client;
+mod crowd;
 mod door;
 mod health;
 mod office;
@@ -36,7 +37,8 @@ mod routes;
 
 pub use self::access::{Access, Token};
 pub use self::client::{Answered, AskError, Asked, ask, follow};
-pub use self::door::{CONNECTION_TIME, CONNECTIONS, Entry, Place, Served, open, serve};
+pub use self::crowd::{CONNECTION_TIME, CONNECTIONS};
+pub use self::door::{Entry, Place, Served, open, serve};
 pub use self::health::{Health, Reload, Reloaded};
 pub use self::office::{Later, ListenerStatus, Office, Rule, Session, Status, UpstreamStatus};
 

@@ -8,6 +8,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
 use super::access::{Access, Refusal, Way};
+use super::crowd::{Rank, Standing};
 use super::health::{Health, Phase, State};
 use super::office::{Office, Report};
 use super::page;
@@ -99,7 +100,7 @@ impl<'r> Path<'r> {
 }
 
 impl Door {
-    pub(super) async fn answer<B>(&self, way: Way, request: &Request<B>) -> Answer {
+    pub(super) async fn answer<B>(&self, way: Way, standing: &Standing, request: &Request<B>) -> Answer {
         let Some(path) = Path::of(request.uri().path()) else {
             return text(
                 StatusCode::NOT_FOUND,
@@ -114,6 +115,10 @@ impl Door {
         if let Err((status, why)) = self.admits(path, way, request) {
             return text(status, why);
         }
+        // The page is for everybody who means us.
+        if !path.is_public() && !matches!(path, Path::Page) {
+            standing.rise(Rank::Admitted);
+        }
         match path {
             Path::Metrics => self.metrics().await,
             Path::Health => text(StatusCode::OK, "alive\n"),
@@ -121,7 +126,13 @@ impl Door {
             Path::Page => page::answer(),
             Path::Reloads => json(&self.health.reloads()),
             path => match &self.office {
-                Some(office) => self.of_office(path, office, request).await,
+                Some(office) => {
+                    let answer = self.of_office(path, office, request).await;
+                    if answer.body().goes_on() {
+                        standing.rise(Rank::Follower);
+                    }
+                    answer
+                }
                 None => text(StatusCode::NOT_FOUND, "nobody is there to answer this\n"),
             },
         }

@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -9,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::access::Way;
-use super::door::{HEADER_TIME, LOCAL_TIME, serve_connection};
+use super::door::{HEADER_TIME, serve_connection};
 use super::records::Seats;
 use super::routes::Door;
 use super::*;
 use crate::decisions::{Decision, Mail, Recorder, Settings};
 use crate::metrics::Metrics;
+use crate::tap;
 
 struct Running {
     address: SocketAddr,
@@ -31,6 +33,10 @@ impl Running {
     }
 
     fn with(token: Option<&str>, places: &[Place]) -> Self {
+        Self::reloading_for(Duration::ZERO, token, places)
+    }
+
+    fn reloading_for(reload_takes: Duration, token: Option<&str>, places: &[Place]) -> Self {
         let entries: Vec<Entry> = places.iter().map(|place| open(place).unwrap()).collect();
         let (metrics, health) = (Metrics::new(), Arc::<Health>::default());
         let Entry::Tcp(first) = &entries[0] else { panic!("TCP comes first") };
@@ -42,7 +48,7 @@ impl Running {
             metrics: Arc::clone(&metrics),
             health: Arc::clone(&health),
             access: Access { token, hosts: Vec::new() },
-            office: Some(Arc::new(Nobody(Arc::clone(&recorder)))),
+            office: Some(Arc::new(Nobody(Arc::clone(&recorder), reload_takes))),
         };
         let task = tokio::spawn(serve(entries, served, stop.clone()));
         Self { address, metrics, health, recorder, stop, task }
@@ -128,10 +134,23 @@ async fn a_connection_ends_in_time() {
     let (mut client, server) = tokio::io::duplex(64);
     let door = door();
     let began = tokio::time::Instant::now();
-    let connection = tokio::spawn(serve_connection(server, door, Way::Socket));
+    let connection = tokio::spawn(serve_connection(server, door, Way::Socket, Arc::default()));
     client.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     connection.await.unwrap();
-    assert_eq!(began.elapsed().as_secs(), LOCAL_TIME.as_secs(), "the answer was never read");
+    assert_eq!(began.elapsed().as_secs(), CONNECTION_TIME.as_secs(), "the answer was never read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_may_be_waited_for_by_either_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = Place::Unix(folder.path().join("admin.sock"));
+    let places = [Place::Tcp(([127, 0, 0, 1], 0).into()), socket.clone()];
+    let admin = Running::reloading_for(Duration::from_secs(100), Some("t"), &places);
+    let token = Zeroizing::new("t".to_owned());
+    for (place, token) in [(Place::Tcp(admin.address), Some(&token)), (socket, None)] {
+        let answered = ask(&place, token, Asked::Do("/reload")).await.unwrap();
+        assert_eq!(answered.status, 200, "{place}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,7 +158,7 @@ async fn a_header_has_its_time() {
     let (mut client, server) = tokio::io::duplex(64);
     let door = door();
     let began = tokio::time::Instant::now();
-    let connection = tokio::spawn(serve_connection(server, door, Way::Socket));
+    let connection = tokio::spawn(serve_connection(server, door, Way::Socket, Arc::default()));
     client.write_all(b"GET /metrics HTTP/1.1\r\nX: ").await.unwrap();
     connection.await.unwrap();
     assert_eq!(began.elapsed().as_secs(), HEADER_TIME.as_secs());
@@ -159,9 +178,9 @@ fn door() -> Arc<Door> {
     Arc::new(Door { metrics, health, access, office: None, seats: Seats::default() })
 }
 
-/// An office in which nothing goes on but what a test puts into its records.
+/// An office in which nothing goes on but what a test puts into its records; a reload takes so long.
 #[derive(Debug)]
-struct Nobody(Arc<Recorder>);
+struct Nobody(Arc<Recorder>, Duration);
 
 impl Office for Nobody {
     fn status(&self) -> Status {
@@ -191,7 +210,10 @@ impl Office for Nobody {
     }
 
     fn reload(&self) -> Later<'_, Result<Vec<Reload>, String>> {
-        Box::pin(async { Ok(vec![Reload::new("config", Reloaded::Taken, vec!["x is new".to_owned()])]) })
+        Box::pin(async {
+            tokio::time::sleep(self.1).await;
+            Ok(vec![Reload::new("config", Reloaded::Taken, vec!["x is new".to_owned()])])
+        })
     }
 
     fn drain(&self) {}
@@ -314,4 +336,35 @@ async fn only_so_many_follow_sessions_and_a_seat_is_free_again() {
     }
     admin.stop.cancel();
     admin.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn strangers_do_not_cut_off_who_follows_with_the_token() {
+    let place = Place::Tcp(([127, 0, 0, 1], 0).into());
+    let admin = Running::with(Some("t"), &[place]);
+    let mut following = TcpStream::connect(admin.address).await.unwrap();
+    let request = "GET /trace HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t\r\n\r\n";
+    following.write_all(request.as_bytes()).await.unwrap();
+    let mut head = [0; 12];
+    following.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    let mut strangers = Vec::new();
+    for _ in 0..2 * CONNECTIONS {
+        let mut stranger = TcpStream::connect(admin.address).await.unwrap();
+        stranger.write_all(b"GET /trace HTTP/1.1\r\nX: ").await.unwrap();
+        strangers.push(stranger);
+    }
+    // All of them were accepted once this is answered, and the oldest had to go.
+    assert!(admin.ask("GET /healthz").await.contains("alive"));
+    assert_eq!(strangers.first_mut().unwrap().read(&mut [0]).await.unwrap_or(0), 0);
+    let identity =
+        tap::Identity { session: "crowded".into(), listener: "mx".into(), client: [192, 0, 2, 9].into() };
+    tap::within(identity, async { tap::say(tap::Speaker::Gatepost, "still here") }).await;
+    let mut seen = String::new();
+    while !seen.contains("still here") {
+        let mut some = [0; 1024];
+        let read = following.read(&mut some).await.unwrap();
+        assert_ne!(read, 0, "it was cut off: {seen}");
+        seen.push_str(&String::from_utf8_lossy(&some[..read]));
+    }
 }
