@@ -63,6 +63,19 @@ fn decode(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotBase64> {
     Ok(bytes)
 }
 
+/// Whether a line may be a response that holds what people write: base64 of a text, as logins and passwords are. A verb in
+/// capitals is none.
+pub fn may_be_text(line: &[u8]) -> bool {
+    let is_text = |octets: &[u8]| {
+        let text = std::str::from_utf8(octets);
+        // PLAIN has NUL between its parts (RFC 4616 2), XOAUTH2 %x01.
+        text.is_ok_and(|text| {
+            !text.chars().any(|letter| letter.is_control() && !matches!(letter, '\0' | '\u{1}'))
+        })
+    };
+    decode(line).is_ok_and(|octets| is_text(&octets))
+}
+
 /// A response that is no base64: 501 5.5.2 (RFC 4954 4).
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("cannot base64-decode the response")]

@@ -3,9 +3,13 @@
 //! What the octets are is not seen from the octets alone: behind DATA or AUTH it depends on a reply, and whoever begins to listen in the
 //! middle of a chunk finds lines that look like commands. So the session says which command it has come to; one that was not heard
 //! as a command means that the ear has lost the thread, and then nothing is shown until a reply has been given.
+//!
+//! A client whose AUTH or DATA is refused may send all the same what it had ready, and lines of that may begin like commands
+//! (`Help me`). So while a line may be part of it no more than its verb is shown; see [`Doubt`].
 
 use std::collections::VecDeque;
 
+use crate::smtp::auth;
 use crate::smtp::command::Verb;
 
 /// Octets of a line that are kept.
@@ -26,6 +30,21 @@ pub(super) struct Ear {
     ahead: VecDeque<Verb>,
     /// The command that the session came to last, which the next reply is about.
     asked: Option<Verb>,
+    doubt: Doubt,
+}
+
+/// Whether what looks like commands may be something else.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Doubt {
+    /// It is what it looks like.
+    Cleared,
+    /// It may be the responses of a login that was refused: a line of base64 that is a text.
+    Responses,
+    /// It may be a message that was refused, or the middle of one. Whoever sends one that nobody wants hears that its lines are no
+    /// commands, and does not wait for it: so the doubt ends when a command that is no free text is answered with a
+    /// 2yz, and nothing else was heard before.
+    #[default]
+    Message,
 }
 
 /// What the client's octets are.
@@ -111,29 +130,38 @@ impl Ear {
             self.lose();
         }
         let text = String::from_utf8_lossy(line);
+        match self.doubt {
+            Doubt::Responses if auth::may_be_text(line) => return "(response)".to_owned(),
+            // An unknown word is no sign of a client that went on to something else.
+            Doubt::Responses if verb != Verb::Unknown => self.doubt = Doubt::Cleared,
+            Doubt::Cleared | Doubt::Responses | Doubt::Message => {}
+        }
+        let whole = if self.doubt == Doubt::Message { hidden(verb, line) } else { text.to_string() };
         let mut words = text.split_ascii_whitespace().skip(1);
         match verb {
             Verb::Auth => {
                 self.state = State::Secrets;
-                let mechanism = words.next().unwrap_or_default();
+                let mechanism = words.next().filter(|_| self.doubt != Doubt::Message).unwrap_or("…");
                 format!("AUTH {mechanism}{}", if words.next().is_some() { " (response)" } else { "" })
             }
             Verb::Data => {
                 self.octets = 0;
                 self.state = State::Undecided;
-                text.into_owned()
+                whole
             }
             Verb::Bdat => {
-                let size = words.next().and_then(|size| size.parse().ok()).unwrap_or(0);
-                if size > 0 {
-                    self.state = State::Chunk(size);
+                match words.next().and_then(|size| size.parse().ok()) {
+                    Some(0) => {}
+                    Some(size) => self.state = State::Chunk(size),
+                    // Nobody knows how much of a message follows.
+                    None => self.doubt = Doubt::Message,
                 }
-                format!("{text} (chunk)")
+                format!("{whole} (chunk)")
             }
             // Of a login that was refused, say, and that goes on all the same.
             Verb::Unknown => "(unknown command)".to_owned(),
             // A login to the hop, which tells us who it is; and nothing else in it is secret.
-            _ => text.into_owned(),
+            _ => whole,
         }
     }
 
@@ -145,13 +173,37 @@ impl Ear {
         }
     }
 
+    /// What a reply says about whether the commands behind it are some.
+    fn doubt_after(&mut self, code: u16) {
+        let refused = code >= 400;
+        let is_about = |verb| self.asked.is_none_or(|asked| asked == verb);
+        self.doubt = match self.state {
+            _ if matches!(code, 220 | 354) => Doubt::Cleared,
+            State::Undecided if refused && is_about(Verb::Data) => Doubt::Message,
+            State::Secrets if refused && is_about(Verb::Auth) && self.doubt == Doubt::Cleared => {
+                Doubt::Responses
+            }
+            State::Commands | State::Rejoined if self.is_in_step(code) => Doubt::Cleared,
+            _ => self.doubt,
+        };
+    }
+
+    /// Whether the last thing that was heard is a command that no text is, and was done.
+    fn is_in_step(&self, code: u16) -> bool {
+        let strict = [Verb::Ehlo, Verb::Helo, Verb::Mail, Verb::Rcpt, Verb::Rset];
+        let waits = self.ahead.is_empty() && self.line.is_empty();
+        (200..300).contains(&code) && waits && self.asked.is_some_and(|asked| strict.contains(&asked))
+    }
+
     fn lose(&mut self) {
         self.state = State::Unknown;
+        self.doubt = Doubt::Message;
         self.ahead.clear();
     }
 
     /// A reply left: what follows it is known.
     pub(super) fn replied(&mut self, code: u16) {
+        self.doubt_after(code);
         self.state = match (self.state, code) {
             (_, 334) => State::Secrets,
             (State::Undecided, 354) => State::Message,
@@ -176,147 +228,11 @@ impl Ear {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn listening() -> Ear {
-        let mut ear = Ear::default();
-        ear.replied(220);
-        ear
-    }
-
-    #[test]
-    fn commands_are_shown_however_they_are_cut() {
-        let mut ear = listening();
-        assert_eq!(ear.hear(b"EHLO a.exam"), Vec::<String>::new());
-        assert_eq!(ear.hear(b"ple\r\nMAIL FROM:<>\r\n"), ["EHLO a.example", "MAIL FROM:<>"]);
-    }
-
-    #[test]
-    fn secrets_are_not_shown() {
-        let mut ear = listening();
-        assert_eq!(ear.hear(b"AUTH PLAIN c2VjcmV0\r\n"), ["AUTH PLAIN (response)"]);
-        ear.replied(235);
-        assert_eq!(ear.hear(b"AUTH LOGIN\r\n"), ["AUTH LOGIN"]);
-        ear.replied(334);
-        assert_eq!(ear.hear(b"c2VjcmV0\r\n"), ["(response)"]);
-        ear.replied(334);
-        assert_eq!(ear.hear(b"c2Vj"), Vec::<String>::new());
-        assert_eq!(ear.hear(b"cmV0\r\n"), ["(response)"]);
-        ear.replied(535);
-        assert_eq!(ear.hear(b"QUIT\r\n"), ["QUIT"]);
-        let mut pipelined = listening();
-        assert_eq!(pipelined.hear(b"AUTH LOGIN\r\nc2VjcmV0\r\n"), ["AUTH LOGIN", "(response)"]);
-    }
-
-    #[test]
-    fn who_begins_to_listen_in_the_middle_sees_nothing_of_it() {
-        let mut ear = Ear::default();
-        assert_eq!(ear.hear(b"c2VjcmV0\r\n"), Vec::<String>::new());
-        ear.replied(235);
-        assert_eq!(ear.hear(b"NOOP\r\n"), ["NOOP"]);
-    }
-
-    #[test]
-    fn of_a_message_its_size_is_shown() {
-        let mut ear = listening();
-        assert_eq!(ear.hear(b"DATA\r\n"), ["DATA"]);
-        ear.replied(354);
-        assert_eq!(
-            ear.hear(b"Subject: secret\r\n\r\nx\r\n.\r\nQUIT\r\n"),
-            [". (message of 22 octets)", "QUIT"]
-        );
-        ear.replied(250);
-        let mut ear = listening();
-        assert_eq!(ear.hear(b"BDAT 6 LAST\r\nsecretNOOP\r\n"), ["BDAT 6 LAST (chunk)", "NOOP"]);
-    }
-
-    /// What the session does with commands, each with its reply.
-    fn answer(ear: &mut Ear, commands: &[(Verb, u16)]) {
-        for (verb, code) in commands {
-            ear.came_to(*verb);
-            ear.replied(*code);
-        }
-    }
-
-    #[test]
-    fn of_a_message_ahead_of_its_reply_nothing_is_shown() {
-        let mut ear = listening();
-        let shown = ear.hear(b"MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\nSubject: secret\r\n\r\nQUIT se");
-        assert_eq!(shown, ["MAIL FROM:<>", "RCPT TO:<a@b>", "DATA"]);
-        answer(&mut ear, &[(Verb::Mail, 250), (Verb::Rcpt, 250), (Verb::Data, 354)]);
-        assert_eq!(ear.hear(b"cret\r\n.\r\nNOOP\r\n"), [". (message of 32 octets)", "NOOP"]);
-        ear.replied(250);
-        answer(&mut ear, &[(Verb::Noop, 250)]);
-        assert_eq!(ear.hear(b"QUIT\r\n"), ["QUIT"]);
-    }
-
-    #[test]
-    fn a_whole_message_ahead_of_its_reply_hides_what_is_behind_it_too() {
-        let mut ear = listening();
-        assert_eq!(ear.hear(b"DATA\r\nsecret\r\n.\r\nAUTH PLAIN c2Vj\r\nMAIL secret\r\n"), ["DATA"]);
-        answer(&mut ear, &[(Verb::Data, 354)]);
-        ear.replied(250);
-        ear.came_to(Verb::Auth);
-        assert_eq!(ear.hear(b"c2VjcmV0\r\n"), Vec::<String>::new());
-        ear.replied(535);
-        assert_eq!(ear.hear(b"QUIT\r\n"), ["QUIT"]);
-    }
-
-    #[test]
-    fn behind_data_that_is_refused_the_thread_is_found_again() {
-        let mut ear = listening();
-        assert_eq!(ear.hear(b"DATA\r\nSubject: secret\r\nBDAT 100\r\nMAIL secret\r\n"), ["DATA"]);
-        answer(&mut ear, &[(Verb::Data, 503), (Verb::Unknown, 500)]);
-        ear.came_to(Verb::Bdat);
-        assert_eq!(ear.hear(b"RCPT secret\r\n"), Vec::<String>::new(), "within the chunk");
-        ear.replied(503);
-        assert_eq!(ear.hear(b"QUIT\r\n"), ["QUIT"]);
-    }
-
-    #[test]
-    fn who_begins_to_listen_within_a_chunk_sees_nothing_of_it() {
-        // A chunk and the beginning of the next one came before; the first is answered now.
-        let mut ear = Ear::default();
-        ear.replied(250);
-        ear.came_to(Verb::Bdat);
-        assert_eq!(ear.hear(b"MAIL secret\r\nsecret"), Vec::<String>::new());
-        ear.replied(250);
-        assert_eq!(
-            ear.hear(b"MAIL FROM:<>\r\n"),
-            Vec::<String>::new(),
-            "it goes on where a line began unheard"
-        );
-        answer(&mut ear, &[(Verb::Mail, 250)]);
-        assert_eq!(ear.hear(b"RCPT TO:<a@b>\r\n"), ["RCPT TO:<a@b>"]);
-    }
-
-    #[test]
-    fn who_goes_on_after_a_refused_login_shows_no_secret() {
-        let mut ear = listening();
-        assert_eq!(ear.hear(b"AUTH LOGIN\r\n"), ["AUTH LOGIN"]);
-        answer(&mut ear, &[(Verb::Auth, 504)]);
-        assert_eq!(ear.hear(b"dXNlcg==\r\n"), ["(unknown command)"]);
-        answer(&mut ear, &[(Verb::Unknown, 500)]);
-        assert_eq!(ear.hear(b"QUIT\r\n"), ["QUIT"]);
-        let mut pipelined = listening();
-        assert_eq!(pipelined.hear(b"EHLO a\r\nAUTH LOGIN\r\n"), ["EHLO a", "AUTH LOGIN"]);
-        answer(&mut pipelined, &[(Verb::Ehlo, 250)]);
-        assert_eq!(pipelined.hear(b"dXNlcg==\r\n"), ["(response)"]);
-    }
-
-    #[test]
-    fn commands_without_end_take_no_more_than_their_bound() {
-        let mut ear = listening();
-        ear.hear(&b"NOOP\r\n".repeat(10 * AHEAD));
-        assert!(ear.ahead.len() <= AHEAD);
-    }
-
-    #[test]
-    fn a_line_without_end_takes_no_more_than_a_line() {
-        let mut ear = listening();
-        ear.hear(&[b'x'; 100_000]);
-        assert!(ear.line.capacity() <= 4 * LONGEST);
-    }
+/// A command of which no more may be seen than which it is.
+fn hidden(verb: Verb, line: &[u8]) -> String {
+    let more = if line.contains(&b' ') { " …" } else { "" };
+    format!("{}{more}", verb.name())
 }
+
+#[cfg(test)]
+mod tests;
