@@ -1,5 +1,8 @@
 //! How values stand in JSON where serde's own way does not fit: words of closed sets, times, durations.
 
+/// What stands in the place of what was taken out.
+pub(crate) const REDACTED: &str = "[redacted]";
+
 /// A word of a closed set, such as `reject` or `no_key`.
 ///
 /// A name of its own: for a field that is spelt as a reference, serde would borrow from what it reads.

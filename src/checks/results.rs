@@ -102,6 +102,9 @@ pub struct Spf {
     /// What the domain says about a `fail` in its own words (RFC 7208 6.2): printable ASCII, at most 256 octets. Text of a
     /// stranger's.
     pub explanation: String,
+    /// The same without the sender's local part, where that is in it.
+    #[serde(skip)]
+    pub explanation_less: Option<Box<str>>,
 }
 
 /// A look-up that a check made.
@@ -113,6 +116,9 @@ pub struct Asked {
     pub kind: Word,
     /// The name, at most 256 octets of it.
     pub name: String,
+    /// The same without the sender's local part, where a macro has put that into it (RFC 7208 7.2).
+    #[serde(skip)]
+    pub name_less: Option<Box<str>>,
     /// `ok`, `none`, `nxdomain` or `error`.
     #[serde(deserialize_with = "word::deserialize")]
     pub result: Word,

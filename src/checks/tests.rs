@@ -426,6 +426,35 @@ async fn spf_shows_its_domain_and_record() {
 }
 
 #[tokio::test]
+async fn spf_knows_in_which_names_the_local_part_is() {
+    let mut zone = Zone::new();
+    zone.txt(
+        "a.example",
+        "v=spf1 include:i.example include:%{l1r-}.%{o} a:%{s}.a.example -all exp=%{l}.exp.a.example",
+    )
+    .txt("i.example", "v=spf1 ?all")
+    .txt("strong.a.example", "v=spf1 exists:%{d}.e.example ?all")
+    .txt("strong-bad.exp.a.example", "%{L} may not send from %{i}");
+    let world = world(zone).await;
+    let spf = world.spf("192.0.2.1", "helo.example", "strong-bad@a.example").await;
+    assert_eq!(
+        (spf.result, &*spf.explanation),
+        (CheckResult::Fail, "strong-bad may not send from 192.0.2.1")
+    );
+    assert_eq!(spf.explanation_less.as_deref(), Some("%5Bredacted%5D may not send from 192.0.2.1"));
+    let names: Vec<_> = spf.lookups.iter().map(|asked| (&*asked.name, asked.name_less.as_deref())).collect();
+    let expected = [
+        ("a.example", None),
+        ("i.example", None),
+        ("strong.a.example", Some("[redacted].a.example")),
+        ("strong.a.example.e.example", Some("[redacted].a.example.e.example")),
+        ("strong-bad@a.example.a.example", Some("[redacted]@a.example.a.example")),
+        ("strong-bad.exp.a.example", Some("[redacted].exp.a.example")),
+    ];
+    assert_eq!(names, expected);
+}
+
+#[tokio::test]
 async fn spf_asks_for_a_bounded_number_of_names() {
     let world = world(spf_zone()).await;
     let before = world.responder.total_queries();

@@ -18,10 +18,23 @@ pub(super) struct Trace(Arc<Mutex<Vec<Asked>>>);
 impl Trace {
     /// A look-up was answered. `took` is zero for what was known already.
     pub(super) fn add(&self, kind: Kind, name: &str, found: &Found, took: Duration) {
+        self.add_less(kind, name, None, found, took);
+    }
+
+    /// The same about a name that is also there without what not everybody may see.
+    pub(super) fn add_less(&self, kind: Kind, name: &str, less: Option<&str>, found: &Found, took: Duration) {
         let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if asked.len() < MAX_ASKED {
             let (result, answer) = said(found);
-            asked.push(Asked { kind: kind.name(), name: cut(name.to_owned()), result, answer, took });
+            let name_less = less.map(|less| cut(less.to_owned()).into_boxed_str());
+            asked.push(Asked {
+                kind: kind.name(),
+                name: cut(name.to_owned()),
+                name_less,
+                result,
+                answer,
+                took,
+            });
         }
     }
 

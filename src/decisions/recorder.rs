@@ -228,7 +228,7 @@ impl Keeper {
             return serde_json::to_vec(decision).map(Bytes::from);
         }
         let mut value = serde_json::to_value(decision)?;
-        self.redact.apply(&mut value);
+        self.redact.apply(decision, &mut value);
         serde_json::to_vec(&value).map(Bytes::from)
     }
 

@@ -7,8 +7,9 @@ use ipnet::IpNet;
 use regex::Regex;
 use serde_json::Value;
 
-/// What stands in the place of what was taken out.
-pub(crate) const MARK: &str = "[redacted]";
+use super::record::Decision;
+use crate::checks::results::Spf;
+use crate::serial::REDACTED as MARK;
 
 /// What is taken out of decisions before they are kept, in memory or on disk.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -34,42 +35,67 @@ const ADDRESSES: [&str; 4] = ["sender", "recipient", "address", "user"];
 /// Keys under which text stands that policies and servers wrote, logins perhaps in it.
 const TEXTS: [&str; 8] = ["reply", "detail", "effect", "message", "value", "url", "body", "reason"];
 
+/// Keys under which names stand that were looked up, and what a domain says about a failure.
+const EXPANDED: [&str; 2] = ["name", "explanation"];
+
 impl Redact {
-    /// Takes it out of a decision in JSON.
-    pub(super) fn apply(self, decision: &mut Value) {
+    /// Takes it out of `json`, which is what `decision` is in JSON.
+    pub(super) fn apply(self, decision: &Decision, json: &mut Value) {
         if self == Self::None {
             return;
         }
-        let login = decision.pointer("/auth/user").and_then(Value::as_str).unwrap_or_default().to_owned();
-        take_out(decision, "", &login);
-        if let Some(user) = decision.pointer_mut("/auth/user")
+        let login = decision.auth.as_ref().map_or("", |auth| &auth.user);
+        take_out(json, "", &Known { login, expansions: expansions(decision) });
+        if let Some(user) = json.pointer_mut("/auth/user")
             && !login.is_empty()
             && !login.contains('@')
         {
             *user = Value::from(MARK);
         }
-        if let Some(decision) = decision.as_object_mut() {
-            decision.insert("redacted".to_owned(), Value::Bool(true));
+        if let Some(json) = json.as_object_mut() {
+            json.insert("redacted".to_owned(), Value::Bool(true));
         }
     }
 }
 
+/// What nobody would know for a local part or a login by its look.
+#[derive(Debug, Default)]
+struct Known<'d> {
+    login: &'d str,
+    /// Names and texts that macros of SPF made, and the same without the local part.
+    expansions: Vec<(&'d str, &'d str)>,
+}
+
+/// What macros of SPF have put local parts into. The longest first, since one may be in another.
+fn expansions(decision: &Decision) -> Vec<(&str, &str)> {
+    let checks = [&decision.checks.helo_spf, &decision.checks.spf];
+    let mut found: Vec<_> = checks.into_iter().flatten().flat_map(expansions_of).collect();
+    found.retain(|(whole, _)| !whole.is_empty());
+    found.sort_by_key(|(whole, _)| std::cmp::Reverse(whole.len()));
+    found
+}
+
+fn expansions_of(spf: &Spf) -> impl Iterator<Item = (&str, &str)> {
+    let names = spf.lookups.iter().filter_map(|asked| Some((&*asked.name, asked.name_less.as_deref()?)));
+    names.chain(spf.explanation_less.as_deref().map(|less| (&*spf.explanation, less)))
+}
+
 /// Takes it out of what stands under `key`.
-fn take_out(value: &mut Value, key: &str, login: &str) {
+fn take_out(value: &mut Value, key: &str, known: &Known<'_>) {
     match value {
         Value::String(text) => {
-            if let Some(less) = without(text, key, login) {
+            if let Some(less) = without(text, key, known) {
                 *text = less;
             }
         }
-        Value::Array(all) => all.iter_mut().for_each(|value| take_out(value, key, login)),
-        Value::Object(all) => all.iter_mut().for_each(|(key, value)| take_out(value, key, login)),
+        Value::Array(all) => all.iter_mut().for_each(|value| take_out(value, key, known)),
+        Value::Object(all) => all.iter_mut().for_each(|(key, value)| take_out(value, key, known)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
 /// The text without what is to be taken out; `None` where it stays.
-fn without(text: &str, key: &str, login: &str) -> Option<String> {
+fn without(text: &str, key: &str, known: &Known<'_>) -> Option<String> {
     if ADDRESSES.contains(&key)
         && let Some((_, domain)) = text.rsplit_once('@')
     {
@@ -80,8 +106,14 @@ fn without(text: &str, key: &str, login: &str) -> Option<String> {
         let is_client = text.parse::<IpAddr>().is_ok() || text.parse::<IpNet>().is_ok();
         return (!is_client && !text.is_empty()).then(|| MARK.to_owned());
     }
-    let less = ADDRESS.replace_all(text, format!("${{1}}{MARK}${{2}}"));
-    let less = if TEXTS.contains(&key) { without_word(&less, login) } else { less.into_owned() };
+    let mut less = text.to_owned();
+    if TEXTS.contains(&key) || EXPANDED.contains(&key) {
+        known.expansions.iter().for_each(|(whole, masked)| less = less.replace(whole, masked));
+    }
+    less = ADDRESS.replace_all(&less, format!("${{1}}{MARK}${{2}}")).into_owned();
+    if TEXTS.contains(&key) {
+        less = without_word(&less, known.login);
+    }
     (less != text).then_some(less)
 }
 
@@ -105,6 +137,14 @@ fn without_word(text: &str, word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::results::Asked;
+    use crate::decisions::record::{Checks, Login};
+
+    fn of(json: &Value) -> Decision {
+        let login =
+            json["auth"]["user"].as_str().map(|user| Login { user: user.to_owned(), ..Login::default() });
+        Decision { auth: login, ..Decision::default() }
+    }
 
     #[test]
     fn local_parts_are_gone_wherever_they_stand() {
@@ -115,7 +155,7 @@ mod tests {
             "header": { "fields": [["from", " Joe <joe@sender.example>"]] },
             "size": 3,
         });
-        Redact::LocalPart.apply(&mut decision);
+        Redact::LocalPart.apply(&of(&decision), &mut decision);
         let text = decision.to_string();
         for gone in ["joe", "Joe.Doe", "suzie", "odd one"] {
             assert!(!text.contains(gone), "{gone} in {text}");
@@ -135,7 +175,7 @@ mod tests {
                 { "question": { "state": { "ask": { "greylist": { "sender": inner, "client": "192.0.2.0/24" } } } } },
             ] }],
         });
-        Redact::LocalPart.apply(&mut decision);
+        Redact::LocalPart.apply(&of(&decision), &mut decision);
         let text = decision.to_string();
         assert!(!text.contains("suzie") && !text.contains("bounce"), "{text}");
         assert_eq!(decision["mail"]["sender"], "[redacted]@lists.example");
@@ -157,7 +197,7 @@ mod tests {
                 { "question": ask("mail") }, { "question": ask("192.0.2.9") }, { "question": ask("mail 192.0.2.9") },
             ], "effects": [{ "by": "a", "effect": "tag user=mail" }] }],
         });
-        Redact::LocalPart.apply(&mut decision);
+        Redact::LocalPart.apply(&of(&decision), &mut decision);
         assert_eq!(decision["auth"]["user"], MARK);
         assert_eq!(decision["reply"], "450 4.7.1 [redacted] sends too much mailings");
         let stage = &decision["stages"][0];
@@ -169,10 +209,41 @@ mod tests {
     }
 
     #[test]
+    fn what_macros_made_of_a_local_part_is_gone_from_names_and_texts() {
+        let asked = |name: &str, less: Option<&str>| Asked {
+            name: name.to_owned(),
+            name_less: less.map(Into::into),
+            ..Asked::default()
+        };
+        let spf = Spf {
+            lookups: vec![
+                asked("a.example", None),
+                asked("bad.a.example", Some("[redacted].a.example")),
+                asked("strong.bad.a.example", Some("[redacted].a.example")),
+                asked("reject", Some("[redacted]")),
+            ],
+            explanation: "not for strong".to_owned(),
+            explanation_less: Some("not for [redacted]".into()),
+            ..Spf::default()
+        };
+        let reply = "550 5.7.23 not for strong; see strong.bad.a.example".to_owned();
+        let checks = Checks { spf: Some(spf), ..Checks::default() };
+        let decision = Decision { checks, reply, outcome: "rejected", ..Decision::default() };
+        let mut json = serde_json::to_value(&decision).unwrap();
+        assert!(!json.to_string().contains("_less"), "{json}");
+        Redact::LocalPart.apply(&decision, &mut json);
+        let names: Vec<_> = (0..4).map(|at| &json["checks"]["spf"]["lookups"][at]["name"]).collect();
+        assert_eq!(names, ["a.example", "[redacted].a.example", "[redacted].a.example", "[redacted]"]);
+        assert_eq!(json["checks"]["spf"]["explanation"], "not for [redacted]");
+        assert_eq!(json["reply"], "550 5.7.23 not for [redacted]; see [redacted].a.example");
+        assert_eq!(json["outcome"], "rejected", "a word of ours stays");
+    }
+
+    #[test]
     fn nothing_is_taken_out_unless_asked() {
         let mut decision = serde_json::json!({ "mail": { "sender": "joe@sender.example" } });
         let before = decision.clone();
-        Redact::None.apply(&mut decision);
+        Redact::None.apply(&of(&decision), &mut decision);
         assert_eq!(decision, before);
     }
 }

@@ -9,11 +9,13 @@ use ipnet::IpNet;
 use tokio::time::Instant;
 
 use super::macros::{MacroString, Place, Values};
+use super::name::Name;
 use super::record::{Broken, Directive, Hosts, MAX_BREADTH, Mechanism, Record, policies};
 use crate::checks::names::is_domain;
 use crate::checks::results::CheckResult;
 use crate::checks::trace::Trace;
 use crate::dns::{Answers, Exchange, Failure, Found, Kind, Records, Resolver, reverse_name};
+use crate::serial::REDACTED;
 
 /// RFC 7208 4.6.4: terms that need a look-up.
 const MAX_TERMS: usize = 10;
@@ -52,7 +54,7 @@ pub(super) struct Outcome {
     /// The directive that decided, as published.
     pub(super) mechanism: String,
     /// What the domain says about a failure, in its own words: printable ASCII.
-    pub(super) explanation: String,
+    pub(super) explanation: Option<Name>,
 }
 
 /// What is known so far, also of an evaluation that does not come to its end.
@@ -113,7 +115,7 @@ struct Finding {
     result: CheckResult,
     mechanism: String,
     /// `exp=` of the record that decided, and its domain.
-    explanation: Option<(MacroString, String)>,
+    explanation: Option<(MacroString, Name)>,
 }
 
 impl Finding {
@@ -134,21 +136,17 @@ impl<'a> Evaluation<'a> {
 
     /// Runs to its end. It is the caller's to limit the time.
     pub(super) async fn run(mut self) -> Outcome {
-        let found = self.check_host(self.sender.domain.to_owned()).await;
+        let found = self.check_host(self.sender.domain.to_owned().into()).await;
         let found = found.unwrap_or_else(|stop| Finding::nothing(stop.into()));
         let explanation = match (found.result, found.explanation) {
             (CheckResult::Fail, Some((place, domain))) => self.explain(&place, &domain).await,
             _ => None,
         };
-        Outcome {
-            result: found.result,
-            mechanism: found.mechanism,
-            explanation: explanation.unwrap_or_default(),
-        }
+        Outcome { result: found.result, mechanism: found.mechanism, explanation }
     }
 
     /// What `domain` says about the client. `none` when it says nothing.
-    fn check_host(&mut self, domain: String) -> Step<'_, Finding> {
+    fn check_host(&mut self, domain: Name) -> Step<'_, Finding> {
         Box::pin(async move {
             let Some(record) = self.policy(&domain).await? else {
                 return Ok(Finding::nothing(CheckResult::None));
@@ -166,7 +164,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// RFC 7208 6.1: the other domain's answer is the answer; that it has none is an error.
-    async fn redirected(&mut self, target: &MacroString, domain: &str) -> Result<Finding, Stop> {
+    async fn redirected(&mut self, target: &MacroString, domain: &Name) -> Result<Finding, Stop> {
         self.count_term()?;
         let target = self.name(target, domain).await;
         let found = self.check_host(target).await?;
@@ -174,8 +172,8 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The one policy of a domain (RFC 7208 4.4, 4.5).
-    async fn policy(&mut self, domain: &str) -> Result<Option<Record>, Stop> {
-        if !is_domain(domain) {
+    async fn policy(&mut self, domain: &Name) -> Result<Option<Record>, Stop> {
+        if !is_domain(&domain.whole) {
             return Ok(None);
         }
         self.count_names(1)?;
@@ -209,7 +207,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    async fn matches(&mut self, mechanism: &Mechanism, domain: &str) -> Result<bool, Stop> {
+    async fn matches(&mut self, mechanism: &Mechanism, domain: &Name) -> Result<bool, Stop> {
         if !matches!(mechanism, Mechanism::All | Mechanism::Ip(_)) {
             self.count_term()?;
         }
@@ -228,7 +226,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// RFC 7208 5.2.
-    async fn included(&mut self, target: &MacroString, domain: &str) -> Result<bool, Stop> {
+    async fn included(&mut self, target: &MacroString, domain: &Name) -> Result<bool, Stop> {
         let target = self.name(target, domain).await;
         match self.check_host(target).await?.result {
             CheckResult::Pass => Ok(true),
@@ -239,14 +237,14 @@ impl<'a> Evaluation<'a> {
     }
 
     /// RFC 7208 5.3.
-    async fn is_address_of(&mut self, hosts: &Hosts, domain: &str) -> Result<bool, Stop> {
+    async fn is_address_of(&mut self, hosts: &Hosts, domain: &Name) -> Result<bool, Stop> {
         let name = self.name_or(hosts.name.as_ref(), domain).await;
         let found = self.lookup(self.address_kind(), &name).await?;
         Ok(found.is_some_and(|found| self.is_among(&found, hosts)))
     }
 
     /// RFC 7208 5.4: hosts in the order of their preference.
-    async fn is_exchanger_of(&mut self, hosts: &Hosts, domain: &str) -> Result<bool, Stop> {
+    async fn is_exchanger_of(&mut self, hosts: &Hosts, domain: &Name) -> Result<bool, Stop> {
         let name = self.name_or(hosts.name.as_ref(), domain).await;
         let Some(found) = self.lookup(Kind::Mx, &name).await? else { return Ok(false) };
         let Records::Mx(exchanges) = &found.records else { return Ok(false) };
@@ -270,10 +268,10 @@ impl<'a> Evaluation<'a> {
     }
 
     /// RFC 7208 5.5: whether a verified name of the client is the domain or below it.
-    async fn is_named(&mut self, target: Option<&MacroString>, domain: &str) -> Result<bool, Stop> {
+    async fn is_named(&mut self, target: Option<&MacroString>, domain: &Name) -> Result<bool, Stop> {
         let target = self.name_or(target, domain).await;
         let names = self.client_names().await;
-        Ok(names.iter().any(|name| is_below(name, &target)))
+        Ok(names.iter().any(|name| is_below(name, &target.whole)))
     }
 
     /// The names of the client that lead back to it (RFC 7208 5.5). Failures are as if there were none.
@@ -282,7 +280,7 @@ impl<'a> Evaluation<'a> {
             return names.clone();
         }
         let client = self.sender.client;
-        let found = self.ask(Kind::Ptr, &reverse_name(client)).await;
+        let found = self.ask(Kind::Ptr, &reverse_name(client).into()).await;
         let named = found.map(|found| found.records.to_texts()).unwrap_or_default();
         let kind = self.address_kind();
         let asks: Vec<_> = named.into_iter().take(MAX_HOSTS).map(|name| (kind, name)).collect();
@@ -298,22 +296,25 @@ impl<'a> Evaluation<'a> {
     }
 
     /// RFC 7208 6.2. Whatever goes wrong, there is no explanation.
-    async fn explain(&mut self, place: &MacroString, domain: &str) -> Option<String> {
+    async fn explain(&mut self, place: &MacroString, domain: &Name) -> Option<Name> {
         let name = self.name(place, domain).await;
         let found = self.ask(Kind::Txt, &name).await.ok()?;
         let [text] = found.records.texts() else { return None };
         let text = std::str::from_utf8(text).ok()?;
         let text = MacroString::parse(text, Place::Explanation).ok()?;
         let mut explanation = self.expand(&text, domain, MacroString::expand).await;
-        explanation.retain(|c| c == ' ' || c.is_ascii_graphic());
-        explanation.truncate(MAX_EXPLANATION);
+        for text in [Some(&mut explanation.whole), explanation.less.as_mut()].into_iter().flatten() {
+            text.retain(|c| c == ' ' || c.is_ascii_graphic());
+            text.truncate(MAX_EXPLANATION);
+        }
         Some(explanation)
     }
 
-    async fn ask(&self, kind: Kind, name: &str) -> Found {
+    async fn ask(&self, kind: Kind, name: &Name) -> Found {
         let begin = Instant::now();
-        let found = self.dns.lookup(kind, name).await;
-        lock(&self.progress).trace.add(kind, name, &found, begin.elapsed());
+        let found = self.dns.lookup(kind, &name.whole).await;
+        let trace = lock(&self.progress).trace.clone();
+        trace.add_less(kind, &name.whole, name.less.as_deref(), &found, begin.elapsed());
         found
     }
 
@@ -326,7 +327,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// What the DNS says, or that it says nothing.
-    async fn lookup(&mut self, kind: Kind, name: &str) -> Result<Option<Arc<Answers>>, Stop> {
+    async fn lookup(&mut self, kind: Kind, name: &Name) -> Result<Option<Arc<Answers>>, Stop> {
         self.count_names(1)?;
         match self.ask(kind, name).await {
             Ok(found) => Ok(Some(found)),
@@ -364,39 +365,41 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    async fn name_or(&mut self, name: Option<&MacroString>, domain: &str) -> String {
+    async fn name_or(&mut self, name: Option<&MacroString>, domain: &Name) -> Name {
         match name {
             Some(name) => self.name(name, domain).await,
-            None => domain.to_owned(),
+            None => domain.clone(),
         }
     }
 
-    async fn name(&mut self, name: &MacroString, domain: &str) -> String {
+    async fn name(&mut self, name: &MacroString, domain: &Name) -> Name {
         self.expand(name, domain, MacroString::name).await
     }
 
     async fn expand(
         &mut self,
         text: &MacroString,
-        domain: &str,
+        domain: &Name,
         expand: impl Fn(&MacroString, &Values<'_>) -> String,
-    ) -> String {
+    ) -> Name {
         let names = if text.wants_client_name() { self.client_names().await } else { Vec::new() };
         let values = Values {
             client: self.sender.client,
             helo: self.sender.helo,
             local: self.sender.local,
             sender_domain: self.sender.domain,
-            domain,
-            client_name: best_name(&names, domain),
+            domain: &domain.whole,
+            client_name: best_name(&names, &domain.whole),
             receiver: self.receiver.hostname,
             now: self.receiver.now,
         };
-        expand(text, &values)
+        let tells = text.wants_local_part() || (text.wants_domain() && domain.less.is_some());
+        let less = Values { local: REDACTED, domain: domain.shown(), ..values };
+        Name { whole: expand(text, &values), less: tells.then(|| expand(text, &less)) }
     }
 }
 
-fn decided(directive: &Directive, record: &Record, domain: String) -> Finding {
+fn decided(directive: &Directive, record: &Record, domain: Name) -> Finding {
     Finding {
         result: directive.result,
         mechanism: directive.text.clone(),

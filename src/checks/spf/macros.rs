@@ -90,6 +90,16 @@ impl MacroString {
         self.0.iter().any(|part| matches!(part, Part::Macro(found) if found.letter == 'p'))
     }
 
+    /// Whether the local part of the sender comes into it.
+    pub(super) fn wants_local_part(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Macro(found) if matches!(found.letter, 's' | 'l')))
+    }
+
+    /// Whether the domain whose record is being evaluated does.
+    pub(super) fn wants_domain(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Macro(found) if found.letter == 'd'))
+    }
+
     /// The text with every macro replaced.
     pub(super) fn expand(&self, values: &Values<'_>) -> String {
         self.0.iter().fold(String::new(), |expanded, part| match part {

@@ -6,6 +6,7 @@
 
 mod evaluate;
 mod macros;
+mod name;
 mod record;
 #[cfg(test)]
 mod suite;
@@ -58,7 +59,10 @@ impl Checker {
         let Outcome { result, mechanism, explanation } =
             outcome.unwrap_or_else(|_| Outcome { result: CheckResult::TempError, ..Outcome::default() });
         let Progress { record, breadth, trace } = std::mem::take(&mut *lock(&progress));
-        Spf { result, domain, record, mechanism, breadth, lookups: trace.asked(), explanation }
+        let (explanation, explanation_less) =
+            explanation.map(|told| (told.whole, told.less.map(Into::into))).unwrap_or_default();
+        let lookups = trace.asked();
+        Spf { result, domain, record, mechanism, breadth, lookups, explanation, explanation_less }
     }
 }
 
