@@ -26,6 +26,8 @@ const LATEST: Duration = Duration::from_millis(200);
 const COMPLAIN: Duration = Duration::from_secs(60);
 /// How long somebody who asks waits for what was decided just before.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the end waits for what was decided last to be on disk.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// How often it looks whether there is room in the queue.
 const RETRY: Duration = Duration::from_millis(5);
 
@@ -93,7 +95,8 @@ enum Order {
     Keep(Box<Decision>),
     /// Everything before it is to be kept; then say so.
     Settle(SyncSender<()>),
-    End,
+    /// The same, and that is all.
+    End(SyncSender<()>),
 }
 
 impl Recorder {
@@ -141,28 +144,48 @@ impl Recorder {
 
     /// Waits until everything is kept that was handed in before; for two seconds at most, however long the disk takes.
     pub fn settle(&self) {
-        let until = Instant::now() + PATIENCE;
         let (done, settled) = mpsc::sync_channel(1);
-        let mut order = Order::Settle(done);
+        let _ = self.ordered(Order::Settle(done), &settled, PATIENCE);
+    }
+
+    /// Ends the thread, once it has kept everything; after five seconds it is left to itself, and the log says what is lost. What is
+    /// handed in later is dropped.
+    pub fn finish(&self) {
+        self.finish_within(FAREWELL);
+    }
+
+    fn finish_within(&self, patience: Duration) {
+        let Some(thread) = lock(&self.thread).take() else { return };
+        let (done, ended) = mpsc::sync_channel(1);
+        if self.ordered(Order::End(done), &ended, patience) == Err(RecvTimeoutError::Timeout) {
+            let error = "the disk does not answer";
+            tracing::error!(
+                event = "decisions_not_written",
+                error,
+                "what was decided last is not in the file"
+            );
+            return;
+        }
+        let _ = thread.join();
+    }
+
+    /// Hands in an order and waits for the thread to have done it; both together for so long.
+    fn ordered(
+        &self,
+        mut order: Order,
+        done: &Receiver<()>,
+        patience: Duration,
+    ) -> Result<(), RecvTimeoutError> {
+        let until = Instant::now() + patience;
         while let Err(refused) = self.orders.try_send(order) {
-            let TrySendError::Full(back) = refused else { return };
+            let TrySendError::Full(back) = refused else { return Err(RecvTimeoutError::Disconnected) };
             if Instant::now() >= until {
-                return;
+                return Err(RecvTimeoutError::Timeout);
             }
             order = back;
             thread::sleep(RETRY);
         }
-        let _ = settled.recv_timeout(until.saturating_duration_since(Instant::now()));
-    }
-
-    /// Ends the thread, once it has kept everything. What is handed in later is dropped.
-    pub fn finish(&self) {
-        let thread = lock(&self.thread).take();
-        if let Some(thread) = thread
-            && self.orders.send(Order::End).is_ok()
-        {
-            let _ = thread.join();
-        }
+        done.recv_timeout(until.saturating_duration_since(Instant::now()))
     }
 }
 
@@ -206,7 +229,12 @@ impl Keeper {
                     let _ = done.try_send(());
                 }
                 Err(RecvTimeoutError::Timeout) => self.write(std::mem::take(&mut lines)),
-                Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return self.write(lines),
+                Ok(Order::End(done)) => {
+                    self.write(lines);
+                    let _ = done.try_send(());
+                    return;
+                }
+                Err(RecvTimeoutError::Disconnected) => return self.write(lines),
             }
         }
     }
@@ -297,8 +325,8 @@ mod tests {
         assert!((8.0..=10.0).contains(&dropped), "{dropped}");
     }
 
-    #[test]
-    fn who_asks_while_the_thread_hangs_gets_an_answer() {
+    /// Whether something ends while the thread hangs, with a full queue or an empty one.
+    fn ends_while_it_hangs(waiting: usize, what: fn(&Recorder)) -> bool {
         let metrics = Metrics::new();
         let recorder = Arc::new(Recorder::start(Settings::default(), metrics.decisions()).unwrap());
         let busy = lock(&recorder.ring);
@@ -307,18 +335,30 @@ mod tests {
         while sum(&metrics.encode().unwrap(), "gatepost_decisions_total", &[]) < 1.0 {
             thread::yield_now();
         }
-        for _ in 0..WAITING + 10 {
+        for _ in 0..waiting {
             recorder.keep(decision("aaaaaaaaaa"));
         }
         let (asks, (done, settled)) = (Arc::clone(&recorder), mpsc::channel());
         let asking = thread::spawn(move || {
-            asks.settle();
+            what(&asks);
             let _ = done.send(());
         });
         let answer = settled.recv_timeout(10 * PATIENCE);
         drop(busy);
         asking.join().unwrap();
-        assert_eq!(answer, Ok(()));
+        answer.is_ok()
+    }
+
+    #[test]
+    fn who_asks_while_the_thread_hangs_gets_an_answer() {
+        assert!(ends_while_it_hangs(WAITING + 10, Recorder::settle));
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_a_thread_that_hangs() {
+        for waiting in [0, WAITING + 10] {
+            assert!(ends_while_it_hangs(waiting, |recorder| recorder.finish_within(RETRY)));
+        }
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use gatepost::decisions::{Query, read_all};
 
-use crate::harness::{AtTheDot, Gatepost, Plan, Postfix, SOON, Sink, command, letter, until};
+use crate::harness::{
+    AtTheDot, Gatepost, Plan, Postfix, Program, SOON, Sink, command, folder, letter, until,
+};
 
 /// What a command of the program says about the configuration of this one.
 #[track_caller]
@@ -297,6 +299,34 @@ fn junk_does_not_fill_the_log() {
     let grown = gatepost.log().len() - before;
     assert!(grown < 20_000, "{grown} octets");
     gatepost.end_well();
+}
+
+#[test]
+fn a_disk_that_hangs_keeps_nobody_from_ending() {
+    // A pipe that nobody reads has room for a few pages, and whoever writes more than that waits.
+    let folder = folder("pipe");
+    let pipe = folder.path().join("decisions");
+    Program::new("mkfifo").arg(&pipe).succeed();
+    let sink = Sink::start(AtTheDot::Take);
+    let mut gatepost = Plan::in_front_of_server(sink.address())
+        .section(format!("decisions: {{ file: \"{}\" }}", pipe.display()))
+        .listener("limits: { errors: 10000 }")
+        .start();
+    let mut client = gatepost.introduced();
+    assert_eq!(client.ask("MAIL FROM:<joe@sender.example>").code, 250);
+    until("the thread to fall behind", SOON, || {
+        for _ in 0..200 {
+            assert_eq!(client.ask("RCPT TO:<suzie@elsewhere.example>").code, 550);
+        }
+        let dropped = [("reason", "queue")];
+        (gatepost.metrics().sum("decisions_dropped_total", &dropped) > 0).then_some(())
+    });
+    client.ask("QUIT");
+    gatepost.balanced();
+    gatepost.signal(rustix::process::Signal::TERM);
+    let status = gatepost.exit(SOON / 2);
+    assert!(status.success(), "{status}: {}", gatepost.log());
+    gatepost.logged(&["decisions_not_written", "the disk does not answer"]);
 }
 
 #[test]
