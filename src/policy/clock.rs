@@ -1,4 +1,7 @@
-//! How long scripts run: in CPU time of their thread, so that nobody is blamed for a busy machine.
+//! How long scripts run: in operations, and in CPU time of their thread, so that nobody is blamed for a busy machine.
+//!
+//! Rhai counts operations too, but begins anew from where the caller was in every call of a closure that one of its own functions
+//! makes: `a.filter(|x| b.filter(|y| ...))` would have no end.
 //!
 //! Asking for CPU time is a system call, asking the clock on the wall is not. CPU time never runs faster than the wall's, so that a
 //! run which was short by the wall needs no second question.
@@ -8,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use super::judgement::FaultKind;
+
 /// Runs that take less by the wall are counted by it.
 const SHORT: Duration = Duration::from_millis(1);
 
@@ -15,7 +20,14 @@ thread_local! {
     /// When the running script's time can be over by the wall, and when it is over by the thread's CPU time, which is what counts.
     /// A script never leaves its thread while it runs.
     static END: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+    /// The operations of the running script so far, those of its closures counted.
+    static OPERATIONS: Cell<u64> = const { Cell::new(0) };
+    /// Which budget of the running script is used up: Rhai's own `sort` would swallow it.
+    static SPENT: Cell<Option<FaultKind>> = const { Cell::new(None) };
 }
+
+/// Operations between two looks at the clock. Some of Gatepost's own functions take a while over a long text.
+const LOOK_EVERY: u64 = 16;
 
 /// Measures the runs of scripts that follow each other on one thread without a pause.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +46,8 @@ impl Watch {
     pub(super) fn measure<T>(&mut self, left: Duration, script: impl FnOnce() -> T) -> (T, Duration) {
         let begin = Instant::now();
         END.set(Some((begin + left, self.now + left)));
+        OPERATIONS.set(0);
+        SPENT.set(None);
         let outcome = script();
         let by_the_wall = begin.elapsed();
         let used = if by_the_wall < SHORT { by_the_wall } else { cpu_time().saturating_sub(self.now) };
@@ -42,8 +56,24 @@ impl Watch {
     }
 }
 
-/// Whether the running script must end.
-pub(super) fn is_over() -> bool {
+/// Counts one operation of the running script, which may have so many. Which budget is used up, if one is.
+pub(super) fn count(operations: u64) -> Option<FaultKind> {
+    let so_far = OPERATIONS.get().saturating_add(1);
+    OPERATIONS.set(so_far);
+    if so_far > operations {
+        SPENT.set(Some(FaultKind::Operations));
+    } else if so_far.is_multiple_of(LOOK_EVERY) && is_over() {
+        SPENT.set(Some(FaultKind::Time));
+    }
+    SPENT.get()
+}
+
+/// Which budget the script used up that ran last on this thread.
+pub(super) fn spent() -> Option<FaultKind> {
+    SPENT.get()
+}
+
+fn is_over() -> bool {
     END.get().is_some_and(|(wall, cpu)| Instant::now() >= wall && cpu_time() >= cpu)
 }
 

@@ -1,6 +1,6 @@
 //! Why a script failed, and where, out of what Rhai says.
 
-use rhai::{EvalAltResult, Position};
+use rhai::{Dynamic, EvalAltResult, Position};
 
 use super::judgement::{FaultKind, ScriptFault};
 use super::policies::Policy;
@@ -25,9 +25,9 @@ pub(super) fn of_error(policy: &Policy, error: EvalAltResult) -> ScriptFault {
     fault(policy, kind, place(&file, position), &message(&mut error))
 }
 
-/// The time budget is used up. Rhai does not say where the script was.
-pub(super) fn out_of_time(policy: &Policy) -> ScriptFault {
-    exhausted(policy, FaultKind::Time, "the time budget is used up")
+/// A budget of Rhai's is used up, which does not say where the script was.
+pub(super) fn spent(policy: &Policy, kind: FaultKind) -> ScriptFault {
+    exhausted(policy, kind, used_up(kind))
 }
 
 /// A budget is used up.
@@ -48,7 +48,7 @@ fn fault(policy: &Policy, kind: FaultKind, place: String, message: &str) -> Scri
 
 fn kind(error: &EvalAltResult) -> FaultKind {
     match error {
-        EvalAltResult::ErrorTerminated(..) => FaultKind::Time,
+        EvalAltResult::ErrorTerminated(stop, _) => budget(stop).unwrap_or(FaultKind::Time),
         EvalAltResult::ErrorTooManyOperations(_) => FaultKind::Operations,
         EvalAltResult::ErrorDataTooLarge(..) | EvalAltResult::ErrorTooManyVariables(_) => FaultKind::Size,
         EvalAltResult::ErrorStackOverflow(_) => FaultKind::Depth,
@@ -56,6 +56,21 @@ fn kind(error: &EvalAltResult) -> FaultKind {
             thrown.read_lock::<Fault>().map_or(FaultKind::Thrown, |fault| fault.kind)
         }
         _ => FaultKind::Script,
+    }
+}
+
+/// The budget that a stopped script has used up.
+fn budget(stop: &Dynamic) -> Option<FaultKind> {
+    match *stop.read_lock::<Stop>()? {
+        Stop::Spent(kind) => Some(kind),
+        _ => None,
+    }
+}
+
+const fn used_up(kind: FaultKind) -> &'static str {
+    match kind {
+        FaultKind::Operations => "the operations are used up",
+        _ => "the time budget is used up",
     }
 }
 
@@ -67,9 +82,8 @@ fn message(error: &mut EvalAltResult) -> String {
             Some(fault) => fault.message.clone(),
             None => thrown.to_string(),
         },
-        EvalAltResult::ErrorTerminated(stop, _) if stop.is::<Stop>() => {
-            "the time budget is used up".to_owned()
-        }
+        EvalAltResult::ErrorTooManyOperations(_) => used_up(FaultKind::Operations).to_owned(),
+        EvalAltResult::ErrorTerminated(stop, _) if budget(stop).is_some() => used_up(kind(error)).to_owned(),
         other => other.to_string(),
     }
 }

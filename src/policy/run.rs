@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rhai::{CallFnOptions, Dynamic, EvalAltResult, FuncArgs, ImmutableString, Scope};
 
-use super::clock::Watch;
+use super::clock::{self, Watch};
 use super::delayed::{self, Delayed};
 use super::engine::{Mail, Message, Rcpt, Session};
 use super::faults;
@@ -415,7 +415,7 @@ fn ending(turn: &Turn, policy: &Policy, outcome: Outcome) -> Ending {
     };
     let Some(outcome) = outcome else { return Ending::Failed(faults::panicked(policy)) };
     match wanted.next() {
-        Some(needed) if !matches!(stopped, Some(Stop::OutOfTime)) => Ending::Asked(needed, wanted.collect()),
+        Some(needed) if !matches!(stopped, Some(Stop::Spent(_))) => Ending::Asked(needed, wanted.collect()),
         _ => said(policy, stopped, outcome),
     }
 }
@@ -426,8 +426,11 @@ fn said(policy: &Policy, stopped: Option<Stop>, outcome: Result<Dynamic, Box<Eva
         (Some(Stop::Ruled(ruling)), _) => Ending::Ruled(ruling),
         (Some(Stop::Asked(question)), _) => Ending::Asked(question, Vec::new()),
         (Some(Stop::Unknown(what)), _) => Ending::Unknown(what),
-        (Some(Stop::OutOfTime), _) => Ending::Failed(faults::out_of_time(policy)),
-        (None, Ok(_)) => Ending::Passed,
+        (Some(Stop::Spent(kind)), _) => Ending::Failed(faults::spent(policy, kind)),
+        (None, Ok(_)) => match clock::spent() {
+            Some(kind) => Ending::Failed(faults::spent(policy, kind)),
+            None => Ending::Passed,
+        },
         (None, Err(error)) => Ending::Failed(faults::of_error(policy, *error)),
     }
 }

@@ -27,8 +27,8 @@ pub(super) enum Stop {
     Ruled(Ruling),
     /// A fact is missing.
     Asked(Question),
-    /// The CPU time is used up.
-    OutOfTime,
+    /// A budget is used up.
+    Spent(FaultKind),
     /// A part of what is judged is not there to be read: only where a recorded decision is judged again.
     Unknown(String),
 }

@@ -12,6 +12,7 @@ use super::turn::{Stop, fault};
 use super::words::FORBIDDEN;
 
 mod addresses;
+mod arrays;
 mod effects;
 mod facts;
 mod functions;
@@ -40,8 +41,6 @@ const MAX_EXPRESSION_DEPTH: usize = 64;
 const MAX_EXPRESSION_DEPTH_IN_FUNCTIONS: usize = 48;
 const MAX_FUNCTIONS: usize = 256;
 const MAX_VARIABLES: usize = 256;
-/// Operations between two looks at the clock.
-const CLOCK_EVERY: u64 = 64;
 
 /// An engine with every limit and every word, but without lists, settings and libraries.
 pub(super) fn build(budget: &Budget) -> Engine {
@@ -53,6 +52,7 @@ pub(super) fn build(budget: &Budget) -> Engine {
     replace_sleep(&mut engine);
     session::register(&mut engine);
     addresses::register(&mut engine);
+    arrays::register(&mut engine);
     mail::register(&mut engine);
     message::register(&mut engine);
     parts::register(&mut engine);
@@ -82,11 +82,12 @@ pub(super) fn plain() -> Engine {
 }
 
 fn limit(engine: &mut Engine, budget: &Budget) {
+    let operations = budget.operations;
     engine
         // The tree is checked as it was written, and runs as it was checked.
         .set_optimization_level(OptimizationLevel::None)
         .set_strict_variables(true)
-        .set_max_operations(budget.operations)
+        .set_max_operations(operations)
         .set_max_call_levels(MAX_CALL_DEPTH)
         .set_max_expr_depths(MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_DEPTH_IN_FUNCTIONS)
         .set_max_string_size(MAX_TEXT)
@@ -95,9 +96,7 @@ fn limit(engine: &mut Engine, budget: &Budget) {
         .set_max_functions(MAX_FUNCTIONS)
         .set_max_variables(MAX_VARIABLES)
         .set_max_modules(0)
-        .on_progress(|operations| {
-            (operations % CLOCK_EVERY == 0 && clock::is_over()).then(|| Dynamic::from(Stop::OutOfTime))
-        });
+        .on_progress(move |_| clock::count(operations).map(|spent| Dynamic::from(Stop::Spent(spent))));
 }
 
 /// Rhai's own `sleep` would block a worker thread; the name is refused at load, this stands behind it.

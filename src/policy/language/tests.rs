@@ -138,8 +138,9 @@ fn fits(signature: &[Parameter], types: &[String]) -> bool {
 
 #[test]
 fn everything_that_the_engine_knows_is_in_the_tables() {
-    // `sleep` is there to be refused.
-    let ours = registered().into_iter().filter(|it| !is_operator(&it.name) && it.name != "sleep");
+    // `sleep` is there to be refused; the others do what Rhai's own do, within bounds.
+    let is_rhais = |name: &str| ["sleep", "map", "zip"].contains(&name);
+    let ours = registered().into_iter().filter(|it| !is_operator(&it.name) && !is_rhais(&it.name));
     let untold: Vec<_> = ours.filter(|it| !is_told(it)).collect();
     assert!(
         untold.is_empty(),

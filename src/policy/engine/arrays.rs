@@ -1,0 +1,85 @@
+//! `map` and `zip` of arrays, in place of Rhai's own, which first make the whole array and then look at its size: a closure that gives
+//! a text or an array for each entry could make gigabytes.
+
+use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, FuncRegistration, Map, NativeCallContext};
+
+use super::super::turn::too_large;
+use super::{MAX_ARRAY, MAX_MAP, MAX_TEXT};
+
+type Made = Result<Array, Box<EvalAltResult>>;
+
+pub(super) fn register(engine: &mut Engine) {
+    // They change nothing, so that constants have them too.
+    FuncRegistration::new("map").with_purity(true).register_into_engine(engine, map);
+    FuncRegistration::new("zip").with_purity(true).register_into_engine(engine, zip);
+}
+
+/// What the closure gives for each entry, and perhaps its index.
+#[allow(clippy::needless_pass_by_value)] // Rhai hands values over.
+fn map(call: NativeCallContext<'_>, array: &mut Array, closure: FnPtr) -> Made {
+    let mut made = Growing::default();
+    for (index, entry) in (0_i64..).zip(array.iter_mut()) {
+        let given =
+            closure.call_raw_with_extra_args("map", &call, Some(entry), [], [index.into()], Some(0))?;
+        made.push(&call, given)?;
+    }
+    Ok(made.array)
+}
+
+/// What the closure gives for each pair of entries, and perhaps their index; as many as the shorter array has.
+#[allow(clippy::needless_pass_by_value)] // Rhai hands values over.
+fn zip(call: NativeCallContext<'_>, array: &mut Array, other: Array, closure: FnPtr) -> Made {
+    let mut made = Growing::default();
+    for (index, (one, other)) in (0_i64..).zip(array.iter().zip(other)) {
+        let pair = [one.clone(), other];
+        let given = closure.call_raw_with_extra_args("zip", &call, None, pair, [index.into()], None)?;
+        made.push(&call, given)?;
+    }
+    Ok(made.array)
+}
+
+/// An array that is being made, with the size of all that is in it.
+#[derive(Debug, Default)]
+struct Growing {
+    array: Array,
+    size: Size,
+}
+
+impl Growing {
+    fn push(&mut self, call: &NativeCallContext<'_>, value: Dynamic) -> Result<(), Box<EvalAltResult>> {
+        self.size.entries += 1;
+        self.size.add(&value);
+        if self.size.is_too_large() {
+            return Err(too_large(call, "array"));
+        }
+        self.array.push(value);
+        Ok(())
+    }
+}
+
+/// What Rhai counts: entries of arrays, of maps, and octets of texts, those of values within values too.
+#[derive(Debug, Default)]
+struct Size {
+    entries: usize,
+    keys: usize,
+    octets: usize,
+}
+
+impl Size {
+    /// Recursion ends with the value, which was within the limits when it was made.
+    fn add(&mut self, value: &Dynamic) {
+        if let Ok(text) = value.as_immutable_string_ref() {
+            self.octets += text.len();
+        } else if let Ok(entries) = value.as_array_ref() {
+            self.entries += entries.len();
+            entries.iter().for_each(|entry| self.add(entry));
+        } else if let Some(map) = value.read_lock::<Map>() {
+            self.keys += map.len();
+            map.values().for_each(|value| self.add(value));
+        }
+    }
+
+    const fn is_too_large(&self) -> bool {
+        self.entries > MAX_ARRAY || self.keys > MAX_MAP || self.octets > MAX_TEXT
+    }
+}
