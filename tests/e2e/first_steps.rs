@@ -3,14 +3,21 @@
 use std::fs;
 use std::path::Path;
 
+use tempfile::TempDir;
+
 use crate::harness::{AddedFields, Gatepost, Program, copy, folder, free_port, letter, repository};
 
-/// The shipped configuration with its policies, as in a fresh clone, except for the ports.
-pub(crate) fn shipped() -> Gatepost {
+/// The shipped configuration with its policies, except for the ports.
+fn shipped() -> Gatepost {
     let folder = folder("shipped");
     for name in ["config", "policies"] {
         copy(&repository().join(name), &folder.path().join(name));
     }
+    started_in(folder)
+}
+
+/// What is in this folder, as somebody starts it who has got it all; the ports are free ones.
+pub(crate) fn started_in(folder: TempDir) -> Gatepost {
     let (smtp, admin) = (free_port(), free_port());
     let file = folder.path().join("config/gatepost.yaml");
     let text = fs::read_to_string(&file).unwrap();
