@@ -54,19 +54,43 @@ fn render(found: &[Diagnostic]) -> String {
     rendered.join("\n")
 }
 
-/// Compares with the file beside `path`, or writes it.
+/// Compares with the file beside `path`, or writes it. Where nothing is to be said, no file says so.
 fn compare(path: &Path, found: &str) -> Result<(), String> {
     let expected_in = path.with_extension("expected");
     if std::env::var_os("GATEPOST_BLESS").is_some() {
-        fs::write(&expected_in, found).unwrap();
+        bless(&expected_in, found);
         return Ok(());
     }
-    let expected = fs::read_to_string(&expected_in).unwrap_or_default();
+    compared(path, &expected_in, found)
+}
+
+fn bless(expected_in: &Path, found: &str) {
+    match found {
+        "" if expected_in.exists() => fs::remove_file(expected_in).unwrap(),
+        "" => {}
+        found => fs::write(expected_in, found).unwrap(),
+    }
+}
+
+fn compared(path: &Path, expected_in: &Path, found: &str) -> Result<(), String> {
+    let expected = fs::read_to_string(expected_in).unwrap_or_default();
     if expected == found {
         return Ok(());
     }
     let difference = similar::TextDiff::from_lines(expected.as_str(), found).unified_diff().to_string();
     Err(format!("{}:\n{difference}", path.display()))
+}
+
+#[test]
+fn where_nothing_is_to_be_said_no_file_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, file) = (folder.path().join("a.yaml"), folder.path().join("a.expected"));
+    bless(&file, "");
+    assert!(!file.exists() && compared(&path, &file, "").is_ok());
+    bless(&file, "a warning");
+    assert!(compared(&path, &file, "a warning").is_ok() && compared(&path, &file, "").is_err());
+    bless(&file, "");
+    assert!(!file.exists());
 }
 
 #[test]
