@@ -260,6 +260,35 @@ fn run_keeps_source_lines_out_of_a_log() {
     }
 }
 
+/// What cannot be had shows only when it is tried, and is said in the same form as what is wrong with the file.
+#[test]
+fn what_cannot_be_listened_on_is_named_with_its_place() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    for (name, address) in
+        [("port-in-use", format!("127.0.0.1:{port}")), ("no-such-address", format!("192.0.2.1:{port}"))]
+    {
+        let folder = small();
+        let file = folder.path().join("gatepost.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains("127.0.0.1:0"), "{text}");
+        std::fs::write(&file, text.replace("127.0.0.1:0", &address)).unwrap();
+        let output = gatepost(&["-c", "gatepost.yaml", "run"], folder.path());
+        assert_eq!(output.status.code(), Some(1));
+        // The number is another each time.
+        compare(&format!("{name}.expected"), &stderr(&output).replace(&port.to_string(), "PORT"));
+    }
+}
+
+/// Compares with a file of `tests/cli`; with `GATEPOST_BLESS=1` it is written anew.
+fn compare(name: &str, found: &str) {
+    let path = here().join("tests/cli").join(name);
+    if std::env::var_os("GATEPOST_BLESS").is_some() {
+        return std::fs::write(path, found).unwrap();
+    }
+    assert_eq!(found, std::fs::read_to_string(path).unwrap_or_default(), "{name}");
+}
+
 #[test]
 fn a_missing_file_is_named() {
     let output = gatepost(&["check", "-c", "none.yaml"], here());

@@ -15,7 +15,7 @@ use crate::log;
 use crate::metrics::Figures;
 use crate::policy::RuleInfo;
 use crate::proxy::End;
-use crate::server::{Address, Admission};
+use crate::server::Admission;
 use crate::tls::ServerTls;
 use crate::upstream::Upstream;
 
@@ -164,17 +164,13 @@ pub(super) fn change_level(level: &log::Level) {
 }
 
 fn listener_status(listener: &ready::Listener, held: &Admission) -> ListenerStatus {
-    let address = |address: &Address| match address {
-        Address::Bind(address) => address.to_string(),
-        Address::Handed(name) => format!("systemd:{name}"),
-    };
     let tls = match &listener.tls {
         ListenerTls::Off => None,
         ListenerTls::StartTls(identity) | ListenerTls::Implicit(identity) => Some(&identity.tls),
     };
     ListenerStatus {
         name: listener.name.clone(),
-        addresses: listener.addresses.iter().map(address).collect(),
+        addresses: listener.addresses.iter().map(ToString::to_string).collect(),
         sessions: held.sessions(),
         sessions_limit: held.most(),
         certificates_end: tls.and_then(|tls| first_end(tls)),

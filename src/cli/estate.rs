@@ -21,6 +21,7 @@ use crate::server::{self, Bell, Entrances, Moved, Watched};
 use crate::transcript::Options;
 
 use super::house::{Ground, House, addresses};
+use super::opening::CannotOpen;
 use super::probes::Probes;
 use super::{seal_key, test};
 
@@ -180,7 +181,10 @@ impl Estate {
         let Loaded { settings, warnings, .. } = new.loaded;
         let mut lines = self.what_needs_a_restart(&settings);
         let house = House::build(&self.ground, settings, Some(&self.house))?;
-        let prepared = house.services(&self.ground).and_then(|wanted| Ok(self.entrances.prepare(wanted)?));
+        let prepared = house.services(&self.ground).and_then(|wanted| {
+            let prepared = self.entrances.prepare(wanted);
+            Ok(prepared.map_err(|error| CannotOpen::listener(&house.settings, &error))?)
+        });
         let prepared = prepared.inspect_err(|_| self.forget_all_but(&house, &self.house))?;
         self.probes.meet(&house.upstreams, &self.stop).await;
         for warning in warnings.iter().chain(new.policies.warnings()) {

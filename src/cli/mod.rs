@@ -13,6 +13,7 @@ mod estate;
 mod explain;
 mod house;
 mod init;
+mod opening;
 mod probes;
 mod quarantine;
 mod rehearse;

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Access, Health};
-use crate::config::{Loaded, ready};
+use crate::config::{Loaded, Settings};
 use crate::log;
 use crate::policy::{Fingerprint, Policies};
 use crate::proxy::End;
@@ -26,6 +26,7 @@ use super::Failure;
 use super::desk::{self, Desk};
 use super::estate::{self, Bells, Estate};
 use super::house::{Ground, House};
+use super::opening::CannotOpen;
 use super::probes::Probes;
 use super::screen::tally;
 use super::{seal_key, test};
@@ -49,7 +50,13 @@ pub(super) fn run(loaded: Loaded, show: impl Fn(&[crate::diagnostic::Diagnostic]
     let handshakes = Handshakes::threads().context("the threads for handshakes cannot be started")?;
     let served = runtime.block_on(serve(loaded, policies, fingerprint, handshakes.handle().clone()));
     handshakes.shutdown_background();
-    Ok(served?)
+    served.map_err(|error| match error.downcast::<CannotOpen>() {
+        Ok(CannotOpen(found)) => {
+            show(std::slice::from_ref(&found));
+            Failure::Untold(anyhow!("nothing is served: 1 error"))
+        }
+        Err(error) => error.into(),
+    })
 }
 
 async fn serve(
@@ -74,7 +81,7 @@ async fn serve(
         end: end.clone(),
         started: SystemTime::now(),
     };
-    let admin = open_admin(house.settings.admin.as_ref(), desk, &admin_stop)?;
+    let admin = open_admin(&house.settings, desk, &admin_stop)?;
     let (drain, limit) = watch::channel(house.settings.drain);
     let mut estate = Estate {
         sources: Arc::new(ArcSwap::from_pointee(house.settings.policies.clone())),
@@ -117,7 +124,10 @@ impl Estate {
     /// Opens every listener, at all of its addresses, when the upstreams have had their chance to say what they offer.
     async fn open(&mut self) -> anyhow::Result<()> {
         self.house.move_in(&self.ground);
-        let prepared = self.entrances.prepare(self.house.services(&self.ground)?)?;
+        let prepared = self
+            .entrances
+            .prepare(self.house.services(&self.ground)?)
+            .map_err(|error| CannotOpen::listener(&self.house.settings, &error))?;
         for name in self.entrances.left() {
             tracing::warn!(
                 event = "socket_unused",
@@ -181,16 +191,15 @@ async fn heed_volume(ground: Arc<Ground>) {
 
 /// Opens the operator's side door, where there is one.
 fn open_admin(
-    wanted: Option<&ready::Admin>,
+    settings: &Settings,
     desk: Desk,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<JoinHandle<()>>> {
-    let Some(wanted) = wanted else { return Ok(None) };
+    let Some(wanted) = &settings.admin else { return Ok(None) };
     let mut entries = Vec::new();
     for place in &wanted.places {
-        entries.push(
-            admin::open(place).with_context(|| format!("the admin endpoint cannot listen on {place}"))?,
-        );
+        let entry = admin::open(place).map_err(|error| CannotOpen::admin(settings, place, &error))?;
+        entries.push(entry);
         tracing::info!(event = "listening", listener = "admin", address = %place, "listening");
     }
     let served = admin::Served {

@@ -5,6 +5,7 @@
 //! what is wrong and go on, so that an operator hears everything at once. The rest of the program sees only the second.
 
 mod assemble;
+mod openings;
 mod outline;
 mod raw;
 mod read;
@@ -25,6 +26,7 @@ use crate::permissions;
 use read::Read;
 use report::Report;
 
+pub use openings::Openings;
 pub use outline::Outline;
 pub use ready::Settings;
 pub use schema::schema;

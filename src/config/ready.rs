@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
+use super::Openings;
 use crate::admin::Place;
 use crate::facts::ServiceSettings;
 use crate::message::spool;
@@ -70,6 +71,8 @@ pub struct Settings {
     pub log: Log,
     /// How long sessions under way may take to come to an end when the process is to stop.
     pub drain: Duration,
+    /// Where in the file it says what is listened at.
+    pub openings: Openings,
 }
 
 /// The operator's side door.

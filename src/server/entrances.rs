@@ -58,6 +58,7 @@ pub struct Prepared {
 #[error("the listener `{listener}` cannot be opened: {why}")]
 pub struct OpenError {
     listener: String,
+    address: Address,
     why: Obstacle,
 }
 
@@ -69,6 +70,40 @@ enum Obstacle {
     Handover(#[from] HandoverError),
     #[error("the socket `{0}` from systemd cannot be used: {1}")]
     Adopt(String, #[source] io::Error),
+}
+
+impl OpenError {
+    /// What cannot be had.
+    pub const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// What to do about it.
+    pub fn advice(&self) -> String {
+        match &self.why {
+            Obstacle::Bind(address, error) => advice(*address, error),
+            Obstacle::Handover(_) | Obstacle::Adopt(..) => {
+                "start it by its socket unit, or name an address; see config/examples/systemd".to_owned()
+            }
+        }
+    }
+}
+
+/// What to do about an address that cannot be listened on.
+pub fn advice(address: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "a Gatepost of another configuration, or the mail server? ss -ltnp 'sport = :{}' names it",
+            address.port()
+        ),
+        io::ErrorKind::PermissionDenied => {
+            "start by systemd's socket, or with AmbientCapabilities=CAP_NET_BIND_SERVICE".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "see this machine's addresses with `ip address`, or listen at [::]".to_owned()
+        }
+        _ => "correct `listen`".to_owned(),
+    }
 }
 
 /// What came of a change.
@@ -103,21 +138,22 @@ impl Entrances {
         for (address, service) in wanted.iter().filter(|(address, _)| !self.open.contains_key(address)) {
             match address {
                 Address::Bind(bound) => {
-                    let socket =
-                        bind(*bound).map_err(|error| service.obstacle(Obstacle::Bind(*bound, error)))?;
+                    let socket = bind(*bound)
+                        .map_err(|error| service.obstacle(address, Obstacle::Bind(*bound, error)))?;
                     sockets.insert(address.clone(), vec![socket]);
                 }
                 Address::Handed(name) => names.push((address, name, service)),
             }
         }
         // Last, since what was taken and could not be used would be closed.
-        for (_, name, service) in &names {
-            self.handed.check(name).map_err(|error| service.obstacle(error.into()))?;
+        for (address, name, service) in &names {
+            self.handed.check(name).map_err(|error| service.obstacle(address, error.into()))?;
         }
         for (address, name, service) in names {
-            let taken = self.handed.named(name).map_err(|error| service.obstacle(error.into()))?;
+            let taken = self.handed.named(name).map_err(|error| service.obstacle(address, error.into()))?;
             let adopted = taken.into_iter().map(adopt).collect::<io::Result<Vec<_>>>();
-            let adopted = adopted.map_err(|error| service.obstacle(Obstacle::Adopt(name.clone(), error)))?;
+            let adopted =
+                adopted.map_err(|error| service.obstacle(address, Obstacle::Adopt(name.clone(), error)))?;
             sockets.insert(address.clone(), adopted);
         }
         Ok(Prepared { wanted, sockets })
@@ -156,8 +192,8 @@ impl Entrances {
 }
 
 impl Service {
-    fn obstacle(&self, why: Obstacle) -> OpenError {
-        OpenError { listener: self.listener.name.to_string(), why }
+    fn obstacle(&self, address: &Address, why: Obstacle) -> OpenError {
+        OpenError { listener: self.listener.name.to_string(), address: address.clone(), why }
     }
 }
 

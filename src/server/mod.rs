@@ -25,7 +25,7 @@ pub use self::admission::{Admission, Bounds, NETWORK_SHARE, Rate};
 use self::admission::{Full, Place};
 pub use self::certificates::{CertificateReloader, Watched};
 pub use self::descriptors::{Ceiling, raise_limit};
-pub use self::entrances::{Crowd, Entrances, Moved, OpenError, Prepared};
+pub use self::entrances::{Crowd, Entrances, Moved, OpenError, Prepared, advice};
 pub use self::handover::{Handed, HandoverError};
 pub use self::handshakes::{HANDSHAKES, Handshakes, Upgrade};
 pub use self::reload::{Bell, Examiner, Orders, Reloader, announce, changes};
@@ -44,6 +44,16 @@ pub enum Address {
     Bind(SocketAddr),
     /// The sockets of this name, which systemd opened for us.
     Handed(String),
+}
+
+/// As the configuration has it.
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bind(address) => address.fmt(f),
+            Self::Handed(name) => write!(f, "systemd:{name}"),
+        }
+    }
 }
 
 /// What a connection that comes in finds. A reload puts another one in its place; sessions keep theirs to their end.

@@ -60,7 +60,7 @@ impl Default for Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file of an embedded one.
-    #[error("{0}")]
+    #[error(transparent)]
     File(#[from] FileError),
     /// What is said about a server makes no sense.
     #[error("the state cannot be reached like that: {0}")]

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
-use crate::harness::{Gatepost, Plan, Postfix, command, free_port, repository};
+use crate::harness::{Authority, Gatepost, Plan, Postfix, command, folder, free_port, repository};
 
 /// What the doctor found, and with which exit status it ended.
 struct Examined {
@@ -87,6 +87,20 @@ fn a_gatepost_that_serves_is_well() {
     postfix.logged(&["NOQUEUE: reject: RCPT from unknown[192.0.2.1]", "gatepost-doctor@relay-probe.example"]);
     assert!(postfix.queued().is_empty() && !postfix.log().contains("queue active"));
     gatepost.end_well();
+}
+
+#[test]
+fn who_wants_tls_is_asked_with_it() {
+    let postfix = Postfix::delivering();
+    let folder = folder("certificate");
+    let authority = Authority::in_folder(folder.path());
+    for mode in ["implicit", "required", "opportunistic"] {
+        let gatepost = plan(&postfix).listener(format!("tls: {}", authority.setting(mode))).start();
+        let examined = Examined::with(&gatepost, "hostname", "hostname");
+        let refuses = "refuses a stranger's mail to strangers from 127.0.0.1: 550 5.7.1 relaying denied";
+        examined.says("ok", "relay", &format!("mx: {} {refuses}", gatepost.address()));
+        gatepost.end_well();
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::finding::Finding;
 use crate::admin::{self, Asked, Place};
 use crate::config::Settings;
 use crate::log;
-use crate::server::Address;
+use crate::server::{self, Address};
 
 /// How long somebody who listens may take to say who he is.
 const BANNER: Duration = Duration::from_secs(8);
@@ -71,39 +71,28 @@ async fn port(name: &str, address: SocketAddr, ours: Option<&Running>) -> Findin
     let Err(error) = TcpListener::bind(address) else {
         return Finding::ok("ports", format!("{name}: {address} is free"));
     };
-    match error.kind() {
+    let message = match error.kind() {
         ErrorKind::AddrInUse => match ours.filter(|ours| ours.addresses.contains(&address.to_string())) {
-            Some(ours) => Finding::ok(
-                "ports",
-                format!("{name}: {address} is served by the running Gatepost (pid {})", ours.pid),
-            ),
-            None => taken(name, address).await,
+            Some(ours) => {
+                let message =
+                    format!("{name}: {address} is served by the running Gatepost (pid {})", ours.pid);
+                return Finding::ok("ports", message);
+            }
+            None => format!("{name}: {address} is taken: {}", who_listens(address).await),
         },
-        ErrorKind::PermissionDenied => Finding::fail(
-            "ports",
-            format!("{name}: {address} is not for this user"),
-            "start by systemd's socket, or with AmbientCapabilities=CAP_NET_BIND_SERVICE",
-        ),
-        ErrorKind::AddrNotAvailable => Finding::fail(
-            "ports",
-            format!("{name}: this machine has no address {}", address.ip()),
-            "see its addresses with `ip address`, or listen at [::]",
-        ),
-        _ => Finding::fail("ports", format!("{name}: {address}: {error}"), "correct `listen`"),
-    }
+        ErrorKind::PermissionDenied => format!("{name}: {address} is not for this user"),
+        ErrorKind::AddrNotAvailable => format!("{name}: this machine has no address {}", address.ip()),
+        _ => format!("{name}: {address}: {error}"),
+    };
+    Finding::fail("ports", message, server::advice(address, &error))
 }
 
 /// Who listens there, in his own words.
-async fn taken(name: &str, address: SocketAddr) -> Finding {
-    let who = match banner(address).await {
+async fn who_listens(address: SocketAddr) -> String {
+    match banner(address).await {
         Some(banner) => format!("who listens there says \"{}\"", log::safe(&banner)),
         None => "another program listens there".to_owned(),
-    };
-    let advice = format!(
-        "a Gatepost of another configuration, or the mail server? ss -ltnp 'sport = :{}' names it",
-        address.port()
-    );
-    Finding::fail("ports", format!("{name}: {address} is taken: {who}"), advice)
+    }
 }
 
 async fn banner(address: SocketAddr) -> Option<String> {

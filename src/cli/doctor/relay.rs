@@ -1,13 +1,14 @@
 //! Whether strangers can send mail to strangers through us. Asked twice: of the configured policies, in this process and in the name of a
 //! stranger's address; and of whoever listens at the listeners' addresses, as the client that we are there. Neither sends a message.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -19,6 +20,7 @@ use crate::config::{self, Settings};
 use crate::decisions::Decision;
 use crate::log;
 use crate::server::Address;
+use crate::tls::{ClientTls, Verify};
 
 /// How long a session in this process may take: policies may ask the DNS.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -108,7 +110,7 @@ pub(super) async fn at_the_doors(settings: &Settings) -> Vec<Finding> {
             _ => None,
         });
         found.extend(match address {
-            Some(address) => at_door(listener, reachable(address), &settings.trusted_networks).await,
+            Some(address) => at_door(listener, reachable(address), settings).await,
             None => None,
         });
     }
@@ -125,26 +127,21 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-async fn at_door(listener: &Listener, address: SocketAddr, trusted: &[IpNet]) -> Option<Finding> {
+async fn at_door(listener: &Listener, address: SocketAddr, settings: &Settings) -> Option<Finding> {
     // Nobody is there yet, or the ports were complained about.
     let stream = timeout(DIALOGUE, TcpStream::connect(address)).await.ok()?.ok()?;
     let us = stream.local_addr().ok()?.ip();
     let among = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&us.to_canonical()));
     let named = among(&listener.manners.proxy_protocol);
     let name = &listener.name;
-    if matches!(listener.tls, ListenerTls::Implicit(_)) {
-        return Some(Finding::ok(
-            "relay",
-            format!("{name}: {address} speaks TLS from the first byte, and was not asked"),
-        ));
-    }
-    if !named && among(trusted) {
+    if !named && among(&settings.trusted_networks) {
         return Some(Finding::ok(
             "relay",
             format!("{name}: {us} may relay, so asking from here says nothing"),
         ));
     }
-    let asked = timeout(DIALOGUE + listener.manners.greet_delay, dialogue(stream, named)).await;
+    let asking = asked(stream, named, Opening::of(listener), &settings.hostname);
+    let asked = timeout(DIALOGUE + listener.manners.greet_delay, asking).await;
     let who = if named { STRANGER } else { us };
     Some(match asked {
         Ok(Ok(reply)) => heard(name, address, who, &reply),
@@ -177,34 +174,84 @@ fn heard(name: &str, address: SocketAddr, who: IpAddr, reply: &str) -> Finding {
     }
 }
 
-/// The reply that tells: to RCPT, or to what was refused before it.
-async fn dialogue(mut stream: TcpStream, named: bool) -> std::io::Result<String> {
+/// How TLS comes to a dialogue.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Opening {
+    /// It may stay away.
+    Clear,
+    /// Before it.
+    Implicit,
+    /// By STARTTLS, without which there is no mail.
+    StartTls,
+}
+
+impl Opening {
+    const fn of(listener: &Listener) -> Self {
+        match listener.tls {
+            ListenerTls::Implicit(_) => Self::Implicit,
+            ListenerTls::StartTls(_) if listener.terms.tls_required => Self::StartTls,
+            ListenerTls::StartTls(_) | ListenerTls::Off => Self::Clear,
+        }
+    }
+}
+
+const EHLO: &str = "EHLO gatepost-doctor.example";
+
+/// The reply that tells: to RCPT, or to what was refused before it. Whose certificate it is was seen in the files.
+async fn asked(mut stream: TcpStream, named: bool, opening: Opening, host: &str) -> io::Result<String> {
     if named {
         stream.write_all(format!("PROXY TCP4 {STRANGER} 192.0.2.25 40112 25\r\n").as_bytes()).await?;
     }
-    let mut stream = BufReader::new(stream);
-    let mut last = reply(&mut stream).await?;
-    let commands = ["EHLO gatepost-doctor.example", "MAIL FROM:<>", &format!("RCPT TO:<{ELSEWHERE}>")];
+    let rcpt = format!("RCPT TO:<{ELSEWHERE}>");
+    let mail = [EHLO, "MAIL FROM:<>", &rcpt];
+    let tls = ClientTls::new(&Verify::Nothing).map_err(io::Error::other)?;
+    match opening {
+        Opening::Clear => dialogue(&mut BufReader::new(stream), true, &mail).await,
+        Opening::Implicit => {
+            let (stream, _) = tls.connect(host, stream).await.map_err(io::Error::other)?;
+            dialogue(&mut BufReader::new(stream), true, &mail).await
+        }
+        Opening::StartTls => {
+            let mut clear = BufReader::new(stream);
+            let last = dialogue(&mut clear, true, &[EHLO, "STARTTLS"]).await?;
+            if !last.starts_with('2') {
+                return Ok(last);
+            }
+            let (stream, _) = tls.connect(host, clear.into_inner()).await.map_err(io::Error::other)?;
+            dialogue(&mut BufReader::new(stream), false, &mail).await
+        }
+    }
+}
+
+/// The reply to the last of these commands, or to the first that was refused; before them all, the banner may be.
+async fn dialogue(
+    stream: &mut BufReader<impl AsyncRead + AsyncWrite + Unpin>,
+    banner: bool,
+    commands: &[&str],
+) -> io::Result<String> {
+    let mut last = if banner { reply(stream).await? } else { "2".to_owned() };
     for command in commands {
         if !last.starts_with('2') {
-            return Ok(last);
+            break;
         }
         stream.write_all(format!("{command}\r\n").as_bytes()).await?;
-        last = reply(&mut stream).await?;
+        last = reply(stream).await?;
     }
-    // Whoever hangs up first has said all that was asked.
-    let _ = stream.write_all(b"RSET\r\nQUIT\r\n").await;
-    let _ = stream.shutdown().await;
+    if commands.last() != Some(&"STARTTLS") {
+        // Whoever hangs up first has said all that was asked.
+        let _ = stream.write_all(b"RSET\r\nQUIT\r\n").await;
+        let _ = stream.shutdown().await;
+    }
     Ok(last)
 }
 
 /// The last line of the next reply.
-async fn reply(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
+async fn reply(stream: &mut BufReader<impl AsyncRead + Unpin>) -> io::Result<String> {
     loop {
         let mut line = Vec::new();
         let read = (&mut *stream).take(LONGEST).read_until(b'\n', &mut line).await?;
         if read == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if line.get(3) != Some(&b'-') {
             return Ok(String::from_utf8_lossy(&line).into_owned());

@@ -68,12 +68,11 @@ pub(super) fn check_addresses(
         Place::Unix(_) => None,
     });
     for address in of_listeners.chain(admin) {
-        let name = match &address.value {
-            // Port 0 is a free one each time.
-            Address::Bind(bound) if bound.port() == 0 => continue,
-            Address::Bind(bound) => bound.to_string(),
-            Address::Handed(name) => format!("systemd:{name}"),
-        };
+        // Port 0 is a free one each time.
+        if matches!(&address.value, Address::Bind(bound) if bound.port() == 0) {
+            continue;
+        }
+        let name = address.value.to_string();
         if let Some((other, first)) = overlapping(&address.value, &taken) {
             let help = format!(
                 "`{other}` is on line {}; `[::]` and `0.0.0.0` are every address: keep one",

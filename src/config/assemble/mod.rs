@@ -31,6 +31,7 @@ use crate::units::{duration_text, size_text};
 use crate::upstream::Target;
 use crate::{checks, dns};
 
+use super::openings::Openings;
 use super::raw;
 use super::read::{Named, Placed, Size, within};
 use super::ready::{Listener, Log, Settings};
@@ -43,6 +44,7 @@ const DRAIN: Duration = Duration::from_secs(8);
 /// The settings that `file` means. `None` when something that cannot be left out is missing or broken, which is then in
 /// the report; the report may hold further errors all the same.
 pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings> {
+    let openings = Openings::of(&file, report);
     // Every part is looked at before the first that is missing ends it, so that all errors are found.
     let hostname = file.hostname.as_ref().and_then(|name| name::host(name, report));
     let called = hostname.as_deref().unwrap_or_default();
@@ -99,6 +101,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
         admin,
         log: Log { format: log.format.unwrap_or_default(), level: log.level.unwrap_or_default() },
         drain,
+        openings,
         hostname: hostname?,
     })
 }
