@@ -1,5 +1,6 @@
 //! A real Prometheus, from Debian's package.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -22,14 +23,21 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Starts one that scrapes `/metrics` there, as often as it can.
     pub(crate) fn scraping(target: SocketAddr) -> Self {
+        Self::watching(target, "groups: []\n")
+    }
+
+    /// The same, which evaluates these rules as often.
+    pub(crate) fn watching(target: SocketAddr, rules: &str) -> Self {
         let folder = folder("prometheus");
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let file = folder.path().join("prometheus.yml");
         let config = format!(
-            "global: {{ scrape_interval: 250ms, scrape_timeout: 250ms }}
+            "global: {{ scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 250ms }}
+rule_files: [rules.yml]
 scrape_configs: [{{ job_name: gatepost, static_configs: [{{ targets: ['{target}'] }}] }}]
 "
         );
+        fs::write(folder.path().join("rules.yml"), rules).unwrap();
         fs::write(&file, config).unwrap();
         let log = File::create(folder.path().join("log")).unwrap();
         let child = Command::new("prometheus")
@@ -56,6 +64,16 @@ scrape_configs: [{{ job_name: gatepost, static_configs: [{{ targets: ['{target}'
         let answer: Value = serde_json::from_str(&curl.succeed().output).unwrap();
         assert_eq!(answer["status"], "success", "{expression}: {answer}");
         answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+    }
+
+    /// The alerts that fire now.
+    pub(crate) fn firing(&self) -> BTreeSet<String> {
+        let url = format!("http://{}/api/v1/alerts", self.address);
+        let answer = Program::new("curl").words("-sS --max-time 10").arg(url).succeed().output;
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let alerts = answer["data"]["alerts"].as_array().unwrap().iter();
+        let firing = alerts.filter(|alert| alert["state"] == "firing");
+        firing.map(|alert| alert["labels"]["alertname"].as_str().unwrap().to_owned()).collect()
     }
 
     /// Waits until an expression has this value.
