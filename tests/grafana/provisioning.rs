@@ -53,6 +53,34 @@ fn the_composition_has_its_services_and_their_files() {
     }
 }
 
+/// What Compose takes of a service, of all that its specification has (a key with a slip in it is refused there, and unseen here); and that what
+/// is published is published on this machine only.
+#[test]
+fn compose_knows_every_key_and_every_name() {
+    const KEYS: [&str; 8] =
+        ["build", "depends_on", "environment", "image", "networks", "ports", "restart", "volumes"];
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let compose = yaml("docker-compose.yml");
+    assert_eq!(keys(&compose), ["name", "networks", "services", "volumes"]);
+    for (name, service) in compose["services"].as_object().unwrap() {
+        let strange: Vec<_> = keys(service).into_iter().filter(|key| !KEYS.contains(&&**key)).collect();
+        assert!(strange.iter().all(|key| key == "stop_grace_period"), "{name}: {strange:?}");
+        for key in service["build"].as_object().iter().flat_map(|build| build.keys()) {
+            assert!(["context", "dockerfile", "dockerfile_inline"].contains(&&**key), "{name}: {key}");
+        }
+        for network in keys(&service["networks"]) {
+            assert!(keys(&compose["networks"]).contains(&network), "{name}: the network {network}");
+        }
+        for port in service["ports"].as_array().into_iter().flatten() {
+            assert!(port.as_str().unwrap().starts_with("127.0.0.1:"), "{name}: {port}");
+        }
+        if let Some(image) = service["image"].as_str() {
+            let (_, tag) = image.split_once(':').unwrap();
+            assert_ne!(tag, "latest", "{name}");
+        }
+    }
+}
+
 #[test]
 fn the_gatepost_of_the_composition_has_a_configuration_that_loads() {
     // There the policies lie beside the file; here they lie beside the folder of this one.

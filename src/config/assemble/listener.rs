@@ -14,7 +14,7 @@ use crate::session::{Inquiries, Inquiry, Limits, Terms, Timeouts};
 use crate::smtp::text_line::TEXT_LINE;
 
 use super::super::raw::{self, LineLength, TlsMode};
-use super::super::read::{Named, OneOrMore, Placed, Rate, suggestion, within};
+use super::super::read::{Named, Placed, Rate, suggestion, within};
 use super::super::ready::{Listener, ListenerTls};
 use super::super::report::Report;
 use super::super::tree::Key;
@@ -51,14 +51,12 @@ pub(super) fn label(key: &Key, report: &mut Report) {
 }
 
 /// No two may listen on the same address.
-pub(super) fn check_addresses(
-    listeners: Option<&Named<raw::Listener>>,
-    admin: Option<&OneOrMore<Placed<Place>>>,
-    report: &mut Report,
-) {
+pub(super) fn check_addresses(file: &raw::File, report: &mut Report) {
     let mut taken: HashMap<Address, Position> = HashMap::new();
-    let of_listeners = listeners
-        .into_iter()
+    let admin = file.admin.as_ref().and_then(|admin| admin.listen.as_ref());
+    let of_listeners = file
+        .listeners
+        .iter()
         .flat_map(|listeners| &listeners.0)
         .filter_map(|(_, listener)| listener.as_ref()?.listen.as_ref())
         .flat_map(|addresses| &addresses.0)

@@ -45,6 +45,7 @@ const DRAIN: Duration = Duration::from_secs(8);
 /// the report; the report may hold further errors all the same.
 pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings> {
     let openings = Openings::of(&file, report);
+    listener::check_addresses(&file, report);
     // Every part is looked at before the first that is missing ends it, so that all errors are found.
     let hostname = file.hostname.as_ref().and_then(|name| name::host(name, report));
     let called = hostname.as_deref().unwrap_or_default();
@@ -56,8 +57,6 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let (mut listeners, upstreams) =
         sides(file.listeners.as_ref(), file.upstreams.as_ref(), routes, called, report);
     let routes = routes::all(routes, domains.as_deref(), file.upstreams.as_ref(), report);
-    let doors = file.admin.as_ref().and_then(|admin| admin.listen.as_ref());
-    listener::check_addresses(file.listeners.as_ref(), doors, report);
     let admin = file.admin.as_ref().and_then(|admin| admin::admin(admin, report));
     let every = listeners.iter_mut().flatten();
     every.for_each(|listener| listener.terms.quarantine_address.clone_from(&address));
@@ -77,7 +76,6 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let decisions = decisions::settings(file.decisions.unwrap_or_default(), report);
     let dns = dns(file.dns.unwrap_or_default(), report);
     let state = state::settings(file.state, report);
-    let log = file.log.unwrap_or_default();
     let drain = duration(file.shutdown.unwrap_or_default().drain, DRAIN, Duration::ZERO, 60 * 60, report);
     Some(Settings {
         file: report.file().to_owned(),
@@ -99,7 +97,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
         dns,
         state: state?,
         admin,
-        log: Log { format: log.format.unwrap_or_default(), level: log.level.unwrap_or_default() },
+        log: log(file.log.unwrap_or_default()),
         drain,
         openings,
         hostname: hostname?,
@@ -170,6 +168,10 @@ fn spool(raw: raw::Spool, report: &mut Report) -> spool::Settings {
         memory: size(raw.memory, 64 << 20, 0, 1 << 40, report),
         memory_per_message: size(raw.memory_per_message, 1 << 20, 0, 1 << 30, report),
     }
+}
+
+fn log(raw: raw::Log) -> Log {
+    Log { format: raw.format.unwrap_or_default(), level: raw.level.unwrap_or_default() }
 }
 
 fn dns(raw: raw::Dns, report: &mut Report) -> dns::Settings {
