@@ -240,6 +240,11 @@ pub(super) fn number_help(value: &Value) -> String {
     }
 }
 
+/// Whether the text is a number, a size or a duration.
+pub(super) fn is_like_a_number(value: &Value) -> bool {
+    unit(value).is_some() || value.literal_text().is_some_and(|text| text.parse::<f64>().is_ok())
+}
+
 /// The function that makes a number of a size or a duration in a text.
 fn unit(value: &Value) -> Option<&'static str> {
     match (value.kind, value.literal_text()) {

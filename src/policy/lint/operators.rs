@@ -3,10 +3,10 @@
 use rhai::{Expr, FnCallExpr, Position};
 
 use super::super::language::{TEXT, Type};
-use super::Walk;
 use super::expressions::{a, width};
 use super::inside::About;
 use super::value::{Value, is_address};
+use super::{Walk, compare};
 
 impl Walk<'_> {
     pub(super) fn operator(&mut self, call: &FnCallExpr, position: Position) -> Value {
@@ -45,6 +45,7 @@ impl Walk<'_> {
         let (left, right) = (self.expression(one), self.expression(other));
         let is_text = |value: &Value| matches!(value.kind, Type::Text(_));
         if is_text(&left) || is_text(&right) {
+            self.number_and_text(&left, &right, one);
             if is_text(&left) {
                 self.in_text(&right, other);
             } else {
@@ -56,6 +57,22 @@ impl Walk<'_> {
             return Value::of(Type::Array(&Type::Any));
         }
         self.number(&left, &right, "+", one, other)
+    }
+
+    /// A number with a text behind it, or with one that looks like a number, was hardly meant to become a text.
+    fn number_and_text(&mut self, left: &Value, right: &Value, one: &Expr) {
+        let is_number = |value: &Value| matches!(value.kind, Type::Integer | Type::Float);
+        let text = match (is_number(left), is_number(right)) {
+            (true, false) => right,
+            (false, true) if compare::is_like_a_number(left) => left,
+            _ => return,
+        };
+        let message = "`+` of a number and a text makes a text".to_owned();
+        let help = format!(
+            "{}; for a text, write it between backticks: `...${{number}}...`",
+            compare::number_help(text)
+        );
+        self.warning(one.start_position(), width(left), message, help);
     }
 
     fn arithmetic(&mut self, name: &str, one: &Expr, other: &Expr) -> Value {
@@ -76,7 +93,7 @@ impl Walk<'_> {
             };
             if wrong {
                 let message = format!("`{name}` needs numbers, and {} is {}", value.name(), a(&value.kind));
-                let help = super::compare::number_help(value);
+                let help = compare::number_help(value);
                 self.error(expression.start_position(), width(value), message, help);
                 return Value::unknown();
             }
