@@ -51,11 +51,7 @@ impl Web {
     /// The answer to a GET; with `document`, to a POST of it.
     pub(super) async fn ask(&self, url: &str, document: Option<&str>) -> HttpReply {
         match timeout(DEADLINE, self.send(url, document)).await {
-            Ok(Ok((status, body))) => HttpReply {
-                result: if (200..300).contains(&status) { "ok" } else { "error" },
-                status,
-                body: String::from_utf8_lossy(&body).into_owned(),
-            },
+            Ok(Ok((status, body))) => understood(status, &body),
             Ok(Err(error)) => HttpReply { body: error.to_string(), ..HttpReply::default() },
             Err(_) => HttpReply { body: "no answer in time".to_owned(), ..HttpReply::default() },
         }
@@ -74,6 +70,15 @@ impl Web {
         let body = Full::new(Bytes::from(document.unwrap_or_default().to_owned()));
         exchange(&target, &self.tls, request.body(body)?, MAX_BODY).await
     }
+}
+
+/// What is no text is shown as such, and may be longer then than a text of a script can be: that is no answer.
+fn understood(status: u16, body: &[u8]) -> HttpReply {
+    let body = String::from_utf8_lossy(body).into_owned();
+    if body.len() > MAX_BODY {
+        return HttpReply { body: "the answer is no text".to_owned(), ..HttpReply::default() };
+    }
+    HttpReply { result: if (200..300).contains(&status) { "ok" } else { "error" }, status, body }
 }
 
 /// Where a request goes.

@@ -21,6 +21,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const MAX_ANSWER: usize = 1 << 20;
 /// Symbols that are told.
 const MAX_SYMBOLS: usize = 500;
+/// Octets of the name of a symbol, or of the action; whatever is longer is not rspamd's.
+const MAX_WORD: usize = 256;
 /// Recipients that it is told of.
 const MAX_RECIPIENTS: usize = 100;
 
@@ -93,12 +95,13 @@ fn fields(subject: &Subject) -> Vec<(&'static str, String)> {
 fn understood(body: &[u8]) -> Option<question::Rspamd> {
     let answer: Value = serde_json::from_slice(body).ok()?;
     let symbols = answer.get("symbols").and_then(Value::as_object);
-    let symbols = symbols.into_iter().flatten().take(MAX_SYMBOLS).map(|(name, symbol)| {
+    let symbols = symbols.into_iter().flatten().filter(|(name, _)| name.len() <= MAX_WORD);
+    let symbols = symbols.take(MAX_SYMBOLS).map(|(name, symbol)| {
         (name.clone(), symbol.get("score").and_then(Value::as_f64).unwrap_or_default())
     });
     Some(question::Rspamd {
         result: "ok",
-        action: answer.get("action")?.as_str()?.to_owned(),
+        action: answer.get("action")?.as_str().filter(|action| action.len() <= MAX_WORD)?.to_owned(),
         score: answer.get("score")?.as_f64()?,
         symbols: symbols.collect(),
     })

@@ -452,6 +452,7 @@ async fn rspamd_that_misbehaves_is_an_error() {
         http_reply("200 OK", "no json"),
         http_reply("200 OK", "{}"),
         http_reply("200 OK", r#"{"action":3,"score":"x"}"#),
+        http_reply("200 OK", &format!("{{\"action\":\"{}\",\"score\":1}}", "y".repeat(300 << 10))),
         http_reply(
             "200 OK",
             &format!("{{\"action\":\"reject\",\"score\":1,\"x\":\"{}\"}}", "y".repeat(2 << 20)),
@@ -497,6 +498,11 @@ async fn web_services_that_misbehave_are_errors() {
         (http_reply("200 OK", &"x".repeat(300 << 10)), 0),
         (b"garbage".to_vec(), 0),
         (Vec::new(), 0),
+        // It ends early; it never ends; its header never ends; it is no text, and grows when it is made one.
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf".to_vec(), 0),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n".to_vec(), 0),
+        ([b"HTTP/1.1 200 OK\r\n".to_vec(), b"X: y\r\n".repeat(1 << 20)].concat(), 0),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 204800\r\n\r\n".to_vec(), vec![0xff; 200 << 10]].concat(), 0),
     ] {
         let (reply, _) = fetched(reply, None).await;
         assert_eq!((reply.result, reply.status), ("error", status));

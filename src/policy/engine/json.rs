@@ -3,23 +3,30 @@
 use rhai::{Array, Dynamic, Map};
 use serde_json::{Number, Value};
 
+use super::{MAX_ARRAY, MAX_MAP};
+
 /// Values within values; what is deeper is absent.
 const MAX_DEPTH: usize = 16;
-/// Values of one document; what comes behind them is absent.
-const MAX_VALUES: usize = 4_096;
+
+/// What a document may still bring; what comes behind it is absent.
+struct Room {
+    values: usize,
+    keys: usize,
+}
 
 /// What a document says; `()` if it is no JSON, or larger than scripts can hold.
 pub(super) fn of_text(text: &str) -> Dynamic {
-    let mut left = MAX_VALUES;
-    serde_json::from_str(text).map_or(Dynamic::UNIT, |value| of_value(value, MAX_DEPTH, &mut left))
+    // As much as one array and one map can hold.
+    let mut room = Room { values: MAX_ARRAY, keys: MAX_MAP };
+    serde_json::from_str(text).map_or(Dynamic::UNIT, |value| of_value(value, MAX_DEPTH, &mut room))
 }
 
 /// Recursion ends with `depth`.
-fn of_value(value: Value, depth: usize, left: &mut usize) -> Dynamic {
-    if depth == 0 || *left == 0 {
+fn of_value(value: Value, depth: usize, room: &mut Room) -> Dynamic {
+    if depth == 0 || room.values == 0 {
         return Dynamic::UNIT;
     }
-    *left -= 1;
+    room.values -= 1;
     match value {
         Value::Null => Dynamic::UNIT,
         Value::Bool(value) => value.into(),
@@ -28,11 +35,15 @@ fn of_value(value: Value, depth: usize, left: &mut usize) -> Dynamic {
             .map_or_else(|| number.as_f64().map_or(Dynamic::UNIT, Dynamic::from), Dynamic::from),
         Value::String(text) => text.into(),
         Value::Array(values) => {
-            values.into_iter().map(|value| of_value(value, depth - 1, left)).collect::<Array>().into()
+            let fitting = values.len().min(room.values);
+            let values = values.into_iter().take(fitting);
+            values.map(|value| of_value(value, depth - 1, room)).collect::<Array>().into()
         }
         Value::Object(values) => {
-            let pairs =
-                values.into_iter().map(|(name, value)| (name.into(), of_value(value, depth - 1, left)));
+            let fitting = values.len().min(room.keys);
+            room.keys -= fitting;
+            let pairs = values.into_iter().take(fitting);
+            let pairs = pairs.map(|(name, value)| (name.into(), of_value(value, depth - 1, room)));
             Dynamic::from_map(pairs.collect::<Map>())
         }
     }
@@ -91,7 +102,13 @@ mod tests {
         assert!(of_text(&deep).is_unit());
         let wide = format!("[{}1]", "1,".repeat(10_000));
         let values = of_text(&wide).into_array().unwrap();
-        assert_eq!(values.iter().filter(|value| value.is_int()).count(), MAX_VALUES - 1);
+        assert_eq!(values.iter().filter(|value| value.is_int()).count(), MAX_ARRAY - 1);
+        let keys: Vec<_> = (0..2_000).map(|i| format!("\"k{i}\":{{\"a\":1}}")).collect();
+        let document = of_text(&format!("{{{}}}", keys.join(",")));
+        let document = document.cast::<Map>();
+        let inner = document.values().filter_map(|value| value.read_lock::<Map>().map(|map| map.len()));
+        let keys = document.len() + inner.sum::<usize>();
+        assert_eq!(keys, MAX_MAP);
         assert_eq!(to_text(&Dynamic::from(f64::NAN)), None);
     }
 }
