@@ -66,6 +66,8 @@ mod resources;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
+mod scanners;
+#[cfg(test)]
 mod sealing;
 #[cfg(test)]
 mod smuggling;

@@ -19,6 +19,7 @@ mod postfix;
 mod programs;
 mod prometheus;
 mod redis;
+mod scanners;
 mod server;
 mod sink;
 mod tls;
@@ -47,6 +48,7 @@ pub(crate) use postfix::Postfix;
 pub(crate) use programs::Program;
 pub(crate) use prometheus::Prometheus;
 pub(crate) use redis::{Make, Redis, RedisCluster};
+pub(crate) use scanners::{Clamd, Rspamd};
 pub(crate) use sink::{AtTheDot, Sink, Taken};
 pub(crate) use tls::{Authority, Issuer, NAME};
 
