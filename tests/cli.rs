@@ -436,12 +436,18 @@ fn small() -> tempfile::TempDir {
 #[test]
 fn coverage_says_what_no_test_reached() {
     let root = small();
+    // Neither an effect without a rule nor a policy of a transcript's own is a rule of the set.
+    std::fs::write(root.path().join("policies/20-slow.rhai"), "fn helo(session) { tarpit(\"1s\"); }\n")
+        .unwrap();
+    let own = "policy 30-own.rhai\n| fn helo(session) { reject(\"own\", \"no\"); }\n\nS: 220 ...\nC: EHLO x.example\nS: 550 ...\nrule own.own\n";
+    std::fs::write(root.path().join("policies/tests/own.smtp"), own).unwrap();
     let output = gatepost(&["-c", "gatepost.yaml", "test", "--coverage"], root.path());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let expected = "\
-1 passed, 0 failed
+2 passed, 0 failed
 00-relay.rhai: 0 of 2 lines, never reached: 3-4
 10-bare.rhai: 2 of 2 lines
+20-slow.rhai: 1 of 1 lines
 1 of 2 rules, never spoke: relay.denied
 ";
     assert_eq!(stdout(&output), expected);

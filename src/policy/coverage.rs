@@ -16,6 +16,8 @@ pub struct Coverage(Mutex<State>);
 struct State {
     files: BTreeMap<Arc<str>, File>,
     rules: BTreeMap<Arc<str>, bool>,
+    /// A set was loaded: what comes later and is not in it is a transcript's own.
+    is_complete: bool,
 }
 
 #[derive(Debug)]
@@ -42,9 +44,12 @@ pub struct CoveredFile {
 
 impl Coverage {
     /// The marks of a file's statements, whose lines are these, in their order. The first text that comes with a name is the one
-    /// that counts; `None` for any other.
+    /// that counts; `None` for any other, and for files that are not in the first set.
     pub(super) fn marks(&self, file: &Arc<str>, text: &Arc<str>, lines: &[usize]) -> Option<Vec<Mark>> {
         let mut state = self.state();
+        if state.is_complete && !state.files.contains_key(file) {
+            return None;
+        }
         let fresh = || File {
             text: Arc::clone(text),
             statements: lines.iter().map(|line| (*line, Mark::default())).collect(),
@@ -54,10 +59,11 @@ impl Coverage {
         (known.text == *text).then(|| marks.collect())
     }
 
-    /// Takes note of the rules of the first set that is loaded; those of later ones are the same, or none of the operator's.
+    /// Takes note that the first set is loaded, and of its rules; those of later ones are the same, or none of the operator's.
     pub(super) fn expect<'r>(&self, rules: impl Iterator<Item = &'r Arc<str>>) {
         let mut state = self.state();
-        if state.rules.is_empty() {
+        if !state.is_complete {
+            state.is_complete = true;
             state.rules = rules.map(|rule| (Arc::clone(rule), false)).collect();
         }
     }

@@ -97,6 +97,12 @@ fn a_list_is_read_again_when_it_changes() {
     assert_eq!(code(), 250);
     fs::write(gatepost.path("unwanted.txt"), "spam@sender.example\n").unwrap();
     until("the list", LIMIT, || (code() == 550).then_some(()));
+    // One bad line, and the old list stays.
+    fs::write(gatepost.path("unwanted.txt"), "joe@sender.example\nno such thing\n").unwrap();
+    gatepost.logged(&["reload_refused", "unwanted.txt:2", "is no address, domain or network"]);
+    assert_eq!(code(), 550);
+    fs::write(gatepost.path("unwanted.txt"), "joe@sender.example\n").unwrap();
+    until("the next list", LIMIT, || (code() == 250).then_some(()));
     gatepost.end_well();
 }
 

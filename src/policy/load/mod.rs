@@ -100,7 +100,9 @@ impl Policies {
         // What time brings is no reason to refuse: an exception that is over would stay in force.
         problems.extend(calendar.into_notices());
         if let Some(coverage) = &sources.coverage {
-            coverage.expect(parts.rules.iter().map(|rule| &rule.rule));
+            // An effect may have no rule.
+            let rules = parts.rules.iter().filter(|rule| rule.rule != rule.policy);
+            coverage.expect(rules.map(|rule| &rule.rule));
         }
         Ok(Self {
             engine,
