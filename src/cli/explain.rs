@@ -158,13 +158,16 @@ fn query(wanted: Wanted) -> anyhow::Result<Query> {
     })
 }
 
-/// A time, or so long ago.
+/// A time, a day from its beginning, or so long ago.
 fn since(text: &str) -> anyhow::Result<Timestamp> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }
+    if let Ok(midnight) = format!("{text}T00:00:00Z").parse() {
+        return Ok(midnight);
+    }
     let ago = parse_duration(text).map_err(|_| {
-        anyhow!("`{text}` is no time: write it as `2026-11-29T12:00:00Z`, or as `2h` for two hours ago")
+        anyhow!("`{text}` is no time: write it as `2026-11-29T12:00:00Z` or `2026-11-29`, in UTC, or as `2h` for two hours ago")
     })?;
     Timestamp::now().checked_sub(ago).map_err(|_| anyhow!("`{text}` ago is before all time"))
 }
@@ -195,6 +198,7 @@ mod tests {
     #[test]
     fn a_time_before_all_time_is_an_error() {
         assert!(since("2h").unwrap() < Timestamp::now());
+        assert_eq!(since("2026-11-29").unwrap(), since("2026-11-29T00:00:00Z").unwrap());
         for text in ["8000000d", "yesterday"] {
             assert!(since(text).unwrap_err().to_string().contains(text));
         }

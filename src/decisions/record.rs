@@ -348,6 +348,9 @@ pub struct Rule {
     /// `enforce`, `shadow` or `off`.
     #[serde(deserialize_with = "word::deserialize")]
     pub mode: Word,
+    /// Its policy is a gate, which nothing softens.
+    #[serde(skip_serializing_if = "is_default")]
+    pub gate: bool,
     /// What it did: an action (`reject`), what it would have done (`would_reject`), `passed`, `off`, `skipped`, `failed`, or
     /// `not_asked` where an earlier policy had spoken.
     #[serde(deserialize_with = "word::deserialize")]

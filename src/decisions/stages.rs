@@ -77,6 +77,7 @@ fn rules(policies: &Policies, scene: &Scene, judgement: &Judgement) -> Vec<Rule>
             Some(event) => rules.push(Rule {
                 rule: Arc::clone(&info.rule),
                 mode: event.mode.name(),
+                gate: info.gate,
                 outcome: event.action_name(),
                 place: Arc::clone(&event.place),
                 about: Arc::clone(&info.doc),
@@ -85,6 +86,7 @@ fn rules(policies: &Policies, scene: &Scene, judgement: &Judgement) -> Vec<Rule>
             None => rules.push(Rule {
                 rule: Arc::clone(&info.rule),
                 mode: info.mode.name(),
+                gate: info.gate,
                 outcome: silence(info, judgement),
                 ..Rule::default()
             }),

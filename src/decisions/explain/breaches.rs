@@ -192,6 +192,11 @@ impl Breach {
         PROTOCOL.iter().chain(&ENDINGS).find(|breach| breach.name == name)
     }
 
+    /// Whether it ends a transaction without anybody's fault.
+    pub(super) fn is_ending(name: &str) -> bool {
+        ENDINGS.iter().any(|breach| breach.name == name)
+    }
+
     /// Trouble of our own.
     pub(super) fn of_ours(name: &str) -> Option<&'static Self> {
         INTERNAL.iter().find(|breach| breach.name == name)

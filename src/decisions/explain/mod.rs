@@ -4,6 +4,7 @@ mod breaches;
 mod checks;
 mod limits;
 mod page;
+mod protocol;
 
 use std::fmt;
 
@@ -243,8 +244,7 @@ fn otherwise(decision: &Decision, item: &Item) -> Vec<String> {
         )],
         Item::Limit { key, .. } if key.is_empty() => Vec::new(),
         Item::Limit { key, .. } => vec![format!("Less of it by the client, or a higher `{key}`.")],
-        Item::Protocol { clause, .. } if clause.is_empty() => Vec::new(),
-        Item::Protocol { clause, .. } => vec![format!("The client would have had to do as {clause} says.")],
+        Item::Protocol { event, clause } => protocol::otherwise(decision, event, clause),
         Item::Upstream { .. } => {
             vec!["The upstream would have had to say yes: Gatepost adds nothing to its answer.".to_owned()]
         }
@@ -293,12 +293,7 @@ fn advice(decision: &Decision, item: &Item) -> Vec<String> {
             "Mend the script at {place}; `gatepost check` says whether it loads, `gatepost test` whether it does what it should. The client keeps the mail and tries again."
         )],
         Item::Limit { limit, .. } => Limit::named(limit).map(|limit| line(limit.advice)).unwrap_or_default(),
-        Item::Protocol { event, .. } if event.starts_with("bare-") => line(
-            "If it is a device that cannot do better, name its network in `bare_newlines.normalise` of the listener; nobody else's may be.",
-        ),
-        Item::Protocol { .. } => line(
-            "The client's software has to be mended: what it did cannot be allowed, or would harm others.",
-        ),
+        Item::Protocol { event, .. } => protocol::advice(decision, event),
         Item::Upstream { upstream, .. } => {
             vec![format!("Look in the log of {upstream} for the client's address and this time.")]
         }
@@ -317,7 +312,12 @@ fn rule_advice(decision: &Decision, rule: &str, place: &str) -> Vec<String> {
         Some("relay") => lines.push("If the domain is yours, add it to `domains`; a server of your own goes into `trusted_networks`.".to_owned()),
         _ => {}
     }
-    lines.push(format!("To soften the rule while you look into it: `policies.modes: {{ \"{rule}\": shadow }}`. The rule itself is at {place}."));
+    let is_gate =
+        decision.stages.iter().flat_map(|stage| &stage.rules).any(|asked| asked.gate && *asked.rule == *rule);
+    lines.push(match is_gate {
+        true => format!("It belongs to a gate, which nothing softens. The rule itself is at {place}."),
+        false => format!("To soften the rule while you look into it: `policies.modes: {{ \"{rule}\": shadow }}`. The rule itself is at {place}."),
+    });
     if let Some(sender) = decision.sender().filter(|sender| is_plain(sender)) {
         lines.push(format!("What else was decided about this sender: `gatepost explain --from {sender}`."));
     }

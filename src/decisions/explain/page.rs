@@ -63,7 +63,7 @@ fn about(f: &mut fmt::Formatter<'_>, decision: &Decision) -> fmt::Result {
         &decision.auth.as_ref().map(|auth| format!("{} ({})", auth.user, auth.mechanism)).unwrap_or_default(),
     )?;
     if let Some(mail) = &decision.mail {
-        row("sender", &format!("<{}> {}", mail.sender, mail.parameters.join(" ")))?;
+        row("sender", format!("<{}> {}", mail.sender, mail.parameters.join(" ")).trim_end())?;
     }
     for recipient in &decision.recipients {
         let mut text = format!("<{}> {}", recipient.rcpt.address, recipient.outcome);
@@ -134,7 +134,11 @@ fn stage_lines(f: &mut fmt::Formatter<'_>, stage: &StageRecord) -> fmt::Result {
     let action = stage.verdict.action;
     writeln!(f, "  {}{subject}: {action} ({:.1?}, scripts {cost} µs)", stage.stage, stage.took)?;
     for rule in &stage.rules {
-        let mode = if rule.mode == "enforce" { String::new() } else { format!(" [{}]", rule.mode) };
+        let mode = match rule.mode {
+            _ if rule.mode == rule.outcome => String::new(),
+            "enforce" => String::new(),
+            mode => format!(" [{mode}]"),
+        };
         let place = if rule.place.is_empty() { String::new() } else { format!("  {}", rule.place) };
         writeln!(f, "    {:<32} {}{mode}{place}", rule.rule, rule.outcome)?;
     }

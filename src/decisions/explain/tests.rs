@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::super::record::Mail;
+use super::super::record::{Mail, Rcpt, Recipient, Rule};
 use super::*;
 use crate::checks::results::{CheckResult, Dkim, Dmarc, DmarcPolicy, MessageResults, Spf};
 
@@ -101,4 +101,45 @@ fn what_an_operator_may_copy_runs_nothing_of_a_strangers() {
         let advice = explain(&decision).advice.join("\n");
         assert_eq!(advice.contains("gatepost explain --from"), offered, "{advice}");
     }
+}
+
+fn recipient(outcome: &'static str, decision: &str) -> Recipient {
+    let rcpt = Rcpt { address: "bob@elsewhere.example".into(), ..Rcpt::default() };
+    Recipient {
+        rcpt,
+        outcome,
+        rule: "relay.denied".into(),
+        decision: decision.into(),
+        ..Recipient::default()
+    }
+}
+
+#[test]
+fn a_client_that_leaves_after_a_refusal_is_not_said_to_be_broken() {
+    for event in ["quit", "rset", "no-valid-rcpt"] {
+        let mut decision = decided("protocol", event, "data");
+        decision.recipients = vec![recipient("accepted", ""), recipient("rejected", "cpparjxugf")];
+        let page = explain(&decision).to_string();
+        assert!(
+            page.contains("<bob@elsewhere.example> was refused by relay.denied: `gatepost explain"),
+            "{page}"
+        );
+        assert!(page.contains("cpparjxugf") && !page.contains("mended"), "{page}");
+        assert!(page.contains("would have had to be accepted"), "{page}");
+    }
+    let page = explain(&decided("protocol", "quit", "data")).to_string();
+    assert!(page.contains("the client's own wish") && !page.contains("mended"), "{page}");
+    let page = explain(&decided("protocol", "bad-path", "mail")).to_string();
+    assert!(page.contains("has to be mended"), "{page}");
+}
+
+#[test]
+fn nobody_is_told_to_soften_a_gate() {
+    let mut decision = decided("policy", "relay.denied", "rcpt");
+    let rule = Rule { rule: "relay.denied".into(), gate: true, ..Rule::default() };
+    decision.stages = vec![StageRecord { rules: vec![rule], ..StageRecord::default() }];
+    let page = explain(&decision).to_string();
+    assert!(page.contains("a gate, which nothing softens") && !page.contains("policies.modes"), "{page}");
+    decision.stages.clear();
+    assert!(explain(&decision).to_string().contains("policies.modes"));
 }
