@@ -435,6 +435,7 @@ impl<C: Client> Driver<C> {
         self.judge = Judge::new(Arc::clone(&self.listener), &self.connection);
         self.session.take_line_ends(self.listener.line_ends(self.connection.peer.ip));
         let (session, client) = (&self.connection.id, self.connection.peer.ip);
+        tap::speaks_for(client);
         tracing::info!(event = "xclient", session, listener = %self.listener.name, hop = %hop.ip, %client, "another client");
     }
 

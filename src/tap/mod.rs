@@ -13,7 +13,7 @@ mod follow;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -54,7 +54,8 @@ pub struct Identity {
 /// A session that can be listened to.
 #[derive(Debug)]
 struct Session {
-    identity: Arc<Identity>,
+    /// Another one from when a hop speaks for another client.
+    identity: Mutex<Arc<Identity>>,
     ear: Mutex<Ear>,
 }
 
@@ -124,7 +125,20 @@ pub fn is_live() -> bool {
 /// Runs a session so that it can be listened to.
 pub async fn within<T>(identity: Identity, session: impl Future<Output = T>) -> T {
     let ear = Mutex::new(Ear::default());
-    SESSION.scope(Session { identity: Arc::new(identity), ear }, session).await
+    SESSION.scope(Session { identity: Mutex::new(Arc::new(identity)), ear }, session).await
+}
+
+/// The session is this client's from now on: whoever connected speaks for it.
+pub fn speaks_for(client: IpAddr) {
+    // Outside a session there is nobody to speak for.
+    let _ = SESSION.try_with(|session| {
+        let mut identity = lock(&session.identity);
+        *identity = Arc::new(Identity { client, ..Identity::clone(&identity) });
+    });
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tells those who listen what happened in the session that this is called from.
@@ -191,14 +205,14 @@ pub fn follow(filter: Filter) -> Follower {
 }
 
 fn ear<T>(session: &Session, use_it: impl FnOnce(&mut Ear) -> T) -> T {
-    let mut ear = session.ear.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut ear = lock(&session.ear);
     ear.since(EPOCH.load(Ordering::Relaxed));
     use_it(&mut ear)
 }
 
 fn send(session: &Session, what: What) {
     if let Some(channel) = CHANNEL.get() {
-        let identity = Arc::clone(&session.identity);
+        let identity = Arc::clone(&lock(&session.identity));
         // Without a receiver there is nobody to tell.
         let _ = channel.send(Event { identity, at: Timestamp::now(), what });
     }

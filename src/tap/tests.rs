@@ -77,6 +77,20 @@ async fn a_filter_shows_the_whole_session_or_nothing_of_it() {
 }
 
 #[tokio::test]
+async fn a_session_belongs_to_the_client_that_a_hop_speaks_for() {
+    let filter = Filter { client: Some("198.51.100.0/24".parse().unwrap()), ..Filter::default() };
+    let mut follower = follow(filter);
+    within(identity("192.0.2.9", "cccccccccc"), async {
+        say(Speaker::Gatepost, "NOOP");
+        speaks_for("198.51.100.7".parse().unwrap());
+        say(Speaker::Gatepost, "RSET");
+    })
+    .await;
+    let Some(Shown::Line { identity, line, .. }) = follower.next().await else { panic!("a line") };
+    assert_eq!((&*line, identity.client.to_string()), ("G: RSET", "198.51.100.7".to_owned()));
+}
+
+#[tokio::test]
 async fn who_does_not_keep_up_hears_how_much_is_missing() {
     let mut follower = follow(Filter::default());
     within(identity("192.0.2.9", "bbbbbbbbbb"), async {
