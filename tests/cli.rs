@@ -457,6 +457,19 @@ fn coverage_says_what_no_test_reached() {
     assert_eq!(answer["coverage"]["files"][0]["unreached"], serde_json::json!([3, 4]));
 }
 
+/// Each line of the shipped policies is run by a transcript of theirs, and each rule speaks in one.
+#[test]
+fn the_shipped_policies_are_covered() {
+    let output = gatepost(&["test", "--coverage", "--format", "json"], here());
+    let answer: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let none = serde_json::json!([]);
+    assert_eq!(answer["coverage"]["silent_rules"], none);
+    let files = answer["coverage"]["files"].as_array().unwrap();
+    assert!(files.len() > 20, "{files:?}");
+    let missed: Vec<_> = files.iter().filter(|file| file["unreached"] != none).collect();
+    assert!(missed.is_empty(), "no transcript in policies/tests comes by: {missed:?}");
+}
+
 #[test]
 fn tests_run_again_when_something_changes() {
     let root = small();

@@ -47,6 +47,8 @@ pub(super) struct Setup {
     pub(super) trusted: Option<Vec<IpNet>>,
     /// Where policies may send mail beside our own domains.
     pub(super) redirect_domains: Vec<String>,
+    /// Those whose seals are believed (ARC).
+    pub(super) trusted_sealers: Vec<String>,
     pub(super) quarantine: QuarantineSetup,
     pub(super) tls: TlsOffer,
     pub(super) manners: Manners,
@@ -95,6 +97,7 @@ impl Default for Setup {
             domains: None,
             trusted: None,
             redirect_domains: Vec::new(),
+            trusted_sealers: Vec::new(),
             quarantine: QuarantineSetup::default(),
             tls: TlsOffer::Off,
             manners: Manners::default(),
@@ -139,7 +142,7 @@ pub(super) enum Split {
 }
 
 /// The directives of the world, for suggestions.
-pub(super) const DIRECTIVES: [&str; 37] = [
+pub(super) const DIRECTIVES: [&str; 38] = [
     "certificate",
     "client",
     "local",
@@ -147,6 +150,7 @@ pub(super) const DIRECTIVES: [&str; 37] = [
     "domains",
     "trusted",
     "redirect_domains",
+    "trusted_sealers",
     "quarantine",
     "proxy_protocol",
     "xclient",
@@ -195,6 +199,7 @@ impl Setup {
             "domains" => self.domains = Some(texts(&words.list())),
             "trusted" => self.trusted = Some(networks(&words.list())?),
             "redirect_domains" => self.redirect_domains = texts(&words.list()),
+            "trusted_sealers" => self.trusted_sealers = texts(&words.list()),
             "quarantine" => self.quarantine = QuarantineSetup::read(words)?,
             "proxy_protocol" => self.manners.proxy_protocol = networks(&words.list())?,
             "xclient" => self.manners.xclient = networks(&words.list())?,

@@ -221,7 +221,11 @@ fn bridged(
     real: &RealTime,
 ) -> BridgedFacts {
     let clock = StoppedClock::new(setup.clock.into());
-    let settings = checks::Settings { hostname: hostname.to_owned(), ..checks::Settings::default() };
+    let settings = checks::Settings {
+        hostname: hostname.to_owned(),
+        trusted_sealers: setup.trusted_sealers.iter().map(|name| name.to_lowercase()).collect(),
+        ..checks::Settings::default()
+    };
     let checker = Checker::new(resolver.clone(), settings, clock.shared());
     let world = facts::World::new(resolver, Arc::new(checker), clock.shared());
     BridgedFacts { world, state, clock, real: real.clone(), services: setup.services.clone() }
