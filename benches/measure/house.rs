@@ -110,6 +110,10 @@ impl<F: Fn(&Question) -> BoxFuture<'static, Answer> + Send + Sync> Facts for Stu
         (self.0)(question)
     }
 
+    fn known(&self, _: &Question) -> Option<Answer> {
+        None
+    }
+
     fn iprev(&self, _: IpAddr) -> BoxFuture<'static, Iprev> {
         Box::pin(async { Iprev::default() })
     }

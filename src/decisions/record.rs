@@ -236,10 +236,10 @@ pub struct Recipient {
 pub struct Checks {
     /// SPF of the HELO identity.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub helo_spf: Option<Spf>,
+    pub helo_spf: Option<Arc<Spf>>,
     /// SPF of the sender.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub spf: Option<Spf>,
+    pub spf: Option<Arc<Spf>>,
     /// DKIM, DMARC and ARC, once the message was complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Arc<MessageResults>>,

@@ -179,6 +179,21 @@ impl Resolver {
         }
     }
 
+    /// The same from what is known, without asking anyone.
+    pub(crate) fn known_mail_hosts(&self, domain: &str) -> Option<MailHosts> {
+        match self.known(Kind::Mx, domain)? {
+            Ok(answers) => Some(exchanges(&answers.records)),
+            Err(Failure::NxDomain) => Some(MailHosts::None),
+            // The addresses, or another try, may have to be waited for.
+            Err(Failure::Temporary(_) | Failure::NoData) => None,
+        }
+    }
+
+    /// The records of `kind` at `name` if they are known, without asking anyone.
+    pub(crate) fn known(&self, kind: Kind, name: &str) -> Option<Found> {
+        self.cached(kind, &canonical(name))
+    }
+
     /// How many answers the cache holds.
     pub fn cache_entries(&self) -> usize {
         self.inner.cache.len()

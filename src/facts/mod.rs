@@ -15,6 +15,7 @@ mod tests;
 
 mod state;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub use self::state::{ask_store, without_store};
 
 use crate::checks::results::{ArcChain, CheckResult, Dmarc, Iprev, Spf};
 use crate::checks::{Checker, Clock};
-use crate::dns::{Failure, Kind, MailHosts, Resolver, reverse_name};
+use crate::dns::{Failure, Found, Kind, MailHosts, Resolver, reverse_name};
 use crate::metrics::FactMetrics;
 use crate::policy::question::{self, Answer, HttpReply, Listable, Lookup, Question, RecordType, Scan, Zone};
 use crate::smtp::path::ReversePath;
@@ -132,7 +133,7 @@ impl World {
     pub async fn answer(&self, subject: &Subject, question: &Question) -> Answer {
         match question {
             Question::Dns(kind, name) => self.dns(*kind, name).await.into(),
-            Question::MailHosts(domain) => self.mail_hosts(domain).await.into(),
+            Question::MailHosts(domain) => mail_hosts(self.resolver.mail_hosts(domain).await).into(),
             Question::Fcrdns => fcrdns(&self.checker.iprev(subject.client).await).into(),
             Question::HeloSpf => self.helo_spf(subject).await.into(),
             Question::Spf => self.spf(subject).await.into(),
@@ -140,7 +141,7 @@ impl World {
             Question::Dmarc => Dmarc::default().into(),
             Question::Arc => ArcChain::default().into(),
             Question::State(question) => ask_store(&self.store, question, self.clock.now()).await,
-            Question::Now => Answer::Now(i64::try_from(self.clock.unix_seconds()).unwrap_or(i64::MAX)),
+            Question::Now => self.now(),
             Question::Random => Answer::Random(random()),
             Question::Listed(subjects, zones) => self.listed(subjects, zones).await,
             Question::HttpGet(url) => self.services.http("http_get", url, None).await,
@@ -159,26 +160,26 @@ impl World {
         Answer::Listed(Arc::new(listed))
     }
 
-    async fn dns(&self, kind: RecordType, name: &str) -> Lookup {
-        let found = match (kind, name.parse::<IpAddr>()) {
-            (RecordType::Ptr, Ok(address)) => self.resolver.lookup(Kind::Ptr, &reverse_name(address)).await,
-            _ => self.resolver.lookup(record_kind(kind), name).await,
-        };
-        match found {
-            Ok(answers) => lookup("ok", answers.records.to_texts()),
-            Err(Failure::NoData) => lookup("none", Vec::new()),
-            Err(Failure::NxDomain) => lookup("nxdomain", Vec::new()),
-            Err(Failure::Temporary(_)) => lookup("error", Vec::new()),
+    /// The answer to `question` if it can be told without waiting: what DNS said before and may be kept, and the time.
+    pub fn known(&self, question: &Question) -> Option<Answer> {
+        match question {
+            Question::Dns(kind, name) => {
+                let (kind, name) = wire_question(*kind, name);
+                Some(records(self.resolver.known(kind, &name)?).into())
+            }
+            Question::MailHosts(domain) => Some(mail_hosts(self.resolver.known_mail_hosts(domain)?).into()),
+            Question::Now => Some(self.now()),
+            _ => None,
         }
     }
 
-    async fn mail_hosts(&self, domain: &str) -> Lookup {
-        match self.resolver.mail_hosts(domain).await {
-            MailHosts::Hosts(hosts) => lookup("ok", hosts),
-            MailHosts::NullMx => lookup("null_mx", Vec::new()),
-            MailHosts::None => lookup("none", Vec::new()),
-            MailHosts::Temporary(_) => lookup("error", Vec::new()),
-        }
+    fn now(&self) -> Answer {
+        Answer::Now(i64::try_from(self.clock.unix_seconds()).unwrap_or(i64::MAX))
+    }
+
+    async fn dns(&self, kind: RecordType, name: &str) -> Lookup {
+        let (kind, name) = wire_question(kind, name);
+        records(self.resolver.lookup(kind, &name).await)
     }
 
     async fn helo_spf(&self, subject: &Subject) -> Spf {
@@ -242,6 +243,32 @@ pub fn fcrdns(iprev: &Iprev) -> Lookup {
         result => result.name(),
     };
     lookup(result, iprev.names.clone())
+}
+
+/// What DNS is to be asked: the name of an address is asked for below its own domain.
+fn wire_question(kind: RecordType, name: &str) -> (Kind, Cow<'_, str>) {
+    match (kind, name.parse::<IpAddr>()) {
+        (RecordType::Ptr, Ok(address)) => (Kind::Ptr, reverse_name(address).into()),
+        _ => (record_kind(kind), name.into()),
+    }
+}
+
+fn records(found: Found) -> Lookup {
+    match found {
+        Ok(answers) => lookup("ok", answers.records.to_texts()),
+        Err(Failure::NoData) => lookup("none", Vec::new()),
+        Err(Failure::NxDomain) => lookup("nxdomain", Vec::new()),
+        Err(Failure::Temporary(_)) => lookup("error", Vec::new()),
+    }
+}
+
+fn mail_hosts(found: MailHosts) -> Lookup {
+    match found {
+        MailHosts::Hosts(hosts) => lookup("ok", hosts),
+        MailHosts::NullMx => lookup("null_mx", Vec::new()),
+        MailHosts::None => lookup("none", Vec::new()),
+        MailHosts::Temporary(_) => lookup("error", Vec::new()),
+    }
 }
 
 const fn lookup(result: &'static str, values: Vec<String>) -> Lookup {

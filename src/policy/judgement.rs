@@ -182,7 +182,7 @@ pub struct Judgement {
     /// The effects that were ordered and count, in words.
     pub ordered: Vec<Withheld>,
     /// The settings and lists that were read, with what they said.
-    pub reads: Vec<Read>,
+    pub reads: Vec<Arc<Read>>,
     /// The policies and rules that were skipped.
     pub skipped: Vec<Arc<str>>,
 }

@@ -12,6 +12,7 @@
 //! ([`turn`], `stopped`). No name in a judgement comes from a client: rules are literals, known when policies are loaded.
 
 mod clock;
+mod compiled;
 mod coverage;
 mod delayed;
 mod domains;

@@ -7,17 +7,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::civil::Date;
 use regex::Regex;
-use rhai::{AST, Dynamic, Engine};
+use rhai::{Dynamic, Engine};
 
+use super::compiled::Compiled;
 use super::coverage::Coverage;
 use super::domains::Domains;
 use super::exceptions::{Exception, ExceptionInfo};
-use super::judgement::{Action, Mode};
+use super::judgement::{Action, Mode, Read};
 use super::lists::{EntrySet, Table};
 use super::memory::Memory;
 use super::plan::Plan;
+use super::question::Known;
 use super::run::StageRun;
 use super::scene::{Moment, Scene};
+
 use super::sources::{Budget, OnError, RefuseAt};
 use crate::diagnostic::Diagnostic;
 use crate::session::stage::Stage;
@@ -62,7 +65,7 @@ pub(super) struct Policy {
     pub(super) name: Arc<str>,
     /// `10-helo.rhai`.
     pub(super) file: Arc<str>,
-    pub(super) ast: AST,
+    pub(super) compiled: Compiled,
     /// It cannot be skipped or softened, and its failure always defers.
     pub(super) gate: bool,
     /// For effects without a rule.
@@ -71,11 +74,27 @@ pub(super) struct Policy {
     /// Whether any of its faults may touch mail.
     pub(super) enforced: bool,
     pub(super) rules: HashMap<String, Rule>,
-    pub(super) settings: HashMap<String, Dynamic>,
+    pub(super) settings: HashMap<String, Setting>,
     /// The stages for which it has a function.
     pub(super) stages: Vec<Stage>,
     /// The `//!` text, without its slashes.
     pub(super) doc: String,
+}
+
+/// What a setting says.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    pub(super) value: Dynamic,
+    /// The same in words, for those who want to know what a script read.
+    pub(super) read: Arc<Read>,
+}
+
+impl Setting {
+    /// The setting `name` of `policy`.
+    pub(super) fn new(policy: &str, name: &str, value: Dynamic) -> Self {
+        let read = Read { what: format!("setting {policy}.{name}"), value: value.to_string() };
+        Self { value, read: Arc::new(read) }
+    }
 }
 
 /// A rule of a policy.
@@ -166,7 +185,12 @@ impl Policies {
     ///
     /// The run holds what `memory` knows now, and [`StageRun::finish`] writes back what was learnt: one run at a time.
     pub fn begin(self: &Arc<Self>, scene: Scene, memory: &Memory) -> StageRun {
-        StageRun::new(self, scene, memory)
+        StageRun::new(self, scene, memory, None)
+    }
+
+    /// The same, with what is known of the world: a script that asks for that goes on at once.
+    pub fn begin_knowing(self: &Arc<Self>, scene: Scene, memory: &Memory, known: Arc<dyn Known>) -> StageRun {
+        StageRun::new(self, scene, memory, Some(known))
     }
 
     /// Asks the transactions that still use this generation to end.

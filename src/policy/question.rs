@@ -13,6 +13,13 @@ pub use self::answer::{Answer, HttpReply, Listed, Lookup, Rspamd, Scan};
 pub use self::state::{Ask, GreylistAnswer, RateAnswer, RateLimit, StateQuestion, lasting};
 use crate::checks::results::{ArcChain, CheckResult, Dkim, Dmarc, Spf};
 
+/// What is known of the world without waiting for it.
+pub trait Known: fmt::Debug + Send + Sync {
+    /// The answer to `question`, if it is there at this moment. Asked while a script runs: it takes no time, nothing happens by it, and
+    /// what can only be found out by waiting is `None`.
+    fn known(&self, question: &Question) -> Option<Answer>;
+}
+
 /// A fact that a script asked for.
 ///
 /// Equal questions have equal answers, for as long as the session's [`Memory`](super::Memory) keeps them.

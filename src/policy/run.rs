@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rhai::{CallFnOptions, Dynamic, EvalAltResult, FuncArgs, ImmutableString, Scope};
+use rhai::{Dynamic, EvalAltResult, FuncArgs, ImmutableString};
 
 use super::clock::{self, Watch};
 use super::delayed::{self, Delayed};
@@ -13,7 +13,7 @@ use super::faults;
 use super::judgement::{Action, FactTrace, FaultKind, Judgement, Mode, RuleEvent, ScriptFault, Timing};
 use super::memory::Memory;
 use super::policies::{Policies, Policy};
-use super::question::{Answer, Question};
+use super::question::{Answer, Known, Question};
 use super::rulings::{failure, verdict};
 use super::scene::{Moment, Scene};
 use super::sources::OnError;
@@ -82,14 +82,18 @@ enum Ending {
 }
 
 impl StageRun {
-    pub(super) fn new(policies: &Arc<Policies>, scene: Scene, memory: &Memory) -> Self {
+    pub(super) fn new(
+        policies: &Arc<Policies>,
+        scene: Scene,
+        memory: &Memory,
+        known: Option<Arc<dyn Known>>,
+    ) -> Self {
         let plan = delayed::plan(policies, &scene, &memory.kept);
         let (turn, arguments) = if plan.is_empty() {
             (None, Arguments::default())
         } else {
             let arguments = Arguments::new(&scene);
-            let (facts, kept) = (Arc::clone(&memory.facts), Arc::clone(&memory.kept));
-            (Some(Turn::new(Arc::clone(policies), scene, facts, kept)), arguments)
+            (Some(Turn::new(Arc::clone(policies), scene, memory, known)), arguments)
         };
         let mut run = Self {
             turn,
@@ -193,7 +197,25 @@ impl StageRun {
         let (outcome, spent) = watch.measure(left, || run_script(turn, policy, &self.arguments));
         self.used(policy).time += spent;
         self.spent += spent;
-        ending(turn, policy, outcome)
+        match self.take_known(turn, policy) {
+            Ok(()) => ending(turn, policy, outcome),
+            Err(fault) => Ending::Failed(fault),
+        }
+    }
+
+    /// Facts that were there as soon as they were asked for are facts like others.
+    fn take_known(&mut self, turn: &Turn, policy: &Policy) -> Result<(), ScriptFault> {
+        let known = std::mem::take(&mut turn.state().at_hand);
+        self.used(policy).facts += known.len();
+        let trace = |(question, answer)| FactTrace {
+            policy: Arc::clone(&policy.name),
+            question,
+            answer,
+            took: Some(Duration::ZERO),
+        };
+        self.judgement.facts.extend(known.into_iter().map(trace));
+        let budget = turn.0.policies.budget.facts;
+        if self.used(policy).facts > budget { Err(exhausted(policy, budget)) } else { Ok(()) }
     }
 
     /// The run came to its end: what it ordered counts.
@@ -237,7 +259,7 @@ impl StageRun {
         if self.open_one(turn, policy, needed, true) {
             return Ok(());
         }
-        Err(faults::exhausted(policy, FaultKind::Facts, &format!("more than {budget} facts at one stage")))
+        Err(exhausted(policy, budget))
     }
 
     /// Takes one more question from the policy's budget; `false` if it is used up.
@@ -307,6 +329,8 @@ impl StageRun {
         let left = turn.0.policies.budget.time.saturating_sub(self.used(policy).time) / 2;
         let (_, spent) = watch.measure(left, || run_script(turn, policy, &self.arguments));
         self.used(policy).time += spent;
+        // Used up: it hears so when it has its turn.
+        let _ = self.take_known(turn, policy);
         let mut state = turn.state();
         state.policy = running;
         state.draft = Draft::default();
@@ -357,13 +381,17 @@ impl StageRun {
     }
 }
 
+fn exhausted(policy: &Policy, budget: usize) -> ScriptFault {
+    faults::exhausted(policy, FaultKind::Facts, &format!("more than {budget} facts at one stage"))
+}
+
 /// The arguments of a stage's function.
 #[derive(Clone, Debug, Default)]
 struct Arguments(Vec<Dynamic>);
 
 impl Arguments {
     fn new(scene: &Scene) -> Self {
-        let mut all = vec![Dynamic::from(Session(Arc::clone(&scene.session)))];
+        let mut all = vec![Dynamic::from(Session::new(&scene.session))];
         match &scene.moment {
             Moment::Connect | Moment::Helo | Moment::Auth | Moment::Close => {}
             Moment::Violation(event) => all.push(Dynamic::from(ImmutableString::from(event.name()))),
@@ -391,7 +419,6 @@ impl FuncArgs for &Arguments {
 type Outcome = Option<Result<Dynamic, Box<EvalAltResult>>>;
 
 fn run_script(turn: &Turn, policy: &Policy, arguments: &Arguments) -> Outcome {
-    let options = CallFnOptions::new().eval_ast(false).with_tag(turn.clone());
     {
         let mut state = turn.state();
         state.draft = Draft::default();
@@ -401,7 +428,7 @@ fn run_script(turn: &Turn, policy: &Policy, arguments: &Arguments) -> Outcome {
     }
     let run = || {
         let engine = &turn.0.policies.engine;
-        engine.call_fn_with_options(options, &mut Scope::new(), &policy.ast, turn.0.stage.name(), arguments)
+        policy.compiled.call(engine, turn.0.stage.name(), arguments, Dynamic::from(turn.clone()))
     };
     catch_unwind(AssertUnwindSafe(run)).ok()
 }

@@ -13,9 +13,9 @@ use rhai::{Dynamic, EvalAltResult, NativeCallContext, Variant};
 use super::delayed::Delayed;
 use super::exceptions::{Bent, Exception};
 use super::judgement::{Action, Applied, Effects, Excused, FaultKind, Mode, Read, RuleEvent, Withheld};
-use super::memory::{Kept, NoteValue, Scope};
+use super::memory::{Kept, Memory, NoteValue, Scope};
 use super::policies::{Policies, Policy, Rule};
-use super::question::{Answer, Ask, Question, StateQuestion};
+use super::question::{Answer, Ask, Known, Question, StateQuestion};
 use super::scene::Scene;
 use crate::session::stage::Stage;
 use crate::smtp::reply::EnhancedCode;
@@ -64,6 +64,8 @@ pub(super) struct Shared {
     /// What the session remembered when the turn began.
     pub(super) facts: Arc<HashMap<Question, Answer>>,
     pub(super) kept: Arc<Kept>,
+    /// What is known besides.
+    known: Option<Arc<dyn Known>>,
     /// What bends the modes of rules.
     bent: Bent,
     /// Uncontended: scripts of one turn run one after the other, on one thread at a time.
@@ -77,6 +79,8 @@ pub(super) struct State {
     pub(super) policy: usize,
     /// The facts that arrived during this turn.
     pub(super) learnt: HashMap<Question, Answer>,
+    /// Those of them that were known as soon as this run asked.
+    pub(super) at_hand: Vec<(Question, Answer)>,
     /// The facts of earlier stages that were read in this turn.
     pub(super) remembered: HashMap<Question, Answer>,
     /// What the policies that ran to their end ordered.
@@ -109,7 +113,7 @@ pub(super) struct Draft {
     pub(super) applied: Vec<Applied>,
     pub(super) withheld: Vec<Withheld>,
     pub(super) ordered: Vec<Withheld>,
-    pub(super) reads: Vec<Read>,
+    pub(super) reads: Vec<Arc<Read>>,
     pub(super) excused: Vec<Excused>,
     /// How often this run asked for something to happen, by the question.
     pub(super) occurrences: HashMap<String, u32>,
@@ -120,8 +124,7 @@ const MAX_TOLD: usize = 64;
 
 impl Draft {
     /// Notes down what was read, once.
-    pub(super) fn read(&mut self, what: String, value: String) {
-        let read = Read { what, value };
+    pub(super) fn read(&mut self, read: Arc<Read>) {
         if self.reads.len() < MAX_TOLD && !self.reads.contains(&read) {
             self.reads.push(read);
         }
@@ -163,13 +166,14 @@ impl Turn {
     pub(super) fn new(
         policies: Arc<Policies>,
         scene: Scene,
-        facts: Arc<HashMap<Question, Answer>>,
-        kept: Arc<Kept>,
+        memory: &Memory,
+        known: Option<Arc<dyn Known>>,
     ) -> Self {
+        let (facts, kept) = (Arc::clone(&memory.facts), Arc::clone(&memory.kept));
         let stage = scene.moment.stage();
         let bent = Bent::of(&scene, &policies.exceptions, &policies.domains);
         let state = State { skips: kept.skips(&scene), ..State::default() };
-        Self(Arc::new(Shared { policies, scene, stage, facts, kept, bent, state: Mutex::new(state) }))
+        Self(Arc::new(Shared { policies, scene, stage, facts, kept, known, bent, state: Mutex::new(state) }))
     }
 
     /// The turn that the call of a host's word belongs to.
@@ -323,7 +327,18 @@ impl Turn {
             self.state().remember(question.clone(), known);
             return Some(known.clone());
         }
-        self.state().learnt.get(question).cloned()
+        let mut state = self.state();
+        if let Some(learnt) = state.learnt.get(question) {
+            return Some(learnt.clone());
+        }
+        // What is too much is asked for like what is not known, and refused there.
+        if state.at_hand.len() >= self.0.policies.budget.facts {
+            return None;
+        }
+        let answer = self.0.known.as_ref()?.known(question)?;
+        state.learnt.insert(question.clone(), answer.clone());
+        state.at_hand.push((question.clone(), answer.clone()));
+        Some(answer)
     }
 
     /// The answer to one question to the memory that outlives sessions, or the stop that asks it: once for each time that a

@@ -277,8 +277,8 @@ impl Books {
             reply: reply.as_ref(),
             size,
             spf: (
-                checked.helo_spf.as_ref().unwrap_or(&unchecked),
-                checked.spf.as_ref().unwrap_or(&unchecked),
+                checked.helo_spf.as_deref().unwrap_or(&unchecked),
+                checked.spf.as_deref().unwrap_or(&unchecked),
             ),
             results: checked.message.as_deref(),
             route,

@@ -8,13 +8,13 @@ use tokio::time::{Instant, timeout_at};
 use super::fetching::Fetching;
 use super::reverse::Reverse;
 use super::scene::Connection;
-use super::{Listener, routes};
+use super::{Facts, Listener, routes};
 use crate::checks::MessageCheck;
 use crate::checks::results::{CheckResult, Dkim, DmarcPolicy, Iprev, MessageResults, Spf};
 use crate::facts::{self, Envelope, Letter, Subject};
 use crate::log;
 use crate::policy::judgement::{HeaderEdit, Withheld};
-use crate::policy::question::{Answer, Question};
+use crate::policy::question::{Answer, Known, Question};
 use crate::policy::scene::{Address, Moment, Scene};
 use crate::policy::{Judgement, Memory, Policies, StageRun, Step};
 use crate::session::Transaction;
@@ -36,13 +36,30 @@ pub(super) struct Judge {
 }
 
 /// Results of checks that were done once and serve policies, the stamp and the log alike.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Checked {
-    pub(super) helo_spf: Option<Spf>,
-    pub(super) spf: Option<Spf>,
+    pub(super) helo_spf: Option<Arc<Spf>>,
+    pub(super) spf: Option<Arc<Spf>>,
     pub(super) message: Option<Arc<MessageResults>>,
     /// What the policies did with the message on DMARC's account.
     pub(super) disposition: DmarcPolicy,
+}
+
+/// What is known when a stage begins.
+#[derive(Debug)]
+struct AtHand {
+    facts: Arc<dyn Facts>,
+    checked: Checked,
+    iprev: Option<Iprev>,
+}
+
+impl Known for AtHand {
+    fn known(&self, question: &Question) -> Option<Answer> {
+        match question {
+            Question::Fcrdns => self.iprev.as_ref().map(|iprev| facts::fcrdns(iprev).into()),
+            _ => self.checked.known(question).or_else(|| self.facts.known(question)),
+        }
+    }
 }
 
 impl Judge {
@@ -160,6 +177,11 @@ impl Judge {
         }
     }
 
+    fn at_hand(&self) -> AtHand {
+        let (checked, iprev) = (self.checked.clone(), self.reverse.result().cloned());
+        AtHand { facts: Arc::clone(&self.listener.facts), checked, iprev }
+    }
+
     /// The answer that the run cannot go on without. Others that arrive meanwhile are handed in.
     async fn needed(&mut self, run: &mut StageRun, fetching: &mut Fetching, needed: &Question) -> Answer {
         if *needed == Question::Fcrdns {
@@ -188,7 +210,7 @@ impl Judge {
         self.subject.envelope = envelope(&scene);
         self.subject.letter = letter;
         let until = Instant::now() + patience(moment.stage());
-        let mut run = self.policies().begin(scene, &self.memory);
+        let mut run = self.policies().begin_knowing(scene, &self.memory, Arc::new(self.at_hand()));
         let mut fetching = Fetching::default();
         while let Step::Ask(questions) = run.step() {
             let mut questions = questions.into_iter();
@@ -292,11 +314,11 @@ impl Checked {
         match (question, answer) {
             (Question::HeloSpf, Answer::Spf(spf)) => {
                 listener.check_metrics.spf("helo", spf.result.name());
-                self.helo_spf = Some(Spf::clone(spf));
+                self.helo_spf = Some(Arc::clone(spf));
             }
             (Question::Spf, Answer::Spf(spf)) => {
                 listener.check_metrics.spf("mailfrom", spf.result.name());
-                self.spf = Some(Spf::clone(spf));
+                self.spf = Some(Arc::clone(spf));
             }
             _ => {}
         }
@@ -304,8 +326,8 @@ impl Checked {
 
     fn known(&self, question: &Question) -> Option<Answer> {
         match question {
-            Question::HeloSpf => self.helo_spf.clone().map(Answer::from),
-            Question::Spf => self.spf.clone().map(Answer::from),
+            Question::HeloSpf => self.helo_spf.clone().map(Answer::Spf),
+            Question::Spf => self.spf.clone().map(Answer::Spf),
             Question::Dkim => self.message.as_ref().map(|results| results.dkim.clone().into()),
             Question::Dmarc => self.message.as_ref().map(|results| results.dmarc.clone().into()),
             Question::Arc => self.message.as_ref().map(|results| results.arc.clone().into()),

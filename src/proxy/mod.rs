@@ -148,6 +148,9 @@ pub trait Facts: fmt::Debug + Send + Sync {
     /// The answer to `question` about `subject`.
     fn answer<'a>(&'a self, subject: &'a Subject, question: &'a Question) -> BoxFuture<'a, Answer>;
 
+    /// The answer to `question` if it is known without waiting; see [`Known`](crate::policy::question::Known).
+    fn known(&self, question: &Question) -> Option<Answer>;
+
     /// Looks the client's name up, whoever waits for it.
     fn iprev(&self, client: IpAddr) -> BoxFuture<'static, Iprev>;
 
@@ -173,6 +176,10 @@ pub trait Facts: fmt::Debug + Send + Sync {
 impl Facts for World {
     fn answer<'a>(&'a self, subject: &'a Subject, question: &'a Question) -> BoxFuture<'a, Answer> {
         Box::pin(Self::answer(self, subject, question))
+    }
+
+    fn known(&self, question: &Question) -> Option<Answer> {
+        Self::known(self, question)
     }
 
     fn iprev(&self, client: IpAddr) -> BoxFuture<'static, Iprev> {

@@ -38,6 +38,12 @@ impl RealTime {
         }
     }
 
+    /// Does `work` at once, by the clock of real time.
+    pub(super) fn now<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _entered = self.0.enter();
+        work()
+    }
+
     /// Begins `work` that nobody waits for.
     pub(super) fn spawn<F: Future<Output = ()> + Send + 'static>(&self, work: F) {
         self.0.spawn(work);

@@ -292,6 +292,11 @@ impl Facts for BridgedFacts {
         }))
     }
 
+    fn known(&self, question: &Question) -> Option<Answer> {
+        self.now();
+        self.real.now(|| self.world.known(question))
+    }
+
     fn iprev(&self, client: IpAddr) -> BoxFuture<'static, Iprev> {
         let checker = Arc::clone(self.world.checker());
         Box::pin(self.real.wait_for(async move { checker.iprev(client).await }))

@@ -9,7 +9,7 @@ pub(super) fn words(decision: &Decision) -> Vec<String> {
     let checks = &decision.checks;
     let mut lines = Vec::new();
     if let Some(message) = &checks.message {
-        lines.push(dmarc(&message.dmarc, checks.spf.as_ref(), &message.dkim));
+        lines.push(dmarc(&message.dmarc, checks.spf.as_deref(), &message.dkim));
         lines.extend(message.dkim.iter().map(dkim));
         lines.extend(arc(&message.arc));
     }

@@ -26,7 +26,7 @@ fn dmarc_is_explained_with_all_that_it_stands_on() {
     let mut decision = decided("policy", "dmarc.reject", "message");
     decision.kind = Kind::Transaction;
     decision.checks.spf =
-        Some(Spf { result: CheckResult::Pass, domain: "example.net".into(), ..Spf::default() });
+        Some(Spf { result: CheckResult::Pass, domain: "example.net".into(), ..Spf::default() }.into());
     let dkim = Dkim {
         result: CheckResult::Fail,
         domain: "bank.example".into(),

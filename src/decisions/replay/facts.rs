@@ -49,8 +49,8 @@ impl<'d> Facts<'d> {
             _ => Some(&none),
         };
         match question {
-            Question::HeloSpf => checks.helo_spf.clone().map(Answer::from),
-            Question::Spf => checks.spf.clone().map(Answer::from),
+            Question::HeloSpf => checks.helo_spf.clone().map(Answer::Spf),
+            Question::Spf => checks.spf.clone().map(Answer::Spf),
             Question::Dkim => message.map(|message| message.dkim.clone().into()),
             Question::Dmarc => message.map(|message| message.dmarc.clone().into()),
             Question::Arc => message.map(|message| message.arc.clone().into()),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
+use super::super::judgement::Read;
 use super::super::lists::{EntrySet, Table};
 use super::super::memory::NoteValue;
 use super::super::turn::{Turn, fault};
@@ -40,7 +41,8 @@ impl Mapping {
 
     /// Notes down what was looked for, and what the table said.
     fn tell(&self, call: &NativeCallContext<'_>, key: &str, said: String) -> Result<(), Box<EvalAltResult>> {
-        Turn::of(call)?.state().draft.read(format!("table {}: {key}", self.1), said);
+        let read = Read { what: format!("table {}: {key}", self.1), value: said };
+        Turn::of(call)?.state().draft.read(Arc::new(read));
         Ok(())
     }
 }
@@ -107,9 +109,9 @@ fn for_keys<T: rhai::Variant + Clone>(
 fn setting(call: &NativeCallContext<'_>, name: &str) -> Result<Dynamic, Box<EvalAltResult>> {
     let turn = Turn::of(call)?;
     let value = turn.policy().and_then(|policy| {
-        let value = policy.settings.get(name)?;
-        turn.state().draft.read(format!("setting {}.{name}", policy.name), value.to_string());
-        Some(value.clone())
+        let setting = policy.settings.get(name)?;
+        turn.state().draft.read(Arc::clone(&setting.read));
+        Some(setting.value.clone())
     });
     value.ok_or_else(|| fault(call, format!("no setting `{name}` is declared")))
 }
@@ -122,7 +124,7 @@ fn setting_of(call: &NativeCallContext<'_>, rcpt: &Rcpt, name: &str) -> Result<D
     let own = turn.policy().and_then(|policy| {
         let value = domains.setting(domain, &policy.name, name)?;
         let what = format!("setting {}.{name} of {domain}", policy.name);
-        turn.state().draft.read(what, value.to_string());
+        turn.state().draft.read(Arc::new(Read { what, value: value.to_string() }));
         Some(value.clone())
     });
     own.map_or_else(|| setting(call, name), Ok)
@@ -137,8 +139,8 @@ fn list(call: &NativeCallContext<'_>, name: &str) -> Result<List, Box<EvalAltRes
 
 fn contains(call: &NativeCallContext<'_>, list: &List, text: &str) -> Result<bool, Box<EvalAltResult>> {
     let found = list.0.contains(text);
-    let said = yes_or_no(found).to_owned();
-    Turn::of(call)?.state().draft.read(format!("list {}: {text}", list.1), said);
+    let read = Read { what: format!("list {}: {text}", list.1), value: yes_or_no(found).to_owned() };
+    Turn::of(call)?.state().draft.read(Arc::new(read));
     Ok(found)
 }
 

@@ -1,6 +1,7 @@
 //! `session` and what hangs on it.
 
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use rhai::{Engine, EvalAltResult, ImmutableString, NativeCallContext};
@@ -12,19 +13,41 @@ use super::functions::network_of;
 
 /// `session`.
 #[derive(Clone, Debug)]
-pub(in super::super) struct Session(pub(in super::super) Arc<SessionScene>);
+pub(in super::super) struct Session(Arc<View>);
+
+/// The session, with what nearly every policy reads made once.
+#[derive(Debug)]
+struct View {
+    scene: Arc<SessionScene>,
+    ip: ImmutableString,
+}
+
+impl Session {
+    pub(in super::super) fn new(scene: &Arc<SessionScene>) -> Self {
+        let ip = scene.client.ip.to_string().into();
+        Self(Arc::new(View { scene: Arc::clone(scene), ip }))
+    }
+}
+
+impl Deref for View {
+    type Target = SessionScene;
+
+    fn deref(&self) -> &SessionScene {
+        &self.scene
+    }
+}
 
 /// `session.client`.
 #[derive(Clone, Debug)]
-struct Client(Arc<SessionScene>);
+struct Client(Arc<View>);
 
 /// `session.auth`.
 #[derive(Clone, Debug)]
-struct Auth(Arc<SessionScene>);
+struct Auth(Arc<View>);
 
 /// `session.tls`.
 #[derive(Clone, Debug)]
-struct Tls(Arc<SessionScene>);
+struct Tls(Arc<View>);
 
 pub(super) fn register(engine: &mut Engine) {
     register_session(engine);
@@ -68,7 +91,7 @@ fn client_name(
 fn register_client(engine: &mut Engine) {
     engine
         .register_type_with_name::<Client>("Client")
-        .register_get("ip", |c: &mut Client| ImmutableString::from(c.0.client.ip.to_string()))
+        .register_get("ip", |c: &mut Client| c.0.ip.clone())
         .register_get("port", |c: &mut Client| i64::from(c.0.client.port))
         .register_get("network", |c: &mut Client| ImmutableString::from(usual_network(c.0.client.ip)))
         .register_get("name", |call: NativeCallContext<'_>, c: &mut Client| client_name(&call, &c.0));

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use regex::{Regex, RegexBuilder};
 use rhai::Position;
 
+use super::super::compiled::Compiled;
 use super::super::judgement::{Action, Mode};
 use super::super::plan::{Plan, Tenant};
-use super::super::policies::{Policy, Rule, RuleInfo};
+use super::super::policies::{Policy, Rule, RuleInfo, Setting};
 use super::super::sources::{Selection, Sources, split_target};
 use super::{Named, Script, ScriptFile, kept, modes, settings, suggest, zones};
 use crate::diagnostic::{Diagnostic, nearest};
@@ -70,13 +71,16 @@ fn policy(script: Script, sources: &Sources) -> Policy {
     let ((mode, origin), rules) = modes::resolve(&script, sources);
     Policy {
         enforced: modes::is_enforced(mode, &rules),
-        settings: settings::resolve(&script, sources),
+        settings: settings::resolve(&script, sources)
+            .into_iter()
+            .map(|(name, value)| (name.clone(), Setting::new(&script.name, &name, value)))
+            .collect(),
         stages: script.survey.stages(),
         doc: doc(script.ast.doc()),
         gate: script.constants.gate,
         name: script.name,
         file: script.file.name,
-        ast: script.runs,
+        compiled: Compiled::new(script.runs),
         mode,
         origin,
         rules,

@@ -41,7 +41,11 @@ pub(super) fn asking(scripts: &[Script]) -> Vec<bool> {
 
 /// The lists in the settings of a policy that asks lists.
 pub(super) fn set(policy: &Policy) -> impl Iterator<Item = Box<str>> + '_ {
-    policy.settings.values().flat_map(texts).filter_map(|text| Some(ZoneSpec::parse(&text)?.zone.into()))
+    policy
+        .settings
+        .values()
+        .flat_map(|setting| texts(&setting.value))
+        .filter_map(|text| Some(ZoneSpec::parse(&text)?.zone.into()))
 }
 
 fn calls(script: &Script) -> impl Iterator<Item = &Call> {
