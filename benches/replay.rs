@@ -76,8 +76,8 @@ fn decision(policies: &Arc<Policies>) -> Decision {
     let mut decision = dossier.unwrap().decision();
     (decision.kind, decision.outcome) = (Kind::Transaction, "accepted");
     let pass = |domain: &str| Spf { result: CheckResult::Pass, domain: domain.into(), ..Spf::default() };
-    decision.checks.spf = Some(pass("sender.test"));
-    decision.checks.helo_spf = Some(pass("mail.sender.test"));
+    decision.checks.spf = Some(pass("sender.test").into());
+    decision.checks.helo_spf = Some(pass("mail.sender.test").into());
     decision.checks.message = Some(Arc::new(MessageResults::default()));
     decision.checks.iprev = Some(Iprev { result: CheckResult::Pass, names: vec!["mail.sender.test".into()] });
     decision

@@ -69,7 +69,7 @@ struct Known<'d> {
 /// What macros of SPF have put local parts into. The longest first, since one may be in another.
 fn expansions(decision: &Decision) -> Vec<(&str, &str)> {
     let checks = [&decision.checks.helo_spf, &decision.checks.spf];
-    let mut found: Vec<_> = checks.into_iter().flatten().flat_map(expansions_of).collect();
+    let mut found: Vec<_> = checks.into_iter().flatten().flat_map(|spf| expansions_of(spf)).collect();
     found.retain(|(whole, _)| !whole.is_empty());
     found.sort_by_key(|(whole, _)| std::cmp::Reverse(whole.len()));
     found
@@ -227,7 +227,7 @@ mod tests {
             ..Spf::default()
         };
         let reply = "550 5.7.23 not for strong; see strong.bad.a.example".to_owned();
-        let checks = Checks { spf: Some(spf), ..Checks::default() };
+        let checks = Checks { spf: Some(spf.into()), ..Checks::default() };
         let decision = Decision { checks, reply, outcome: "rejected", ..Decision::default() };
         let mut json = serde_json::to_value(&decision).unwrap();
         assert!(!json.to_string().contains("_less"), "{json}");

@@ -35,6 +35,9 @@ fn register_units(engine: &mut Engine) {
 fn register_networks(engine: &mut Engine) {
     engine.register_fn("is_ip", |text: Text| text.parse::<IpAddr>().is_ok());
     engine.register_fn("is_private_ip", |text: Text| text.parse().is_ok_and(is_private));
+    engine.register_fn("is_loopback_ip", |text: Text| {
+        text.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+    });
     engine.register_fn("in_network", |call: NativeCallContext<'_>, ip: Text, network: Text| {
         in_network(&call, &ip, &network)
     });

@@ -148,6 +148,9 @@ fn register_any_field(engine: &mut Engine) {
                 fields.map(|field| String::from_utf8_lossy(field.raw_value()).into_owned().into()).collect()
             };
             see(&call, m, &name, raw)
+        })
+        .register_fn("header_count", |call: NativeCallContext<'_>, m: &mut Message, name: ImmutableString| {
+            see(&call, m, &name, |m| count(m.0.scene.header.count(&name) as u64))
         });
 }
 

@@ -26,6 +26,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "Whether this is an IP address, and none of the public internet: loopback, private, shared, link-local, unspecified.",
     ),
     function(
+        "is_loopback_ip",
+        &[&[IP_IN]],
+        Type::Bool,
+        "Whether this is an IP address of this machine itself: 127.0.0.0/8 or ::1.",
+    ),
+    function(
         "is_fqdn",
         &[&[TEXT_IN]],
         Type::Bool,

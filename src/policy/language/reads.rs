@@ -93,6 +93,14 @@ pub(super) const READS: &[Function] = &[
     ),
     read(Some("Message"), "raw_headers", &[&[NAME]], TEXTS, None, "All fields of this name as they arrived."),
     read(
+        Some("Message"),
+        "header_count",
+        &[&[NAME]],
+        Type::Integer,
+        None,
+        "How many fields of this name there are.",
+    ),
+    read(
         Some("Address"),
         "to_string",
         &[&[]],

@@ -130,6 +130,8 @@ fn the_message() {
         ("message.headers(\"x-a\")[1]", "2 folded"),
         ("message.raw_headers(\"x-a\").len()", "2"),
         ("message.raw_headers(\"x-a\")[0]", " 1"),
+        ("message.header_count(\"X-A\")", "2"),
+        ("message.header_count(\"x-none\")", "0"),
         ("join(message.header_names, \" \")", "received from to subject x-a date message-id"),
         ("message.received_count", "2"),
         ("message.header_size > 100", "true"),
@@ -163,6 +165,8 @@ fn plain_functions() {
             "is_private_ip(\"10.0.0.1\") && is_private_ip(\"127.0.0.1\") && is_private_ip(\"fe80::1\") && is_private_ip(\"fd00::1\")",
             "true",
         ),
+        ("is_loopback_ip(\"127.1.2.3\") && is_loopback_ip(\"::1\") && is_loopback_ip(\"::ffff:127.0.0.1\")", "true"),
+        ("is_loopback_ip(\"10.0.0.1\") || is_loopback_ip(\"::2\") || is_loopback_ip(\"localhost\")", "false"),
         ("is_private_ip(\"100.64.0.1\") && is_private_ip(\"::ffff:192.168.0.1\")", "true"),
         ("is_private_ip(\"192.0.2.1\") || is_private_ip(\"100.128.0.1\") || is_private_ip(\"x\")", "false"),
         (
