@@ -17,11 +17,34 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use gatepost::policy::question::{Answer, Known, Question};
 use gatepost::policy::scene::{Moment, Scene};
 use gatepost::policy::sources::Selection;
-use gatepost::policy::{Memory, Policies, Sources};
+use gatepost::policy::{Judgement, Memory, Policies, Sources, Step};
 use measure::{Signed, best, both, say};
-use ordinary::{AllKnown, HEADER, judge, judge_knowing, moments, session};
+use ordinary::{HEADER, answer, judge, moments, session};
+
+/// Facts that are all known.
+#[derive(Debug)]
+struct AllKnown;
+
+impl Known for AllKnown {
+    fn known(&self, question: &Question) -> Option<Answer> {
+        Some(answer(question))
+    }
+}
+
+/// What the policies say of a scene when each fact is known.
+fn judge_knowing(
+    policies: &Arc<Policies>,
+    scene: Scene,
+    memory: &mut Memory,
+    known: &Arc<AllKnown>,
+) -> Judgement {
+    let mut run = policies.begin_knowing(scene, memory, Arc::<AllKnown>::clone(known));
+    assert_eq!(run.step(), Step::Done, "all is known");
+    run.finish(memory)
+}
 
 /// Messages of one round.
 const MESSAGES: u32 = 100;

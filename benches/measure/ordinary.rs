@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gatepost::checks::results::{ArcChain, CheckResult, Dmarc, Spf};
 use gatepost::message::header::Header;
-use gatepost::policy::question::{Answer, Ask, GreylistAnswer, Known, Lookup, Question, RateAnswer};
+use gatepost::policy::question::{Answer, Ask, GreylistAnswer, Lookup, Question, RateAnswer};
 use gatepost::policy::scene::{
     Address, AuthScene, ClientScene, MailScene, MessageScene, Moment, RcptScene, Scene, SessionScene,
 };
@@ -14,28 +14,6 @@ use gatepost::policy::{Judgement, Memory, Policies, Step};
 /// Its header.
 pub(crate) const HEADER: &[u8] = b"From: a@sender.test\r\nTo: b@example.org\r\nSubject: x\r\n\
     Date: Sat, 21 Nov 2026 20:00:00 +0100\r\nMessage-ID: <1@sender.test>\r\n\r\n";
-
-/// Facts that are all known.
-#[derive(Debug)]
-pub(crate) struct AllKnown;
-
-impl Known for AllKnown {
-    fn known(&self, question: &Question) -> Option<Answer> {
-        Some(answer(question))
-    }
-}
-
-/// What the policies say of a scene when each fact is known.
-pub(crate) fn judge_knowing(
-    policies: &Arc<Policies>,
-    scene: Scene,
-    memory: &mut Memory,
-    known: &Arc<AllKnown>,
-) -> Judgement {
-    let mut run = policies.begin_knowing(scene, memory, Arc::<AllKnown>::clone(known));
-    assert_eq!(run.step(), Step::Done, "all is known");
-    run.finish(memory)
-}
 
 /// What the policies say of a scene when each fact has to be asked for, and is there at once.
 pub(crate) fn judge(policies: &Arc<Policies>, scene: Scene, memory: &mut Memory) -> Judgement {
@@ -49,7 +27,8 @@ pub(crate) fn judge(policies: &Arc<Policies>, scene: Scene, memory: &mut Memory)
     run.finish(memory)
 }
 
-fn answer(question: &Question) -> Answer {
+/// The answer that suits an ordinary message.
+pub(crate) fn answer(question: &Question) -> Answer {
     match question {
         Question::Dns(..) | Question::MailHosts(_) => {
             Answer::from(Lookup { result: "ok", values: vec!["192.0.2.1".to_owned()] })

@@ -36,6 +36,7 @@ pub(super) fn register(engine: &mut Engine) {
         .register_get("envid", |m: &mut Mail| text(&m.0.envid))
         .register_get("parameters", |m: &mut Mail| parameters(&m.0))
         .register_get("recipients", |m: &mut Mail| recipients(&m.0.recipients))
+        .register_get("recipient_count", |m: &mut Mail| recipient_count(&m.0))
         .register_get("discarded", |m: &mut Mail| recipients(&m.0.discarded))
         .register_get("quarantined", |m: &mut Mail| recipients(&m.0.quarantined))
         .register_get("spf", |call: NativeCallContext<'_>, _: &mut Mail| spf(&call, Question::Spf))
@@ -65,6 +66,11 @@ fn parameters(mail: &MailScene) -> Map {
             (param.keyword.to_lowercase().into(), Dynamic::from(value))
         })
         .collect()
+}
+
+fn recipient_count(mail: &MailScene) -> i64 {
+    let all = [&mail.recipients, &mail.discarded, &mail.quarantined];
+    all.into_iter().map(|some| count(some.len() as u64)).sum()
 }
 
 fn recipients(all: &[Arc<RcptScene>]) -> Array {

@@ -6,7 +6,7 @@ use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallCon
 
 use super::super::question::{Answer, Question};
 use super::super::scene::{self, MessageScene};
-use super::super::turn::{Stop, Turn};
+use super::super::turn::{Stop, Turn, fault};
 use super::addresses::Address;
 use super::mail::{lookups, spf};
 use super::session::{count, text};
@@ -151,7 +151,24 @@ fn register_any_field(engine: &mut Engine) {
         })
         .register_fn("header_count", |call: NativeCallContext<'_>, m: &mut Message, name: ImmutableString| {
             see(&call, m, &name, |m| count(m.0.scene.header.count(&name) as u64))
+        })
+        .register_fn("repeated_headers", |call: NativeCallContext<'_>, m: &mut Message, names: Array| {
+            repeated(&call, m, names)
         });
+}
+
+/// Those of the names of which there is more than one field.
+fn repeated(call: &NativeCallContext<'_>, message: &Message, names: Array) -> Seen<Array> {
+    let mut repeated = Array::new();
+    for name in names {
+        let Ok(text) = name.clone().into_immutable_string() else {
+            return Err(fault(call, format!("a {} is no name of a field", name.type_name())));
+        };
+        if see(call, message, &text, |message| message.0.scene.header.count(&text) > 1)? {
+            repeated.push(name);
+        }
+    }
+    Ok(repeated)
 }
 
 fn register_results(engine: &mut Engine) {

@@ -1,8 +1,7 @@
 //! `session` and what hangs on it.
 
-use std::net::IpAddr;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rhai::{Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
@@ -20,12 +19,20 @@ pub(in super::super) struct Session(Arc<View>);
 struct View {
     scene: Arc<SessionScene>,
     ip: ImmutableString,
+    network: OnceLock<ImmutableString>,
 }
 
 impl Session {
     pub(in super::super) fn new(scene: &Arc<SessionScene>) -> Self {
         let ip = scene.client.ip.to_string().into();
-        Self(Arc::new(View { scene: Arc::clone(scene), ip }))
+        Self(Arc::new(View { scene: Arc::clone(scene), ip, network: OnceLock::new() }))
+    }
+}
+
+impl View {
+    /// What one operator usually has: a /24 of IPv4, a /64 of IPv6.
+    fn network(&self) -> &ImmutableString {
+        self.network.get_or_init(|| network_of(self.client.ip, 24, 64).unwrap_or_default().into())
     }
 }
 
@@ -93,7 +100,7 @@ fn register_client(engine: &mut Engine) {
         .register_type_with_name::<Client>("Client")
         .register_get("ip", |c: &mut Client| c.0.ip.clone())
         .register_get("port", |c: &mut Client| i64::from(c.0.client.port))
-        .register_get("network", |c: &mut Client| ImmutableString::from(usual_network(c.0.client.ip)))
+        .register_get("network", |c: &mut Client| c.0.network().clone())
         .register_get("name", |call: NativeCallContext<'_>, c: &mut Client| client_name(&call, &c.0));
 }
 
@@ -119,11 +126,6 @@ fn register_tls(engine: &mut Engine) {
         .register_get("client_subject", |t: &mut Tls| part(&t.0, |tls| &tls.client_subject))
         .register_get("client_fingerprint", |t: &mut Tls| part(&t.0, |tls| &tls.client_fingerprint))
         .register_get("verified", |t: &mut Tls| t.0.tls.as_ref().is_some_and(|tls| tls.verified));
-}
-
-/// What one operator usually has: a /24 of IPv4, a /64 of IPv6.
-fn usual_network(ip: IpAddr) -> String {
-    network_of(ip, 24, 64).unwrap_or_default()
 }
 
 pub(super) fn text(text: &str) -> ImmutableString {

@@ -137,6 +137,11 @@ const MAIL: &[Property] = &[
     property("envid", TEXT, "ENVID (RFC 3461) as it was written."),
     property("parameters", Type::Map, "The parameters of MAIL by keyword in lower case."),
     property("recipients", RECIPIENTS, "The recipients accepted so far."),
+    property(
+        "recipient_count",
+        Type::Integer,
+        "How many there are, with those discarded and those for the quarantine.",
+    ),
     property("discarded", RECIPIENTS, "The recipients that a policy discarded."),
     property("quarantined", RECIPIENTS, "The recipients whose copy is for the quarantine."),
     fact("spf", object("Spf"), "SPF of the sender's domain."),

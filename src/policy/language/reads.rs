@@ -101,6 +101,14 @@ pub(super) const READS: &[Function] = &[
         "How many fields of this name there are.",
     ),
     read(
+        Some("Message"),
+        "repeated_headers",
+        &[&[p("names", TEXTS)]],
+        TEXTS,
+        None,
+        "Those of these names of which there is more than one field.",
+    ),
+    read(
         Some("Address"),
         "to_string",
         &[&[]],

@@ -94,3 +94,40 @@ fn an_answer_under_way_is_waited_for_where_it_is_needed() {
     let facts = run.finish(&mut Memory::default()).facts;
     assert_eq!(facts.iter().map(|fact| &*fact.policy).collect::<Vec<_>>(), ["x", "x"]);
 }
+
+/// A world that knows everything but the address of `slow.test`.
+#[derive(Debug)]
+struct NearlyAll;
+
+impl question::Known for NearlyAll {
+    fn known(&self, question: &Question) -> Option<Answer> {
+        (*question != a("slow.test")).then(|| unknown(question))
+    }
+}
+
+#[test]
+fn nobody_is_asked_for_what_is_known() {
+    let script = "dns_a(\"one.test\").result; dns_a(\"slow.test\").result; dns_a(\"two.test\").result;";
+    let rig = Rig::new(&[("10-x.rhai", &mail_policy(script))]);
+    let scene = Scene { session: Arc::new(session()), moment: Moment::Mail(Arc::new(mail("a@b.test"))) };
+    let mut run = rig.policies.begin_knowing(scene, &rig.memory, Arc::new(NearlyAll));
+    assert_eq!(run.step(), Step::Ask(vec![a("slow.test")]));
+    run.answer(a("slow.test"), unknown(&a("slow.test")), Duration::from_millis(5));
+    assert_eq!(run.step(), Step::Done);
+    let judgement = run.finish(&mut Memory::default());
+    let facts: Vec<_> = judgement.facts.iter().map(|fact| (fact.question.clone(), fact.took)).collect();
+    let at_once = Some(Duration::ZERO);
+    let waited = Some(Duration::from_millis(5));
+    assert_eq!(facts, [(a("one.test"), at_once), (a("slow.test"), waited), (a("two.test"), at_once)]);
+}
+
+#[test]
+fn what_is_known_counts_as_a_fact_too() {
+    let script = "for n in 0..500 { dns_a(`n${n}.test`).result; }";
+    let rig = Rig::new(&[("10-x.rhai", &mail_policy(script))]);
+    let scene = Scene { session: Arc::new(session()), moment: Moment::Mail(Arc::new(mail("a@b.test"))) };
+    let mut run = rig.policies.begin_knowing(scene, &rig.memory, Arc::new(NearlyAll));
+    assert_eq!(run.step(), Step::Done);
+    let errors = run.finish(&mut Memory::default()).errors;
+    assert_eq!(errors.first().map(|fault| fault.kind), Some(FaultKind::Facts), "{errors:?}");
+}
