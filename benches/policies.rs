@@ -41,7 +41,7 @@ fn judge_knowing(
     memory: &mut Memory,
     known: &Arc<AllKnown>,
 ) -> Judgement {
-    let mut run = policies.begin_knowing(scene, memory, Arc::<AllKnown>::clone(known));
+    let mut run = policies.begin_knowing(scene, memory, || Arc::<AllKnown>::clone(known));
     assert_eq!(run.step(), Step::Done, "all is known");
     run.finish(memory)
 }

@@ -20,7 +20,6 @@ use super::plan::Plan;
 use super::question::Known;
 use super::run::StageRun;
 use super::scene::{Moment, Scene};
-
 use super::sources::{Budget, OnError, RefuseAt};
 use crate::diagnostic::Diagnostic;
 use crate::session::stage::Stage;
@@ -185,12 +184,18 @@ impl Policies {
     ///
     /// The run holds what `memory` knows now, and [`StageRun::finish`] writes back what was learnt: one run at a time.
     pub fn begin(self: &Arc<Self>, scene: Scene, memory: &Memory) -> StageRun {
-        StageRun::new(self, scene, memory, None)
+        StageRun::new(self, scene, memory, || None)
     }
 
-    /// The same, with what is known of the world: a script that asks for that goes on at once.
-    pub fn begin_knowing(self: &Arc<Self>, scene: Scene, memory: &Memory, known: Arc<dyn Known>) -> StageRun {
-        StageRun::new(self, scene, memory, Some(known))
+    /// The same, with what is `known` of the world: a script that asks for that goes on at once. It is not asked for where no policy
+    /// has a say.
+    pub fn begin_knowing(
+        self: &Arc<Self>,
+        scene: Scene,
+        memory: &Memory,
+        known: impl FnOnce() -> Arc<dyn Known>,
+    ) -> StageRun {
+        StageRun::new(self, scene, memory, || Some(known()))
     }
 
     /// Asks the transactions that still use this generation to end.

@@ -86,14 +86,14 @@ impl StageRun {
         policies: &Arc<Policies>,
         scene: Scene,
         memory: &Memory,
-        known: Option<Arc<dyn Known>>,
+        known: impl FnOnce() -> Option<Arc<dyn Known>>,
     ) -> Self {
         let plan = delayed::plan(policies, &scene, &memory.kept);
         let (turn, arguments) = if plan.is_empty() {
             (None, Arguments::default())
         } else {
             let arguments = Arguments::new(&scene);
-            (Some(Turn::new(Arc::clone(policies), scene, memory, known)), arguments)
+            (Some(Turn::new(Arc::clone(policies), scene, memory, known())), arguments)
         };
         let mut run = Self {
             turn,

@@ -210,7 +210,7 @@ impl Judge {
         self.subject.envelope = envelope(&scene);
         self.subject.letter = letter;
         let until = Instant::now() + patience(moment.stage());
-        let mut run = self.policies().begin_knowing(scene, &self.memory, Arc::new(self.at_hand()));
+        let mut run = self.policies().begin_knowing(scene, &self.memory, || Arc::new(self.at_hand()));
         let mut fetching = Fetching::default();
         while let Step::Ask(questions) = run.step() {
             let mut questions = questions.into_iter();

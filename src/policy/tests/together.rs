@@ -110,7 +110,7 @@ fn nobody_is_asked_for_what_is_known() {
     let script = "dns_a(\"one.test\").result; dns_a(\"slow.test\").result; dns_a(\"two.test\").result;";
     let rig = Rig::new(&[("10-x.rhai", &mail_policy(script))]);
     let scene = Scene { session: Arc::new(session()), moment: Moment::Mail(Arc::new(mail("a@b.test"))) };
-    let mut run = rig.policies.begin_knowing(scene, &rig.memory, Arc::new(NearlyAll));
+    let mut run = rig.policies.begin_knowing(scene, &rig.memory, || Arc::new(NearlyAll));
     assert_eq!(run.step(), Step::Ask(vec![a("slow.test")]));
     run.answer(a("slow.test"), unknown(&a("slow.test")), Duration::from_millis(5));
     assert_eq!(run.step(), Step::Done);
@@ -126,7 +126,7 @@ fn what_is_known_counts_as_a_fact_too() {
     let script = "for n in 0..500 { dns_a(`n${n}.test`).result; }";
     let rig = Rig::new(&[("10-x.rhai", &mail_policy(script))]);
     let scene = Scene { session: Arc::new(session()), moment: Moment::Mail(Arc::new(mail("a@b.test"))) };
-    let mut run = rig.policies.begin_knowing(scene, &rig.memory, Arc::new(NearlyAll));
+    let mut run = rig.policies.begin_knowing(scene, &rig.memory, || Arc::new(NearlyAll));
     assert_eq!(run.step(), Step::Done);
     let errors = run.finish(&mut Memory::default()).errors;
     assert_eq!(errors.first().map(|fault| fault.kind), Some(FaultKind::Facts), "{errors:?}");
