@@ -372,6 +372,9 @@ pub struct Fact {
     /// The policy that asked first; empty for one that the session remembered.
     #[serde(default, skip_serializing_if = "str_is_empty")]
     pub policy: Arc<str>,
+    /// The other policies that had the answer in hand; all of them for one that the session remembered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Arc<str>>,
     /// What was asked.
     pub question: Question,
     /// The answer. Absent for the results of checks, which are in the decision's `checks`.
@@ -386,6 +389,9 @@ pub struct Fact {
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Read {
+    /// The policy that read it.
+    #[serde(skip_serializing_if = "str_is_empty")]
+    pub policy: Arc<str>,
     /// What was read, such as `setting size.max_size` or `list partners`.
     pub what: String,
     /// What it said.
@@ -519,6 +525,13 @@ impl Default for Decision {
             generation: Arc::default(),
             redacted: false,
         }
+    }
+}
+
+impl Fact {
+    /// Whether `policy` had it in hand.
+    pub fn is_of(&self, policy: &str) -> bool {
+        std::iter::once(&self.policy).chain(&self.also).any(|asker| **asker == *policy)
     }
 }
 

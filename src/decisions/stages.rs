@@ -7,7 +7,7 @@ use super::dossier::{Hearing, timestamp};
 use super::record::{Cost, Effect, Fact, Fault, Header, Rcpt, Read, Rule, StageRecord, VerdictRecord};
 use super::recorder::Headers;
 use crate::message;
-use crate::policy::judgement::{FactTrace, Judgement, Mode, RuleEvent};
+use crate::policy::judgement::{FactTrace, Judgement, Mode, ReadTrace, RuleEvent};
 use crate::policy::question::Answer;
 use crate::policy::scene::{MessageScene, Moment, RcptScene, Scene};
 use crate::policy::{Policies, RuleInfo};
@@ -41,11 +41,7 @@ pub(super) fn record(hearing: &Hearing<'_>) -> StageRecord {
             .collect(),
         rules: rules(policies, scene, judgement),
         facts: judgement.facts.iter().map(fact).collect(),
-        reads: judgement
-            .reads
-            .iter()
-            .map(|read| Read { what: read.what.clone(), value: read.value.clone() })
-            .collect(),
+        reads: judgement.reads.iter().flat_map(reads).collect(),
         effects: effects(judgement),
         faults: faults(judgement),
         verdict: verdict(judgement),
@@ -111,6 +107,14 @@ fn silence(info: &RuleInfo, judgement: &Judgement) -> &'static str {
     }
 }
 
+fn reads(trace: &ReadTrace) -> impl Iterator<Item = Read> {
+    trace.reads.iter().map(|read| Read {
+        policy: Arc::clone(&trace.policy),
+        what: read.what.clone(),
+        value: read.value.clone(),
+    })
+}
+
 /// The results of checks are in the decision once, and not with each question. An answer that is too large is not kept: whoever asks
 /// other policies about the decision finds that it is missing.
 fn fact(fact: &FactTrace) -> Fact {
@@ -118,6 +122,7 @@ fn fact(fact: &FactTrace) -> Fact {
         matches!(fact.answer, Answer::Spf(_) | Answer::Dkim(_) | Answer::Dmarc(_) | Answer::Arc(_));
     Fact {
         policy: Arc::clone(&fact.policy),
+        also: fact.also.clone(),
         question: fact.question.clone(),
         answer: (!of_check && weight(&fact.answer) <= MOST_OF_FACT).then(|| fact.answer.clone()),
         took: fact.took.unwrap_or_default(),

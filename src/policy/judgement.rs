@@ -181,8 +181,8 @@ pub struct Judgement {
     pub facts: Vec<FactTrace>,
     /// The effects that were ordered and count, in words.
     pub ordered: Vec<Withheld>,
-    /// The settings and lists that were read, with what they said.
-    pub reads: Vec<Arc<Read>>,
+    /// The settings and lists that each policy read, with what they said.
+    pub reads: Vec<ReadTrace>,
     /// The policies and rules that were skipped.
     pub skipped: Vec<Arc<str>>,
 }
@@ -313,6 +313,15 @@ pub struct Read {
     pub value: String,
 }
 
+/// What one policy read at one stage.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReadTrace {
+    /// The policy.
+    pub policy: Arc<str>,
+    /// Each once, in the order in which it was read.
+    pub reads: Vec<Arc<Read>>,
+}
+
 /// A script that failed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ScriptFault {
@@ -389,6 +398,8 @@ impl FaultKind {
 pub struct FactTrace {
     /// The policy that asked first; empty for a remembered fact.
     pub policy: Arc<str>,
+    /// The other policies that had it in hand; all of them for a remembered fact.
+    pub also: Vec<Arc<str>>,
     /// What was asked; it may hold text of the client's.
     pub question: Question,
     /// What the answer was, whole; it may hold text of others'.
@@ -399,8 +410,8 @@ pub struct FactTrace {
 
 impl FactTrace {
     /// A fact that was read from the session's memory.
-    pub(super) fn remembered((question, answer): (Question, Answer)) -> Self {
-        Self { policy: Arc::default(), question, answer, took: None }
+    pub(super) fn remembered(question: Question, answer: Answer, askers: Vec<Arc<str>>) -> Self {
+        Self { policy: Arc::default(), also: askers, question, answer, took: None }
     }
 }
 

@@ -70,8 +70,8 @@ impl Memory {
     }
 
     /// Keeps what a stage learnt, but for what holds for that stage only, and for failures: the next stage may have more luck.
-    pub(super) fn learn(&mut self, facts: HashMap<Question, Answer>) {
-        if facts.is_empty() {
+    pub(super) fn learn(&mut self, facts: impl ExactSizeIterator<Item = (Question, Answer)>) {
+        if facts.len() == 0 {
             return;
         }
         let known = Arc::make_mut(&mut self.facts);
@@ -81,7 +81,7 @@ impl Memory {
         let lasting = |(question, fact): &(Question, Answer)| {
             Lifetime::of(question) != Lifetime::Stage && !fact.is_failure()
         };
-        known.extend(facts.into_iter().filter(lasting));
+        known.extend(facts.filter(lasting));
     }
 
     /// Keeps what the policies of a stage ordered. What is about a recipient stays with the mail when another address gets it.

@@ -10,14 +10,16 @@ use super::clock::{self, Watch};
 use super::delayed::{self, Delayed};
 use super::engine::{Mail, Message, Rcpt, Session};
 use super::faults;
-use super::judgement::{Action, FactTrace, FaultKind, Judgement, Mode, RuleEvent, ScriptFault, Timing};
+use super::judgement::{
+    Action, FactTrace, FaultKind, Judgement, Mode, ReadTrace, RuleEvent, ScriptFault, Timing,
+};
 use super::memory::Memory;
 use super::policies::{Policies, Policy};
 use super::question::{Answer, Known, Question};
 use super::rulings::{failure, verdict};
 use super::scene::{Moment, Scene};
 use super::sources::OnError;
-use super::turn::{Draft, Ruling, State, Stop, Turn};
+use super::turn::{Draft, InHand, Ruling, State, Stop, Turn};
 use crate::session::stage::{Stage, Verdict};
 
 /// One stage on its way to a [`Judgement`].
@@ -144,8 +146,8 @@ impl StageRun {
         let Some(turn) = &self.turn else { return };
         let asked = self.open.iter().position(|open| open.question == question);
         let policy = asked.map(|at| self.open.swap_remove(at).policy).unwrap_or_default();
-        turn.state().learnt.insert(question.clone(), answer.clone());
-        self.judgement.facts.push(FactTrace { policy, question, answer, took: Some(took) });
+        turn.state().learnt.insert(question.clone(), InHand::of(answer.clone(), None));
+        self.judgement.facts.push(FactTrace { policy, also: Vec::new(), question, answer, took: Some(took) });
     }
 
     /// The judgement; what policies ordered and learnt goes into `memory`. Called before [`Step::Done`] it says what was found so
@@ -153,12 +155,20 @@ impl StageRun {
     pub fn finish(self, memory: &mut Memory) -> Judgement {
         let mut judgement = self.judgement;
         let Some(turn) = self.turn else { return judgement };
-        let State { done, learnt, remembered, skips, .. } = std::mem::take(&mut *turn.state());
+        let State { done, read, learnt, remembered, skips, .. } = std::mem::take(&mut *turn.state());
         let moment = turn.0.scene.moment.clone();
+        for fact in &mut judgement.facts {
+            let askers = learnt.get(&fact.question).map_or(&[][..], |known| &known.askers);
+            fact.also = names(&turn, askers).filter(|name| *name != fact.policy).collect();
+        }
+        let remembered = remembered.into_iter().map(|(question, known)| {
+            FactTrace::remembered(question, known.answer, names(&turn, &known.askers).collect())
+        });
+        judgement.facts.extend(remembered);
         // The memory is not shared any more, so that writing to it copies nothing.
         drop(self.arguments);
         drop(turn);
-        memory.learn(learnt);
+        memory.learn(learnt.into_iter().map(|(question, known)| (question, known.answer)));
         memory.keep(
             &moment,
             judgement.verdict == Verdict::Pass,
@@ -170,9 +180,8 @@ impl StageRun {
         judgement.applied = done.applied;
         judgement.withheld = done.withheld;
         judgement.excused = done.excused;
-        judgement.facts.extend(remembered.into_iter().map(FactTrace::remembered));
         judgement.ordered = done.ordered;
-        judgement.reads = done.reads;
+        judgement.reads = read;
         judgement.skipped = skips;
         judgement
     }
@@ -209,6 +218,7 @@ impl StageRun {
         self.used(policy).facts += known.len();
         let trace = |(question, answer)| FactTrace {
             policy: Arc::clone(&policy.name),
+            also: Vec::new(),
             question,
             answer,
             took: Some(Duration::ZERO),
@@ -221,7 +231,11 @@ impl StageRun {
     /// The run came to its end: what it ordered counts.
     fn commit(&mut self, turn: &Turn, policy: &Policy) {
         let mut state = turn.state();
-        let draft = std::mem::take(&mut state.draft);
+        let mut draft = std::mem::take(&mut state.draft);
+        let reads = std::mem::take(&mut draft.reads);
+        if !reads.is_empty() {
+            state.read.push(ReadTrace { policy: Arc::clone(&policy.name), reads });
+        }
         state.skips.extend(draft.scope.skips.iter().cloned());
         state.done.absorb(draft);
         drop(state);
@@ -379,6 +393,12 @@ impl StageRun {
         let [enforced, shadow] = &mut self.used;
         if is_enforced { enforced } else { shadow }
     }
+}
+
+/// The names of these policies.
+fn names<'t>(turn: &'t Turn, indices: &'t [usize]) -> impl Iterator<Item = Arc<str>> + 't {
+    let policies = indices.iter().filter_map(|index| turn.0.policies.policy(*index));
+    policies.map(|policy| Arc::clone(&policy.name))
 }
 
 fn exhausted(policy: &Policy, budget: usize) -> ScriptFault {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::judgement::{FactTrace, FaultKind, HeaderEdit, Mode};
+use super::judgement::{FactTrace, FaultKind, HeaderEdit, Mode, ReadTrace};
 use super::question::{
     Answer, Ask, GreylistAnswer, Lookup, Question, RateAnswer, RateLimit, RecordType, StateQuestion,
 };

@@ -12,7 +12,9 @@ use rhai::{Dynamic, EvalAltResult, NativeCallContext, Variant};
 
 use super::delayed::Delayed;
 use super::exceptions::{Bent, Exception};
-use super::judgement::{Action, Applied, Effects, Excused, FaultKind, Mode, Read, RuleEvent, Withheld};
+use super::judgement::{
+    Action, Applied, Effects, Excused, FaultKind, Mode, Read, ReadTrace, RuleEvent, Withheld,
+};
 use super::memory::{Kept, Memory, NoteValue, Scope};
 use super::policies::{Policies, Policy, Rule};
 use super::question::{Answer, Ask, Known, Question, StateQuestion};
@@ -78,13 +80,15 @@ pub(super) struct State {
     /// The index of the policy that runs.
     pub(super) policy: usize,
     /// The facts that arrived during this turn.
-    pub(super) learnt: HashMap<Question, Answer>,
+    pub(super) learnt: HashMap<Question, InHand>,
     /// Those of them that were known as soon as this run asked.
     pub(super) at_hand: Vec<(Question, Answer)>,
     /// The facts of earlier stages that were read in this turn.
-    pub(super) remembered: HashMap<Question, Answer>,
+    pub(super) remembered: HashMap<Question, InHand>,
     /// What the policies that ran to their end ordered.
     pub(super) done: Draft,
+    /// What they read.
+    pub(super) read: Vec<ReadTrace>,
     /// What the running policy ordered so far.
     pub(super) draft: Draft,
     /// What this run asked of the memory that outlives sessions.
@@ -99,8 +103,35 @@ pub(super) struct State {
 }
 
 impl State {
-    fn remember(&mut self, question: Question, answer: &Answer) {
-        self.remembered.entry(question).or_insert_with(|| answer.clone());
+    /// The running policy has a fact of an earlier stage in hand.
+    fn remember(&mut self, question: &Question, answer: &Answer) {
+        let policy = self.policy;
+        match self.remembered.get_mut(question) {
+            Some(known) => known.asked_by(policy),
+            None => {
+                _ = self.remembered.insert(question.clone(), InHand::of(answer.clone(), Some(policy)));
+            }
+        }
+    }
+}
+
+/// An answer, and the policies that had it in hand.
+#[derive(Debug)]
+pub(super) struct InHand {
+    pub(super) answer: Answer,
+    /// Their indices.
+    pub(super) askers: Vec<usize>,
+}
+
+impl InHand {
+    pub(super) fn of(answer: Answer, asker: Option<usize>) -> Self {
+        Self { answer, askers: asker.into_iter().collect() }
+    }
+
+    fn asked_by(&mut self, policy: usize) {
+        if !self.askers.contains(&policy) {
+            self.askers.push(policy);
+        }
     }
 }
 
@@ -113,6 +144,7 @@ pub(super) struct Draft {
     pub(super) applied: Vec<Applied>,
     pub(super) withheld: Vec<Withheld>,
     pub(super) ordered: Vec<Withheld>,
+    /// What the run of one policy read. It becomes a [`ReadTrace`] when that has come to its end.
     pub(super) reads: Vec<Arc<Read>>,
     pub(super) excused: Vec<Excused>,
     /// How often this run asked for something to happen, by the question.
@@ -150,7 +182,6 @@ impl Draft {
         self.applied.extend(newer.applied);
         self.withheld.extend(newer.withheld);
         self.ordered.extend(newer.ordered);
-        self.reads.extend(newer.reads);
         self.excused.extend(newer.excused);
     }
 
@@ -324,19 +355,21 @@ impl Turn {
 
     fn known(&self, question: &Question) -> Option<Answer> {
         if let Some(known) = self.0.facts.get(question) {
-            self.state().remember(question.clone(), known);
+            self.state().remember(question, known);
             return Some(known.clone());
         }
         let mut state = self.state();
-        if let Some(learnt) = state.learnt.get(question) {
-            return Some(learnt.clone());
+        let policy = state.policy;
+        if let Some(learnt) = state.learnt.get_mut(question) {
+            learnt.asked_by(policy);
+            return Some(learnt.answer.clone());
         }
         // What is too much is asked for like what is not known, and refused there.
         if state.at_hand.len() >= self.0.policies.budget.facts {
             return None;
         }
         let answer = self.0.known.as_ref()?.known(question)?;
-        state.learnt.insert(question.clone(), answer.clone());
+        state.learnt.insert(question.clone(), InHand::of(answer.clone(), Some(policy)));
         state.at_hand.push((question.clone(), answer.clone()));
         Some(answer)
     }

@@ -215,7 +215,7 @@ fn facts_behind(decision: &Decision, rule: &str) -> Vec<String> {
     let policy = rule.rsplit_once('.').map_or(rule, |(policy, _)| policy);
     let about = stage.rules.iter().filter(|spoke| *spoke.rule == *rule && !spoke.about.is_empty());
     let about = about.map(|spoke| format!("Its policy says: {}", sentence(&spoke.about)));
-    let asked = stage.facts.iter().filter(|fact| *fact.policy == *policy || fact.policy.is_empty());
+    let asked = stage.facts.iter().filter(|fact| fact.is_of(policy));
     let facts = asked.filter_map(|fact| {
         let answer = fact.answer.as_ref()?;
         let call = match fact.question.arguments() {
@@ -224,16 +224,17 @@ fn facts_behind(decision: &Decision, rule: &str) -> Vec<String> {
         };
         Some(format!("It asked {call}: {}.", answer.summary()))
     });
-    let prefix = format!("setting {policy}.");
-    let reads =
-        stage.reads.iter().filter(|read| read.what.starts_with("list ") || read.what.starts_with(&prefix));
+    let reads = stage.reads.iter().filter(|read| *read.policy == *policy);
     let reads = reads.map(|read| format!("It read the {}: {}.", read.what, read.value));
     about.chain(facts).chain(reads).collect()
 }
 
-/// The stage at which a rule spoke.
+/// The stage at which a rule spoke: an earlier one than that of the verdict where refusals wait for a recipient.
 fn deciding_stage<'d>(decision: &'d Decision, rule: &str) -> Option<&'d StageRecord> {
-    decision.stages.iter().rev().find(|stage| *stage.verdict.rule == *rule)
+    let spoke = |stage: &&StageRecord| {
+        stage.rules.iter().any(|asked| *asked.rule == *rule && !asked.place.is_empty())
+    };
+    decision.stages.iter().rev().find(spoke)
 }
 
 fn otherwise(decision: &Decision, item: &Item) -> Vec<String> {

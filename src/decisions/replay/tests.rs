@@ -146,7 +146,13 @@ fn recorded_facts_are_answered() {
     let mut decision = accepted();
     let question = Question::Dns(RecordType::A, "client.example".into());
     let answer = Some(Answer::from(Lookup { result: "nxdomain", values: Vec::new() }));
-    decision.stages[3].facts.push(Fact { policy: "more".into(), question, answer, took: Default::default() });
+    decision.stages[3].facts.push(Fact {
+        policy: "more".into(),
+        also: Vec::new(),
+        question,
+        answer,
+        took: Default::default(),
+    });
     let asks = policies(
         "fn helo(session) { if dns_a(session.helo).result == \"nxdomain\" { reject(\"x\", \"no\"); } }",
     );

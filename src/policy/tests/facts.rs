@@ -122,6 +122,41 @@ fn a_judgement_tells_the_facts_that_it_rests_on() {
     assert_eq!(told(&mail), expected);
 }
 
+/// Whoever explains a rule looks for what its own policy had in hand, and for nothing else.
+#[test]
+fn a_judgement_tells_which_policies_had_a_fact_in_hand() {
+    let first = "fn helo(session) { dns_a(\"a.test\"); } fn mail(session, mail) { dns_txt(\"b.test\"); }";
+    let second = mail_policy("dns_a(\"a.test\"); dns_txt(\"b.test\");");
+    let silent = mail_policy("reject(\"r\", \"t\");");
+    let mut rig = Rig::new(&[("10-x.rhai", first), ("20-y.rhai", &second), ("30-z.rhai", &silent)]);
+    rig.helo();
+    let judgement = rig.mail();
+    let told = |fact: &FactTrace| format!("{} {}+{}", fact.question.word(), fact.policy, fact.also.join(","));
+    let told: Vec<_> = judgement.facts.iter().map(told).collect();
+    assert_eq!(told, ["dns_txt x+y", "dns_a +y"]);
+}
+
+#[test]
+fn a_judgement_tells_what_each_policy_read() {
+    let asks = |name: &str| mail_policy(&format!("mail.sender in list(\"{name}\"); dns_a(\"a.test\");"));
+    let files =
+        [("10-x.rhai", asks("one")), ("20-y.rhai", asks("two")), ("30-z.rhai", mail_policy("now();"))];
+    let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let mut rig = Rig::with(&files, |sources| {
+        for name in ["one", "two"] {
+            let list = EntrySource::Inline(vec!["far.test".to_owned()]);
+            sources.lists.insert(name.to_owned(), list.into());
+        }
+    });
+    let judgement = rig.mail();
+    let told = |trace: &ReadTrace| {
+        let reads: Vec<_> = trace.reads.iter().map(|read| format!("{} {}", read.what, read.value)).collect();
+        format!("{}: {}", trace.policy, reads.join(", "))
+    };
+    let told: Vec<_> = judgement.reads.iter().map(told).collect();
+    assert_eq!(told, ["x: list one: sender@sender.test no", "y: list two: sender@sender.test no"]);
+}
+
 /// An answer that never comes cannot keep a stage going for ever.
 #[test]
 fn a_question_that_is_never_answered_ends_in_a_fault() {
