@@ -69,8 +69,8 @@
 //! | 8 | [`config`], [`cli`] | YAML to ready values; commands | |
 //!
 //! [`tls`], [`metrics`], [`log`], [`diagnostic`], [`tap`] (live sessions for those who listen), [`permissions`] (who else may read or
-//! change a file), `units` (sizes and durations as people write them) and `serial` (values as they stand in JSON) are pillars that every
-//! floor from 3 up may lean on. Configuration is the roof: each room owns the small struct of settings that it needs, and [`config`]
+//! change a file), `files` (read without waiting and within bounds), `units` (sizes and durations as people write them) and
+//! `serial` (values as they stand in JSON) are pillars that every floor from 3 up may lean on. Configuration is the roof: each room owns the small struct of settings that it needs, and [`config`]
 //! builds them.
 //!
 //! # Invariants
@@ -115,6 +115,7 @@ pub mod decisions;
 pub mod diagnostic;
 pub mod dns;
 pub mod facts;
+pub(crate) mod files;
 pub mod log;
 pub mod message;
 pub mod metrics;

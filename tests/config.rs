@@ -722,3 +722,51 @@ fn what_everybody_may_change_or_read_is_refused_with_the_command_that_mends_it()
         assert!(found.starts_with(told), "{path}: {found}");
     }
 }
+
+/// A check or a reload that waits for a writer is as bad as none. Each place of a file is tried by itself.
+#[test]
+fn no_file_is_waited_for() {
+    let root = tempfile::tempdir().unwrap();
+    let fifo = root.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    fs::set_permissions(&fifo, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let fifo = fifo.to_str().unwrap();
+    let config = root.path().join("gatepost.yaml");
+    let beside = fs::canonicalize("tests/config").unwrap();
+    let everything = fs::read_to_string("tests/config/good/everything.yaml").unwrap();
+    let everything = everything.replace("../", &format!("{}/", beside.display()));
+    let more = "authentication: { seal: { domain: example.org, selector: s, key: { file: KEY } } }\n\
+        state: { at: rediss://127.0.0.1, ca: CA, password: { file: SECRET } }";
+    let sections = ["authentication:", "state:"];
+    let kept = everything.lines().filter(|line| !sections.iter().any(|section| line.starts_with(section)));
+    let everything = kept.chain(more.lines()).collect::<Vec<_>>().join("\n");
+    let is_file = |word: &&str| {
+        ["KEY", "CA", "SECRET"].contains(word)
+            || word.ends_with(".pem")
+            || word.ends_with(".key")
+            || word.ends_with(".txt")
+    };
+    let words = everything.split([' ', ',', '\n']);
+    let places: Vec<_> =
+        words.filter(is_file).map(|word| word.as_ptr().addr() - everything.as_ptr().addr()).collect();
+    assert_eq!(places.len(), 14);
+    for at in places {
+        let (before, rest) = everything.split_at(at);
+        let after = rest.find([' ', ',', '\n']).map_or("", |end| &rest[end..]);
+        fs::write(&config, format!("{before}{fifo}{after}")).unwrap();
+        let line = before.lines().count();
+        let found = load_soon(&config);
+        let told = found.iter().filter(|found| found.message.ends_with("not a regular file"));
+        let lines: Vec<_> = told.filter_map(|found| Some(found.position?.line)).collect();
+        assert_eq!(lines, [line], "{found:#?}");
+    }
+    assert_eq!(load_soon(Path::new(fifo))[0].message, "cannot be read: not a regular file");
+}
+
+/// What is wrong with a configuration; heard of within seconds.
+fn load_soon(config: &Path) -> Vec<Diagnostic> {
+    let (say, hear) = std::sync::mpsc::channel();
+    let config = config.to_owned();
+    std::thread::spawn(move || say.send(load(&config).map(|_| ()).unwrap_err()));
+    hear.recv_timeout(Duration::from_secs(60)).expect("an answer")
+}

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::admin::{Health, Reload, Reloaded};
 use crate::config::{self, Loaded, Outline, Settings};
 use crate::diagnostic::Diagnostic;
+use crate::files;
 use crate::log;
 use crate::metrics::PolicyMetrics;
 use crate::policy::{Policies, Sources};
@@ -27,6 +28,8 @@ use super::{seal_key, test};
 
 /// How often the file is looked at. What it holds is compared, not its time, so that a symlink that is swapped is seen too.
 const LOOK: Duration = Duration::from_secs(1);
+/// What is read of a file, in octets: one that is longer is refused by those who load it.
+const LONGEST: u64 = 64 << 20;
 /// The name of this kind of reload in metrics and on the health page.
 pub(super) const KIND: &str = "config";
 
@@ -273,8 +276,8 @@ fn digest(file: &Path, outline: &Outline) -> Digest {
     let mut digest = Context::new(&SHA256);
     for path in std::iter::once(file).chain(outline.files().iter().map(PathBuf::as_path)) {
         // It may hold a secret.
-        let content =
-            Zeroizing::new(std::fs::read(path).unwrap_or_else(|error| error.to_string().into_bytes()));
+        let content = files::read(path, LONGEST).unwrap_or_else(|error| error.to_string().into_bytes());
+        let content = Zeroizing::new(content);
         digest.update(&content.len().to_be_bytes());
         digest.update(&content);
     }

@@ -10,10 +10,13 @@ use zeroize::Zeroizing;
 
 use crate::checks::seal::Sealer;
 use crate::config::Settings;
-use crate::permissions;
+use crate::{files, permissions};
 
 /// How often the file is looked at. What it holds is compared, not its times.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// The largest file of a key, in octets.
+const LONGEST: u64 = 1 << 20;
 
 /// Begins to watch the key that these settings seal with, until `stop`.
 pub(super) fn watch_of(settings: &Settings, stop: &CancellationToken) {
@@ -39,7 +42,7 @@ async fn watch(sealer: Arc<Sealer>, file: PathBuf, stop: CancellationToken) {
 
 /// Gives the digest of what was looked at, so that a broken key is reported once.
 fn look(sealer: &Sealer, file: &Path, before: Vec<u8>) -> Vec<u8> {
-    let Ok(pem) = std::fs::read(file).map(Zeroizing::new) else {
+    let Ok(pem) = files::read(file, LONGEST).map(Zeroizing::new) else {
         // It is being replaced, or gone: the key that we have stays good.
         return before;
     };

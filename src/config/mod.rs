@@ -14,14 +14,13 @@ mod reference;
 mod report;
 mod schema;
 mod shape;
-mod text;
 mod tree;
 mod variables;
 
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
-use crate::permissions;
+use crate::{files, permissions};
 
 use read::Read;
 use report::Report;
@@ -87,7 +86,7 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
 /// # Errors
 /// As [`load`].
 pub fn load_with(path: &Path, lookup: Lookup<'_>) -> Result<Loaded, Vec<Diagnostic>> {
-    let text = text::read_text(path, LONGEST)
+    let text = files::read_text(path, LONGEST)
         .map_err(|error| vec![Diagnostic::error(path, format!("cannot be read: {error}"))])?;
     let found = load_text(path, &text, lookup);
     match permissions::unchangeable(path) {

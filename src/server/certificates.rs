@@ -10,11 +10,14 @@ use zeroize::Zeroizing;
 
 use super::reload::Orders;
 use crate::admin::{Health, Reload, Reloaded};
+use crate::files;
 use crate::metrics::{ListenerMetrics, PolicyMetrics};
 use crate::tls::{Certificates, ClientTls, ServerTls, TlsError};
 
 /// How often the files are looked at. What they hold is compared, so that a symlink that is swapped is seen too.
 const LOOK: Duration = Duration::from_secs(1);
+/// What is read of a file, in octets: one that is longer is refused by those who load it.
+const LONGEST_PEM: u64 = 32 << 20;
 /// The name of this kind of reload in metrics and on the health page.
 const KIND: &str = "certificates";
 
@@ -155,7 +158,7 @@ impl Source {
 /// What a file holds; one that cannot be read counts by its error, so that its coming and going is seen too. It may be a key, of
 /// which no copy is to stay in memory.
 fn content(path: &Path) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(std::fs::read(path).unwrap_or_else(|error| error.to_string().into_bytes()))
+    Zeroizing::new(files::read(path, LONGEST_PEM).unwrap_or_else(|error| error.to_string().into_bytes()))
 }
 
 /// Shows when each certificate ends.

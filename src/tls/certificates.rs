@@ -12,10 +12,14 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, SignatureScheme};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
+use zeroize::Zeroizing;
 
 use super::error::TlsError;
 use super::provider;
-use crate::permissions;
+use crate::{files, permissions};
+
+/// The largest file of certificates or a key, in octets: a hundred times the authorities of a Debian system.
+const LONGEST_PEM: u64 = 32 << 20;
 
 /// A certificate chain and its private key, as PEM files.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -179,7 +183,8 @@ pub(super) fn chain_and_key(
 
 /// The key of a file that is not readable by everybody: what any process of the machine can copy proves nothing.
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let key = PrivateKeyDer::from_pem_file(path).map_err(|source| match source {
+    let pem = content(path).map(Zeroizing::new);
+    let key = pem.and_then(|pem| PrivateKeyDer::from_pem_slice(&pem)).map_err(|source| match source {
         pem::Error::NoItemsFound => TlsError::Empty { path: path.to_owned(), what: "private key" },
         source => TlsError::Pem { path: path.to_owned(), source },
     })?;
@@ -188,14 +193,18 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let chain = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let chain = content(path)
+        .and_then(|pem| CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>())
         .map_err(|source| TlsError::Pem { path: path.to_owned(), source })?;
     if chain.is_empty() {
         return Err(TlsError::Empty { path: path.to_owned(), what: "certificate" });
     }
     permissions::unchangeable(path)?;
     Ok(chain)
+}
+
+fn content(path: &Path) -> Result<Vec<u8>, pem::Error> {
+    files::read(path, LONGEST_PEM).map_err(pem::Error::Io)
 }
 
 /// What stands in the place of a file's name for a text that is in none.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Position};
+use crate::files;
 
 use super::pattern::{Pattern, ReplyLine};
 use super::setup::{self, OwnPolicy, Setup};
@@ -61,15 +62,11 @@ impl Script {
 }
 
 fn read_text(file: &Path) -> Result<String, String> {
-    String::from_utf8(read_bytes(file)?).map_err(|_| "the file is not UTF-8".to_owned())
+    files::read_text(file, MAX_FILE).map_err(|error| format!("cannot be read: {error}"))
 }
 
 pub(super) fn read_bytes(file: &Path) -> Result<Vec<u8>, String> {
-    let size = std::fs::metadata(file).map_err(|e| format!("cannot be read: {e}"))?.len();
-    if size > MAX_FILE {
-        return Err(format!("is larger than {MAX_FILE} octets"));
-    }
-    std::fs::read(file).map_err(|e| format!("cannot be read: {e}"))
+    files::read(file, MAX_FILE).map_err(|error| format!("cannot be read: {error}"))
 }
 
 /// A step before its answers are put where they have to be known.

@@ -4,13 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Position};
-use crate::permissions;
 use crate::smtp::path::DomainName;
+use crate::{files, permissions};
 
 use super::super::raw::Entries;
 use super::super::read::Placed;
 use super::super::report::Report;
-use super::super::text::read_text;
 
 /// What a file of domains may hold, in bytes: about a million of them.
 const LONGEST_FILE: u64 = 32 << 20;
@@ -115,7 +114,7 @@ fn entries(raw: &Placed<Entries>, star: Star, report: &mut Report) -> Option<Vec
                 report.error_with_help(file.place, exposed.to_string(), exposed.fix());
                 return None;
             }
-            match read_text(&path, LONGEST_FILE) {
+            match files::read_text(&path, LONGEST_FILE) {
                 Ok(text) => listed_domains(&path, &text.into(), star, report),
                 Err(error) => {
                     report.error(file.place, format!("{}: {error}", path.display()));

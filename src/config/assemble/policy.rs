@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::files;
 use crate::policy::judgement::Mode;
 use crate::policy::sources::{
     Budget, DomainSource, EntrySource, ListSource, Places, Selection, Setting, Sources, TableSource,
@@ -191,7 +192,7 @@ fn tables(raw: Named<raw::Table>, places: &mut Places, report: &mut Report) -> B
 /// The path of a file that is there.
 fn readable(file: &Placed<PathBuf>, report: &mut Report) -> PathBuf {
     let path = report.resolve(&file.value);
-    if let Err(error) = std::fs::File::open(&path) {
+    if let Err(error) = files::open(&path) {
         report.error(file.place, format!("{}: {error}", path.display()));
     }
     path

@@ -9,7 +9,10 @@ use super::super::raw;
 use super::super::read::Placed;
 use super::super::report::Report;
 use crate::checks::seal::Sealer;
-use crate::permissions;
+use crate::{files, permissions};
+
+/// The largest file of a key, in octets.
+const LONGEST_KEY: u64 = 1 << 20;
 
 /// The sealer, with its key loaded.
 pub(super) fn sealer(
@@ -29,7 +32,7 @@ pub(super) fn sealer(
         report.error_with_help(file.place, exposed.to_string(), exposed.fix());
         return None;
     }
-    let sealer = match std::fs::read(&path).map(Zeroizing::new) {
+    let sealer = match files::read(&path, LONGEST_KEY).map(Zeroizing::new) {
         Ok(pem) => Sealer::new(&domain?, &selector?, &pem).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };

@@ -7,10 +7,13 @@ use zeroize::Zeroizing;
 use super::super::raw;
 use super::super::read::Placed;
 use super::super::report::Report;
-use crate::permissions;
+use crate::{files, permissions};
 
 /// The folder with what systemd hands over (`LoadCredential=`).
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// The largest file of a secret, in octets.
+const LONGEST: u64 = 1 << 20;
 
 /// The text of a secret, without the line end that a file has.
 pub(super) fn text(secret: &Placed<raw::Secret>, report: &mut Report) -> Option<Zeroizing<String>> {
@@ -50,7 +53,7 @@ pub(super) fn text(secret: &Placed<raw::Secret>, report: &mut Report) -> Option<
 }
 
 fn content(path: &Path) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+    files::read_text(path, LONGEST).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn credential(name: &str) -> Result<String, String> {

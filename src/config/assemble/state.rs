@@ -6,9 +6,11 @@ use super::super::raw;
 use super::super::read::Placed;
 use super::super::report::Report;
 use super::{count, duration, secret, size};
-use crate::permissions;
 use crate::state::{Capacity, DEFAULT_DEADLINE, DEFAULT_PORT, Password, Settings, Target, Trust};
+use crate::{files, permissions};
 
+/// The largest file of authorities, in octets: a hundred times those of a Debian system.
+const LONGEST_PEM: u64 = 32 << 20;
 const HELP: &str = "write `embedded:PATH`, `redis://HOST:PORT/0`, `rediss://HOST:PORT/0` (TLS) or `redis+cluster://HOST:PORT,HOST:PORT`";
 
 /// What the section says; memory only where there is none.
@@ -115,7 +117,7 @@ fn trust(raw: &raw::State, kind: Kind, report: &mut Report) -> Option<Trust> {
         report.error_with_help(ca.place, exposed.to_string(), exposed.fix());
         return None;
     }
-    match std::fs::read(&path) {
+    match files::read(&path, LONGEST_PEM) {
         Ok(pem) => Some(Trust::Authorities(pem)),
         Err(error) => {
             report.error(ca.place, format!("{}: {error}", path.display()));

@@ -1,14 +1,13 @@
 //! Files read whole, once, within bounds; and diagnostics about places in them.
 
-use std::fs::{self, File};
-use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rhai::Position;
 
 use crate::diagnostic::{self, Diagnostic};
+use crate::files;
 use crate::permissions::{self, Exposed};
 
 /// The largest script, in octets.
@@ -99,17 +98,17 @@ pub(super) fn scripts(dir: &Path, prefix: &str, problems: &mut Vec<Diagnostic>) 
     if paths.len() > MAX_SCRIPTS {
         problems.push(Diagnostic::error(dir, format!("more than {MAX_SCRIPTS} scripts in one folder")));
     }
-    let mut files = Vec::new();
+    let mut scripts = Vec::new();
     for (name, path) in paths.into_iter().take(MAX_SCRIPTS) {
         closed(permissions::unchangeable(&path), problems);
         match read(&path, MAX_SCRIPT) {
             Ok(text) => {
-                files.push(ScriptFile { name: format!("{prefix}{name}").into(), path, text: text.into() })
+                scripts.push(ScriptFile { name: format!("{prefix}{name}").into(), path, text: text.into() })
             }
             Err(problem) => problems.push(Diagnostic::error(path, problem)),
         }
     }
-    files
+    scripts
 }
 
 /// Reports what strangers can change: they would decide about the mail.
@@ -139,19 +138,5 @@ pub(super) fn script_paths(dir: &Path) -> std::io::Result<Vec<(String, PathBuf)>
 
 /// The text of a regular file of at most `limit` octets, or what is wrong with it.
 pub(super) fn read(path: &Path, limit: u64) -> Result<String, String> {
-    let problem = |error: std::io::Error| format!("the file cannot be read: {error}");
-    // Opened without waiting, as a FIFO would for a writer, and asked what it is when it is open: what is read is what was
-    // asked about, whatever is put in its place meanwhile.
-    let flags = rustix::fs::OFlags::NONBLOCK.bits();
-    let file = File::options().read(true).custom_flags(flags.cast_signed()).open(path).map_err(problem)?;
-    if !file.metadata().map_err(problem)?.is_file() {
-        return Err("this is not a regular file".to_owned());
-    }
-    let mut octets = Vec::new();
-    file.take(limit + 1).read_to_end(&mut octets).map_err(problem)?;
-    if octets.len() as u64 > limit {
-        return Err(format!("the file has more than {} KiB", limit / 1024));
-    }
-    String::from_utf8(octets)
-        .map_err(|error| format!("the file is not UTF-8 at byte {}", error.utf8_error().valid_up_to()))
+    files::read_text(path, limit).map_err(|error| format!("the file cannot be read: {error}"))
 }

@@ -634,9 +634,9 @@ fn files_have_bounds() {
     assert_eq!(
         errors(&sources, dir.path()),
         [
-            "10-x.rhai: the file has more than 256 KiB",
-            "20-y.rhai: this is not a regular file",
-            "30-z.rhai: the file is not UTF-8 at byte 3"
+            "10-x.rhai: the file cannot be read: larger than 256KiB",
+            "20-y.rhai: the file cannot be read: not a regular file",
+            "30-z.rhai: the file cannot be read: not UTF-8 at byte 3"
         ]
     );
 }
@@ -655,12 +655,12 @@ fn only_regular_files_are_read() {
     let errors = errors(&sources, dir.path());
     assert_eq!(errors.len(), 6, "{errors:#?}");
     for (error, expected) in errors.iter().zip([
-        "10-x.rhai: the file has more than 256 KiB",
-        "20-endless.rhai: this is not a regular file",
+        "10-x.rhai: the file cannot be read: larger than 256KiB",
+        "20-endless.rhai: the file cannot be read: not a regular file",
         "30-circle.rhai: the file cannot be read: ",
         "40-nowhere.rhai: the file cannot be read: ",
-        "50-folder.rhai: this is not a regular file",
-        "60-fifo.rhai: this is not a regular file",
+        "50-folder.rhai: the file cannot be read: not a regular file",
+        "60-fifo.rhai: the file cannot be read: not a regular file",
     ]) {
         assert!(error.starts_with(expected), "{error}");
     }
