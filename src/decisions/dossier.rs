@@ -14,6 +14,7 @@ use crate::policy::scene::{
 };
 use crate::policy::{Judgement, Policies};
 use crate::session;
+use crate::session::Grounds;
 use crate::session::stage::{Reason, Source, Stage};
 use crate::smtp::params::Param;
 use crate::smtp::path::ForwardPath;
@@ -140,18 +141,26 @@ impl Dossier {
     }
 
     /// A decision about the command that was refused last.
-    pub fn refusal(&mut self, id: &str, stage: Stage, reason: &Reason, reply: &Reply) -> Decision {
+    pub fn refusal(&mut self, id: &str, grounds: &Grounds, reply: &Reply) -> Decision {
+        let Grounds { stage, reason, .. } = grounds;
         let outcome = if reply.code().class() == Class::Permanent { "rejected" } else { "deferred" };
         let open = self.transaction.open.take();
         let mut decision = self.decision();
+        name_sender(&mut decision, grounds);
         decision.id = id.to_owned();
         decision.kind = Kind::Refusal;
         decision.outcome = outcome;
-        decision.deciding = Some(deciding(stage, reason));
+        decision.deciding = Some(deciding(*stage, reason));
         decision.reply = reply.to_string();
-        if let Some(rcpt) = open.filter(|_| stage == Stage::Rcpt) {
+        let judged = open.filter(|_| *stage == Stage::Rcpt);
+        if judged.is_some() {
+            // Its own decision has the stage; in that of the transaction only those count that were accepted.
+            self.transaction.stages.pop_if(|stage| stage.rcpt.is_some());
+        }
+        let unjudged = || grounds.recipient.as_ref().map(stages::unjudged);
+        if let Some(rcpt) = judged.as_deref().map(stages::rcpt).or_else(unjudged) {
             let refused = Recipient {
-                rcpt: stages::rcpt(&rcpt),
+                rcpt,
                 outcome,
                 rule: Arc::clone(&reason.rule),
                 decision: id.to_owned(),
@@ -169,8 +178,6 @@ impl Dossier {
     }
 
     fn refuse_recipient(&mut self, refused: Recipient) {
-        // Its own decision has the stage; in that of the transaction only those count that were accepted.
-        self.transaction.stages.pop_if(|stage| stage.rcpt.is_some());
         if self.transaction.refused.len() < MAX_RECIPIENTS {
             self.transaction.refused.push(refused);
         } else {
@@ -237,6 +244,17 @@ impl Dossier {
         let seen = seen.into_iter().find(|rcpt| rcpt.address == address).cloned();
         let rcpt = seen.unwrap_or_else(|| Rcpt { address, ..Rcpt::default() });
         Recipient { rcpt, outcome, ..Recipient::default() }
+    }
+}
+
+/// Puts in the sender of a MAIL that was refused before policies were asked: what is known of a transaction is of another one.
+fn name_sender(decision: &mut Decision, grounds: &Grounds) {
+    let Some(sender) = grounds.sender.as_ref().filter(|_| grounds.stage == Stage::Mail) else { return };
+    let sender = Address::from(sender).original().to_owned();
+    if decision.mail.as_ref().is_none_or(|mail| mail.sender != sender) {
+        decision.mail = Some(Mail { sender, ..Mail::default() });
+        decision.transaction = String::new();
+        decision.recipients = Vec::new();
     }
 }
 

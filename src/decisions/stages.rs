@@ -9,9 +9,10 @@ use super::recorder::Headers;
 use crate::message;
 use crate::policy::judgement::{FactTrace, Judgement, Mode, ReadTrace, RuleEvent};
 use crate::policy::question::Answer;
-use crate::policy::scene::{MessageScene, Moment, RcptScene, Scene};
+use crate::policy::scene::{Address, MessageScene, Moment, RcptScene, Scene};
 use crate::policy::{Policies, RuleInfo};
 use crate::session::stage::{Reason, Refusal, Verdict};
+use crate::smtp::path::ForwardPath;
 use crate::smtp::reply::Class;
 
 /// Octets of fields that are kept of a header where policies read some, and where all are wanted.
@@ -61,6 +62,11 @@ pub(super) fn record(hearing: &Hearing<'_>) -> StageRecord {
 
 pub(super) fn rcpt(rcpt: &RcptScene) -> Rcpt {
     Rcpt::from(rcpt)
+}
+
+/// A recipient that policies were not asked about.
+pub(super) fn unjudged(path: &ForwardPath) -> Rcpt {
+    Rcpt { address: Address::from(path).original().to_owned(), ..Rcpt::default() }
 }
 
 /// Every rule of the stage with what it said; a rule that has several actions is there once, unless several spoke.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::journal::{Effect, Entry, Origin, Refused, Shadow, TransactionEntry};
 use super::judge::Judge;
+use super::queue_id::queue_id;
 use super::{Id, Listener, Peer};
 use crate::checks::results::{Dmarc, DmarcPolicy, Spf};
 use crate::decisions::{self, Decision, Dossier, Hearing, UpstreamPart, deciding, timestamp};
@@ -15,7 +16,7 @@ use crate::metrics::{self, ListenerMetrics, RuleLabels};
 use crate::policy::SizeLimit;
 use crate::policy::judgement::{Action, Mode};
 use crate::session::stage::{Reason, Source, Stage};
-use crate::session::{Finished, Outcome};
+use crate::session::{Finished, Grounds, Outcome};
 use crate::smtp::reply::{Class, Code, EnhancedCode, Reply};
 use crate::{log, tap};
 
@@ -43,6 +44,8 @@ struct Gathered {
     dossier: Option<Dossier>,
     /// Entries beside messages.
     entries: u64,
+    /// A transaction began, and what is said next belongs to it: it is open, or ended without a word of its own.
+    in_transaction: bool,
     /// The size limit of a rule in shadow, for the open transaction.
     shadow_limit: Option<SizeLimit>,
 }
@@ -52,6 +55,8 @@ struct Gathered {
 pub(super) struct Here<'a> {
     pub(super) origin: Origin<'a>,
     pub(super) judge: &'a Judge,
+    /// The id of the transaction that began last.
+    pub(super) transaction: &'a str,
     /// The name of the upstream that the session is connected to.
     pub(super) upstream: Option<&'a str>,
 }
@@ -96,9 +101,17 @@ impl Listener {
 
 impl Listener {
     fn book_turned_away(&self, peer: Peer, id: Id, reply: &Reply, reason: &Reason) {
-        let origin =
-            Origin { session: "", listener: &self.name, client: peer.ip, helo: "", tls: None, quiet: false };
-        let refused = Refused { origin, id: Some(id), stage: Stage::Connect, reply, reason };
+        let origin = Origin { listener: &self.name, ..Origin::of(peer.ip) };
+        let refused = Refused {
+            origin,
+            id,
+            transaction: None,
+            stage: Stage::Connect,
+            sender: None,
+            recipient: None,
+            reply,
+            reason,
+        };
         self.journal.record(&Entry::Refused(refused));
         if self.journal.keeps_decisions().is_some() {
             self.journal.keep(Box::new(Decision {
@@ -132,13 +145,19 @@ impl Listener {
 
 impl Books {
     pub(super) fn new(listener: Arc<Listener>) -> Self {
-        let gathered =
-            Box::new(Gathered { began: Instant::now(), dossier: None, entries: 0, shadow_limit: None });
-        Self { listener, dot: None, upstream: Duration::ZERO, gathered }
+        let gathered = Gathered {
+            began: Instant::now(),
+            dossier: None,
+            entries: 0,
+            in_transaction: false,
+            shadow_limit: None,
+        };
+        Self { listener, dot: None, upstream: Duration::ZERO, gathered: Box::new(gathered) }
     }
 
     pub(super) fn begin_transaction(&mut self) {
         self.gathered.began = Instant::now();
+        self.gathered.in_transaction = true;
         self.gathered.shadow_limit = None;
         self.dot = None;
         self.upstream = Duration::ZERO;
@@ -159,6 +178,11 @@ impl Books {
         self.upstream = since.elapsed();
     }
 
+    /// A reply is out: with it ends what ended before, unless a transaction is `open`.
+    pub(super) fn replied(&mut self, open: bool) {
+        self.gathered.in_transaction &= open;
+    }
+
     /// A reply that grants something.
     pub(super) fn granted(&mut self, reply: &Reply) {
         self.listener.metrics.reply(reply.code().get());
@@ -168,15 +192,23 @@ impl Books {
     }
 
     /// A refusal, with its id from here on. The upstream's own words stay as they are.
-    pub(super) fn refused(&mut self, here: Here<'_>, reply: Reply, stage: Stage, reason: &Reason) -> Reply {
-        let (id, reply) = self.count_refusal(reply, stage, reason);
-        let said = (reason.source != Source::Upstream).then_some(id);
-        let origin = self.entry(here.origin);
-        let refused = Refused { origin, id: said, stage, reply: &reply, reason };
+    pub(super) fn refused(&mut self, here: Here<'_>, reply: Reply, grounds: &Grounds) -> Reply {
+        let Grounds { stage, reason, sender, recipient } = grounds;
+        let (id, reply) = self.count_refusal(reply, *stage, reason);
+        let refused = Refused {
+            origin: self.entry(here.origin),
+            id,
+            transaction: Some(here.transaction).filter(|_| self.gathered.in_transaction),
+            stage: *stage,
+            sender: sender.as_ref(),
+            recipient: recipient.as_ref(),
+            reply: &reply,
+            reason,
+        };
         tell_refusal(&reply, reason);
         self.listener.journal.record(&Entry::Refused(refused));
         if let Some(dossier) = &mut self.gathered.dossier {
-            let decision = dossier.refusal(&id.to_string(), stage, reason, &reply);
+            let decision = dossier.refusal(&id.to_string(), grounds, &reply);
             self.decide(here, decision);
         }
         reply
@@ -244,7 +276,6 @@ impl Books {
     pub(super) fn finished(
         &mut self,
         here: Here<'_>,
-        id: &str,
         route: Option<&str>,
         finished: &Finished,
         size: u64,
@@ -269,9 +300,10 @@ impl Books {
         }
         let origin = if finished.outcome.is_some() { here.origin } else { self.entry(here.origin) };
         let unchecked = Spf::default();
+        let upstream = route.map(|name| self.upstream_part(name, finished));
         let entry = TransactionEntry {
             origin,
-            id,
+            id: here.transaction,
             decision,
             finished,
             reply: reply.as_ref(),
@@ -281,12 +313,12 @@ impl Books {
                 checked.spf.as_deref().unwrap_or(&unchecked),
             ),
             results: checked.message.as_deref(),
-            route,
+            upstream: upstream.as_ref(),
             took: self.gathered.began.elapsed(),
-            upstream: self.upstream,
         };
         self.listener.journal.record(&Entry::Transaction(Box::new(entry)));
-        self.decide_transaction(here, (id, decision), route, finished, reply.as_ref(), size);
+        self.gathered.in_transaction &= reply.is_none();
+        self.decide_transaction(here, decision, upstream, finished, reply.as_ref(), size);
         reply
     }
 
@@ -294,21 +326,21 @@ impl Books {
     fn decide_transaction(
         &mut self,
         here: Here<'_>,
-        (transaction, refusal): (&str, Option<Id>),
-        route: Option<&str>,
+        refusal: Option<Id>,
+        upstream: Option<UpstreamPart>,
         finished: &Finished,
         reply: Option<&Reply>,
         size: u64,
     ) {
         let Some(mut dossier) = self.gathered.dossier.take() else { return };
         let mut decision = dossier.whole(&finished.transaction);
-        decision.id = refusal.map_or_else(|| transaction.to_owned(), |id| id.to_string());
-        transaction.clone_into(&mut decision.transaction);
+        decision.id = refusal.map_or_else(|| here.transaction.to_owned(), |id| id.to_string());
+        here.transaction.clone_into(&mut decision.transaction);
         decision.size = size;
         decision.outcome = finished.outcome.map_or("none", Outcome::name);
         decision.deciding = finished.reason.as_ref().map(|reason| deciding(Stage::Message, reason));
         decision.reply = reply.map(ToString::to_string).unwrap_or_default();
-        decision.upstream = route.map(|name| self.upstream_part(name, finished));
+        decision.upstream = upstream;
         dossier.end_transaction(finished.reply.is_some());
         self.gathered.dossier = Some(dossier);
         self.decide(here, decision);
@@ -428,20 +460,6 @@ impl Books {
         let origin = self.entry(origin);
         self.listener.journal.record(&Entry::Shadow(origin, stage, shadow));
     }
-}
-
-/// The name under which the upstream says that it queued a message, in the words of those servers that say one.
-fn queue_id(reply: &Reply) -> Option<String> {
-    let text = reply.lines().join(" ");
-    let behind = |marker: &str| text.split_once(marker).map(|(_, rest)| rest);
-    let found = ["queued as ", "id=", "stored as ", "Message accepted for delivery: "]
-        .iter()
-        .find_map(|marker| behind(marker));
-    // Sendmail says it in front: `2.0.0 49AB3cdE012345 Message accepted for delivery`; Exchange: `<id> [InternalId=...]`.
-    let found = found
-        .or_else(|| text.split_once(" Message accepted").and_then(|(front, _)| front.rsplit(' ').next()));
-    let word = found?.split([' ', '(', ')', ',', ';', ']']).next()?.trim_end_matches('.');
-    (!word.is_empty() && word.len() <= 128).then(|| word.to_owned())
 }
 
 /// Tells those who listen what refused that is no rule: rules speak for themselves.

@@ -29,7 +29,7 @@ use crate::facts::Letter;
 use crate::policy::judgement::Effects;
 use crate::policy::scene::{Address, Moment};
 use crate::session::stage::{Reason, Source, Stage, Verdict};
-use crate::session::{Action, Question, Session};
+use crate::session::{Action, Grounds, Question, Session};
 use crate::smtp::reply::Reply;
 use crate::smtp::xclient::XClient;
 use crate::{log, tap, tls, upstream};
@@ -258,7 +258,7 @@ impl<C: Client> Driver<C> {
                 self.listener.metrics.command(verb.metric());
             }
             Action::Reply(reply, None) => self.grant(&reply),
-            Action::Reply(reply, Some((stage, reason))) => self.refuse(reply, stage, &reason),
+            Action::Reply(reply, Some(grounds)) => self.refuse(reply, &grounds),
             Action::Decide(stage) => {
                 let verdict = Box::pin(self.decide(stage)).await;
                 self.session.decided(verdict);
@@ -297,12 +297,14 @@ impl<C: Client> Driver<C> {
 
     fn grant(&mut self, reply: &Reply) {
         self.books.granted(reply);
+        self.books.replied(self.session.transaction().is_some());
         self.queue(reply);
     }
 
-    fn refuse(&mut self, reply: Reply, stage: Stage, reason: &Reason) {
+    fn refuse(&mut self, reply: Reply, grounds: &Grounds) {
         let here = scene::here(&self.connection, &self.listener, &self.judge, self.upstream.as_ref());
-        let reply = self.books.refused(here, reply, stage, reason);
+        let reply = self.books.refused(here, reply, grounds);
+        self.books.replied(self.session.transaction().is_some());
         self.queue(&reply);
     }
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::Id;
 use crate::checks::results::{MessageResults, Spf};
-use crate::decisions::{Decision, Headers, Recorder};
+use crate::decisions::{Decision, Headers, Recorder, UpstreamPart};
 use crate::log::safe;
 use crate::policy::judgement::{Applied, RuleEvent, ScriptFault, Withheld};
-use crate::session::stage::{Reason, Stage};
+use crate::session::stage::{Reason, Source, Stage};
 use crate::session::{Finished, SetAside};
+use crate::smtp::path::{ForwardPath, ReversePath};
 use crate::smtp::reply::Reply;
 use crate::tls;
 
@@ -74,6 +75,8 @@ pub struct Origin<'a> {
     pub listener: &'a str,
     /// The client's address.
     pub client: IpAddr,
+    /// Its verified name, as far as it is known by now; else empty.
+    pub client_name: &'a str,
     /// What the client calls itself; empty before HELO.
     pub helo: &'a str,
     /// What was negotiated with it; `None` in the clear.
@@ -82,19 +85,39 @@ pub struct Origin<'a> {
     pub quiet: bool,
 }
 
+impl Origin<'_> {
+    /// A client of which nothing but its address is known.
+    pub const fn of(client: IpAddr) -> Self {
+        Self { session: "", listener: "", client, client_name: "", helo: "", tls: None, quiet: false }
+    }
+}
+
 /// A refusal.
 #[derive(Debug)]
 pub struct Refused<'a> {
     /// Where it happened.
     pub origin: Origin<'a>,
-    /// The decision's id; `None` for the upstream's own refusals.
-    pub id: Option<Id>,
+    /// The decision's id.
+    pub id: Id,
+    /// The id of the transaction that it belongs to.
+    pub transaction: Option<&'a str>,
     /// The stage at which it was said.
     pub stage: Stage,
+    /// The sender of that transaction, or the one that MAIL named.
+    pub sender: Option<&'a ReversePath>,
+    /// The recipient that RCPT named.
+    pub recipient: Option<&'a ForwardPath>,
     /// What the client heard, with the id.
     pub reply: &'a Reply,
     /// Why.
     pub reason: &'a Reason,
+}
+
+impl Refused<'_> {
+    /// The id that the client was told; none in the upstream's own words.
+    pub fn said(&self) -> Option<Id> {
+        Some(self.id).filter(|_| self.reason.source != Source::Upstream)
+    }
 }
 
 /// What somebody in shadow would have done.
@@ -144,12 +167,10 @@ pub struct TransactionEntry<'a> {
     pub spf: (&'a Spf, &'a Spf),
     /// DKIM and DMARC, once the message was complete.
     pub results: Option<&'a MessageResults>,
-    /// The name of the upstream that its accepted recipients belong to.
-    pub route: Option<&'a str>,
+    /// The part of the upstream that its accepted recipients belong to.
+    pub upstream: Option<&'a UpstreamPart>,
     /// From MAIL to the end.
     pub took: Duration,
-    /// The part of it that the upstream needed to take the message.
-    pub upstream: Duration,
 }
 
 /// Writes every entry to the log: one line for each refusal, transaction, word in shadow and failed script.
@@ -180,15 +201,20 @@ impl Journal for Tracing {
 }
 
 fn log_refusal(refused: &Refused<'_>) {
-    let Refused { origin, id, stage, reply, reason } = refused;
+    let Refused { origin, stage, reply, reason, .. } = refused;
     tracing::info!(
         event = "refused",
         session = origin.session,
         listener = origin.listener,
         client = %origin.client,
+        client_name = known(origin.client_name),
         helo = %safe(origin.helo),
-        id = id.map(tracing::field::display),
+        id = refused.said().map(tracing::field::display),
+        decision = %refused.id,
+        transaction = refused.transaction,
         stage = stage.name(),
+        sender = refused.sender.map(path),
+        recipient = refused.recipient.map(path),
         source = reason.source.name(),
         rule = &*reason.rule,
         place = reason.place.as_deref(),
@@ -206,10 +232,11 @@ fn log_transaction(entry: &TransactionEntry<'_>) {
         session = entry.origin.session,
         listener = entry.origin.listener,
         client = %entry.origin.client,
+        client_name = known(entry.origin.client_name),
         helo = %safe(entry.origin.helo),
         tls = entry.origin.tls.map(tracing::field::display),
         id = entry.id,
-        decision = entry.decision.map(tracing::field::display),
+        decision = entry.decision.map_or_else(|| entry.id.to_owned(), |id| id.to_string()),
         sender = %safe(&transaction.mail.path.to_string()),
         recipients = %safe(&recipients(entry)),
         quarantined = set_aside(&transaction.quarantined),
@@ -227,11 +254,22 @@ fn log_transaction(entry: &TransactionEntry<'_>) {
         place = reason.as_ref().and_then(|reason| reason.place.as_deref()),
         detail = reason.as_ref().map(|reason| tracing::field::display(safe(&reason.detail))),
         reply = entry.reply.map(|reply| tracing::field::display(safe(&reply.to_string()).to_string())),
-        upstream = entry.route,
+        upstream = entry.upstream.map(|upstream| &*upstream.name),
+        queue_id = entry.upstream.and_then(|upstream| known(&upstream.queue_id)),
         took_ms = millis(entry.took),
-        upstream_ms = millis(entry.upstream),
+        upstream_ms = entry.upstream.map_or(0.0, |upstream| millis(upstream.took)),
         "transaction"
     );
+}
+
+/// A stranger's text, unless it is empty.
+fn known(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| safe(text).to_string())
+}
+
+/// A path with its angle brackets.
+fn path(path: &impl fmt::Display) -> String {
+    safe(&path.to_string()).to_string()
 }
 
 /// What the checks of the message asked of DNS: only for those who want to know.
@@ -354,6 +392,7 @@ fn log_silence(origin: &Origin<'_>, number: u64) {
     );
 }
 
+/// Milliseconds to the microsecond, so that they are written with three digits behind the point at most.
 fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
+    (duration.as_secs_f64() * 1e6).round() / 1000.0
 }

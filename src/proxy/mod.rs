@@ -17,6 +17,7 @@ mod judge;
 mod outgoing;
 mod presence;
 mod proxy_header;
+mod queue_id;
 mod reverse;
 mod routes;
 mod scene;

@@ -186,6 +186,7 @@ pub(super) fn origin<'a>(connection: &'a Connection, listener: &'a Listener, jud
         session: &connection.id,
         listener: &listener.name,
         client: connection.peer.ip,
+        client_name: judge.client_name().unwrap_or_default(),
         helo: judge.subject().helo.as_deref().unwrap_or_default(),
         tls: connection.tls.as_ref(),
         quiet: false,
@@ -200,7 +201,12 @@ pub(super) fn here<'a>(
     upstream: Option<&'a upstream::Session>,
 ) -> Here<'a> {
     let upstream = upstream.map(|upstream| upstream.upstream().name());
-    Here { origin: origin(connection, listener, judge), judge, upstream }
+    Here {
+        origin: origin(connection, listener, judge),
+        judge,
+        transaction: &connection.transaction,
+        upstream,
+    }
 }
 
 /// Whom the upstream is told it talks to. A client that nobody named has no address there: the load balancer's own, which the

@@ -8,6 +8,7 @@ use super::terms::Hello;
 use super::transaction::Finished;
 use crate::smtp::auth::{AuthLine, Login};
 use crate::smtp::command::{ChunkCommand, Command, MailCommand, RcptCommand, Verb};
+use crate::smtp::path::{ForwardPath, ReversePath};
 use crate::smtp::reply::Reply;
 use crate::smtp::xclient::XClient;
 
@@ -16,8 +17,8 @@ use crate::smtp::xclient::XClient;
 pub enum Action {
     /// A command was heard, understood or not; for the books.
     Heard(Verb),
-    /// Write this reply to the client; with a refusal, also why.
-    Reply(Reply, Option<(Stage, Reason)>),
+    /// Write this reply to the client; with a refusal, also its grounds.
+    Reply(Reply, Option<Box<Grounds>>),
     /// Ask policy about [`Session::question`](super::Session::question); the answer goes to [`Session::decided`](super::Session::decided).
     Decide(Stage),
     /// Ask the upstream about the recipient, or what VRFY or EXPN asks, in [`Session::question`](super::Session::question); the answer goes to [`Session::rcpt_answered`](super::Session::rcpt_answered).
@@ -45,6 +46,41 @@ pub enum Action {
     StartTls,
     /// Hang up, after the replies before this one are written.
     Close,
+}
+
+/// Why a command was refused, and whose mail it was about.
+#[derive(Debug)]
+pub struct Grounds {
+    /// The stage at which it was said.
+    pub stage: Stage,
+    /// Why.
+    pub reason: Reason,
+    /// The sender of the transaction that was open, or the one that MAIL named.
+    pub sender: Option<ReversePath>,
+    /// The recipient that RCPT named, as the client said it.
+    pub recipient: Option<ForwardPath>,
+}
+
+/// Whom the command at hand is about, until it has its reply.
+#[derive(Debug, Default)]
+pub(super) enum About {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// The sender of MAIL.
+    Sender(ReversePath),
+    /// The recipient of RCPT.
+    Recipient(ForwardPath),
+}
+
+impl About {
+    pub(super) fn of(command: &Command) -> Self {
+        match command {
+            Command::Mail(mail) => Self::Sender(mail.path.clone()),
+            Command::Rcpt(rcpt) => Self::Recipient(rcpt.path.clone()),
+            _ => Self::Nobody,
+        }
+    }
 }
 
 /// The open question: what policy or the upstream is being asked about.

@@ -1,5 +1,6 @@
 //! What happens at each command: one method a command, in the order of RFC 5321.
 
+use super::action::About;
 use super::stage::{Reason, Refusal, Source, Stage, Verdict, Violation};
 use super::{Action, Body, Hello, Mode, Outcome, Question, Session, SetAside, Step, Transaction, replies};
 use crate::smtp::command::{Command, Facts, MailCommand, Problem, RcptCommand, SyntaxError, Verb};
@@ -22,6 +23,7 @@ impl Session {
             Ok(command) => command,
             Err(error) => return self.bad_syntax(&error, line),
         };
+        self.about = About::of(&command);
         let facts = command.verb().facts();
         self.watch_patience(&facts);
         if facts.counts_as_junk && self.counts_junk() {

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes};
 use zeroize::Zeroizing;
 
-use super::action::{Action, Question};
+use super::action::{About, Action, Grounds, Question};
 use super::stage::{Reason, Refusal, Source, Stage, Violation};
 use super::transaction::{Finished, Outcome};
 use super::{Mode, Session, auth, replies};
@@ -105,6 +105,7 @@ impl Session {
 
     /// The one door for replies that grant something.
     pub(super) fn reply(&mut self, reply: Reply) {
+        self.about = About::Nobody;
         self.actions.push_back(Action::Reply(reply, None));
     }
 
@@ -130,13 +131,26 @@ impl Session {
 
     /// The same for a refusal that only follows from another, which was counted.
     pub(super) fn refuse_again(&mut self, stage: Stage, refusal: Refusal) {
-        self.actions.push_back(Action::Reply(refusal.reply, Some((stage, refusal.reason))));
+        let grounds = self.grounds(stage, refusal.reason);
+        self.actions.push_back(Action::Reply(refusal.reply, Some(Box::new(grounds))));
+    }
+
+    /// Whose mail the command at hand is about, with why it is refused.
+    fn grounds(&mut self, stage: Stage, reason: Reason) -> Grounds {
+        let open = || self.transaction.as_ref().map(|transaction| transaction.mail.path.clone());
+        let (sender, recipient) = match std::mem::take(&mut self.about) {
+            About::Sender(sender) => (Some(sender), None),
+            About::Recipient(recipient) => (open(), Some(recipient)),
+            About::Nobody => (open(), None),
+        };
+        Grounds { stage, reason, sender, recipient }
     }
 
     /// Says `refusal` and hangs up.
     pub(super) fn close_with(&mut self, stage: Stage, refusal: Refusal) {
-        self.abort(refusal.reason.clone());
-        self.actions.push_back(Action::Reply(refusal.reply, Some((stage, refusal.reason))));
+        let grounds = self.grounds(stage, refusal.reason);
+        self.abort(grounds.reason.clone());
+        self.actions.push_back(Action::Reply(refusal.reply, Some(Box::new(grounds))));
         self.close();
     }
 

@@ -27,7 +27,8 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-pub use self::action::{Action, Question};
+use self::action::About;
+pub use self::action::{Action, Grounds, Question};
 pub use self::arrival::Arrival;
 use self::arrival::Patience;
 pub use self::auth::{AuthOutcome, AuthTerms, Exchange};
@@ -92,6 +93,8 @@ pub struct Session {
     patience: Patience,
     /// What the open question about a violation is about, for the operator.
     evidence: &'static str,
+    /// Whom the command at hand is about, for the books.
+    about: About,
 }
 
 /// What the client's bytes are at this moment.
@@ -162,6 +165,7 @@ impl Session {
             greeted: false,
             patience: Patience::Kept,
             evidence: "",
+            about: About::Nobody,
         }
     }
 

@@ -40,7 +40,7 @@ impl Journal for Books {
         let mut notes = self.notes();
         match entry {
             Entry::Refused(refused) => {
-                let id = refused.id.map(|id| id.to_string());
+                let id = refused.said().map(|id| id.to_string());
                 notes.push(refusal(id, refused.reason));
             }
             Entry::Transaction(ended) => {

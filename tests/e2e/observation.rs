@@ -233,6 +233,60 @@ fn health_is_told_from_start_to_end() {
     gatepost.left_well();
 }
 
+/// A postmaster searches the log for an address, and goes on from there.
+#[test]
+fn the_log_names_whom_each_refusal_was_about() {
+    let postfix = Postfix::delivering();
+    let gatepost = Plan::in_front_of(&postfix)
+        .dns("sender.example A 192.0.2.9\n")
+        .listener("limits: { message_size: 1MiB, recipients: 1 }")
+        .listener("xclient: [127.0.0.0/8]")
+        .start();
+    let mut client = gatepost.introduced();
+    assert_eq!(client.ask("XCLIENT NAME=client.example.net ADDR=192.0.2.9").code, 220);
+    assert_eq!(client.ask("EHLO client.example.net").code, 250);
+    client.ask("MAIL FROM:<early@sender.example> SIZE=9000000");
+    client.ask("MAIL FROM:<joe@sender.example>");
+    client.ask("RCPT TO:<relayed@elsewhere.example>");
+    client.ask("RCPT TO:<nobody@example.org>");
+    client.ask("RCPT TO:<suzie@example.org>");
+    client.ask("RCPT TO:<second@example.org>");
+    assert_eq!(client.ask("DATA").code, 354);
+    client.send(&crate::harness::stuffed(&letter("seen"))).unwrap();
+    client.expect(250);
+    client.ask("RCPT TO:<late@example.org>");
+    client.ask("QUIT");
+    gatepost.balanced();
+    let line =
+        |words: &[&str]| -> serde_json::Value { serde_json::from_str(&gatepost.logged(words)).unwrap() };
+    let message = line(&["\"transaction\"", "joe@sender.example", "accepted"]);
+    assert_eq!(
+        (&message["client_name"], &message["decision"]),
+        (&"client.example.net".into(), &message["id"])
+    );
+    assert!(message["reply"].as_str().unwrap().contains(message["queue_id"].as_str().unwrap()), "{message}");
+    let nothing = serde_json::Value::Null;
+    for (recipient, rule, sender, transaction) in [
+        ("<relayed@elsewhere.example>", "relay.denied", &"<joe@sender.example>".into(), &message["id"]),
+        ("<nobody@example.org>", "rcpt", &"<joe@sender.example>".into(), &message["id"]),
+        ("<second@example.org>", "recipients", &"<joe@sender.example>".into(), &message["id"]),
+        ("<late@example.org>", "need-mail", &nothing, &nothing),
+    ] {
+        let refused = line(&["\"refused\"", recipient]);
+        assert_eq!((refused["recipient"].as_str(), &refused["rule"]), (Some(recipient), &rule.into()));
+        assert_eq!((&refused["sender"], &refused["transaction"]), (sender, transaction), "{refused}");
+        let told = refused["reply"].as_str().unwrap().contains("(gp ");
+        assert_eq!(told.then_some(&refused["decision"]), refused.get("id"), "{refused}");
+    }
+    let early = line(&["\"refused\"", "early@sender.example"]);
+    assert_eq!(
+        (&early["sender"], &early["transaction"]),
+        (&"<early@sender.example>".into(), &nothing),
+        "{early}"
+    );
+    gatepost.end_well();
+}
+
 #[test]
 fn the_log_is_one_json_object_a_line_and_strangers_cannot_forge_one() {
     let postfix = Postfix::delivering();

@@ -64,9 +64,9 @@ impl<C: Client> Driver<C> {
             Message::Gone(size) => size,
         };
         let here = scene::here(&self.connection, &self.listener, &self.judge, self.upstream.as_ref());
-        let (id, login) = (&self.connection.transaction, self.session.login().is_some());
+        let login = self.session.login().is_some();
         let route = self.listener.routes.taken(&finished.transaction, login).map(|upstream| upstream.name());
-        let reply = self.books.finished(here, id, route, &finished, size);
+        let reply = self.books.finished(here, route, &finished, size);
         if let Some(reply) = reply {
             self.queue(&reply);
             self.untold = (finished.outcome == Some(Outcome::Accepted)).then(|| Box::new(reply));

@@ -258,10 +258,15 @@ impl Gatepost {
                 Item::Fault { place: at, .. } => *at == place,
                 Item::Limit { limit: name, .. } | Item::Protocol { event: name, .. } => *name == rule,
                 Item::Internal { trouble } => *trouble == rule,
-                Item::Upstream { .. } | Item::Nobody => false,
+                Item::Upstream { step, .. } => *step == rule,
+                Item::Nobody => false,
             };
             assert!(named, "{id} by {rule} at {place:?} is explained as {item:?}");
-            let told = if place.is_empty() { &rule } else { &place };
+            let told = match &item {
+                Item::Upstream { reply, .. } => reply,
+                _ if place.is_empty() => &rule,
+                _ => &place,
+            };
             assert!(explain(decision).to_string().contains(told), "{}", explain(decision));
         }
     }
@@ -308,18 +313,18 @@ fn keep_decisions(folder: &Path, configuration: &str) {
     fs::write(&file, format!("{text}\ndecisions: {{ file: \"{}\" }}\n", decisions.display())).unwrap();
 }
 
-/// The refusals in a log of JSON lines that ended with an id: the id, the rule, and its place.
+/// The refusals in a log of JSON lines: the decision's id, the rule, and its place.
 fn refusals(log: &str) -> Vec<(String, String, String)> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let text = |line: &serde_json::Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
     lines
         .filter_map(|line| {
-            let id = match line["event"].as_str()? {
-                "refused" => line["id"].as_str()?,
-                "transaction" => line["decision"].as_str()?,
-                _ => return None,
+            let refused = match line["event"].as_str()? {
+                "refused" => true,
+                "transaction" => line["reply"].as_str()?.starts_with(['4', '5']),
+                _ => false,
             };
-            Some((id.to_owned(), text(&line, "rule"), text(&line, "place")))
+            refused.then(|| (text(&line, "decision"), text(&line, "rule"), text(&line, "place")))
         })
         .collect()
 }
