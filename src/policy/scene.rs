@@ -340,7 +340,7 @@ impl From<&ForwardPath> for Address {
 
 /// The local part for comparing: `"john"@` and `JOHN@` are one, while a quoted `@` or space stays in its quotes, so that it can
 /// never look like another address.
-fn comparable(unquoted: &str, original: &str) -> String {
+pub(super) fn comparable(unquoted: &str, original: &str) -> String {
     let plain =
         unquoted.chars().all(|c| !c.is_whitespace() && !c.is_control() && !"\"(),:;<>@[\\]".contains(c));
     if plain { unquoted.to_lowercase() } else { original.to_lowercase() }

@@ -158,22 +158,73 @@ mod tests {
 
     #[test]
     fn what_is_no_entry_is_refused() {
-        for entry in
-            ["", ".", "@", "a b", "exa mple.org", "a@b@", "192.0.2.0/33", "x@", "a..b", "http://example.org"]
-        {
-            assert!(Entries::default().add(entry).is_err(), "{entry}");
-        }
-        for (entry, why) in [
+        let whole = "is no network: write a whole one, such as `192.0.2.0/24` or `2001:db8::/32`";
+        let nothing = "is no address, domain or network";
+        let each = "is no address, domain or network: each stands by itself, in a file on a line of its own";
+        let all_of = "is no address, domain or network: write `example.org` for all addresses of the domain";
+        let below = "is no address, domain or network: write `.example.org` for all below the domain";
+        let outer = "is an address in a network, not a network: write `192.0.2.0/24`";
+        for (entries, why) in [
             (
-                "192.0.2.1/24",
-                "`192.0.2.1/24` is an address in a network, not a network: write `192.0.2.0/24`",
+                &["", ".", "@", "x@", "-", "a..b", "..example.org", "@.example.org", "example.org.."][..],
+                nothing,
             ),
-            ("a\u{1f}b@example.org", "`a\\u{1f}b@example.org` is no address"),
+            (&["a@b@c", "a@b@", "<jane@example.org>", "http://example.org", "example.org/24"], nothing),
+            (&["a\u{1f}b@example.org", "jane@192.0.2", "\"a\"b@example.org"], nothing),
+            (&["jane*@example.org", "\"*\"@example.org", "*@", "*", "mail.*.example.org"], nothing),
+            (&["jane@example.org, joe@example.org", "a.example; b.example", "a b", "exa mple.org"], each),
+            (&["jane@example.org;joe@example.org", "jane@example.org,", "Jane Doe <jane@example.org>"], each),
+            (&["*@example.org", "*@Example.org."], all_of),
+            (&["*.example.org"], below),
+            (
+                &[
+                    "192.0.2",
+                    "192.0.2.",
+                    "10",
+                    "10.",
+                    "192.0.2.0/33",
+                    "192.0.2/24",
+                    "192.0.2.256",
+                    "192.0.2.*",
+                ],
+                whole,
+            ),
+            (
+                &[
+                    "192.0.2.0-192.0.2.9",
+                    "192.0.2.0-9",
+                    "2001:db8:",
+                    "2001:db8::/129",
+                    "2001:db8::1-2001:db8::9",
+                ],
+                whole,
+            ),
+            (&["192.0.2.1/24"], outer),
         ] {
-            assert_eq!(Entries::default().add(entry), Err(why.to_owned()));
+            for entry in entries {
+                let found = Entries::default().add(entry).unwrap_err();
+                assert_eq!(found, format!("`{}` {why}", entry.escape_debug()));
+            }
         }
-        for entry in ["bücher.example", "@example.org", "_spf.example.org"] {
-            assert!(Entries::default().add(entry).is_ok(), "{entry}");
+    }
+
+    #[test]
+    fn odd_entries_that_are_some() {
+        for (entry, text) in [
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("@example.org.", "example.org"),
+            ("_spf.example.org", "_spf.example.org"),
+            ("-r3---sn.example.org", "-r3---sn.example.org"),
+            ("0.example.org", "0.example.org"),
+            ("localhost", "localhost"),
+            ("a..b.@example.org", "a..b.@example.org"),
+            (".jane@example.org", ".jane@example.org"),
+            ("\"Jane\"@example.org", "jane@example.org"),
+            ("\"jane@home, or not\"@example.org", "\"jane@home, or not\"@example.org"),
+            ("jane+list=a#b@example.org", "jane+list=a#b@example.org"),
+            ("jäne@example.org", "JÄNE@example.org"),
+        ] {
+            assert!(list(&[entry]).contains(text), "{entry}");
         }
     }
 

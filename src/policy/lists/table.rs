@@ -77,12 +77,12 @@ fn value_as_seen(value: &str) -> String {
 /// The address or domain that `text` is, as scripts see it.
 fn seen(text: &str) -> Option<String> {
     match text.rsplit_once('@') {
-        Some((local_part, domain)) => entry::address(local_part, domain).ok(),
+        Some((local_part, domain)) => entry::address(local_part, domain),
         // With a top-level domain that is a word: `25.5MiB` and `1.2.3` are no domains.
         None => {
             let is_word = |last: &str| last.len() >= 2 && last.starts_with(char::is_alphabetic);
             let has_end = text.rsplit_once('.').is_some_and(|(_, last)| is_word(last));
-            entry::domain(text).ok().filter(|_| has_end).map(Cow::into_owned)
+            entry::domain(text).filter(|_| has_end).map(Cow::into_owned)
         }
     }
 }

@@ -29,12 +29,12 @@ pub(super) fn folders(dir: &Path, problems: &mut Vec<Diagnostic>) -> Vec<Folder>
         ));
     }
     let folder = |(name, path): (String, PathBuf)| match normal_domain(&name) {
-        Ok(domain) => Some(Folder {
+        Some(domain) => Some(Folder {
             prefix: format!("domains/{name}/"),
             path,
             domain: Some(domain.into_owned().into()),
         }),
-        Err(_) => {
+        None => {
             let problem = Diagnostic::error(path, "the folder's name is no domain");
             problems.push(problem.with_help("name it as the recipients' domain, such as `example.net`"));
             None

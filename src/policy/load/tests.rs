@@ -515,8 +515,8 @@ fn lists_are_read_and_their_errors_have_lines() {
     assert_eq!(
         errors(&sources, dir.path()),
         [
-            "bad.txt:4:3: list `bad`: `not an entry` is no address, domain or network",
-            "bad.txt:5:1: list `bad`: `192.0.2.0/33` is no address, domain or network"
+            "bad.txt:4:3: list `bad`: `not an entry` is no address, domain or network: each stands by itself, in a file on a line of its own",
+            "bad.txt:5:1: list `bad`: `192.0.2.0/33` is no network: write a whole one, such as `192.0.2.0/24` or `2001:db8::/32`"
         ]
     );
     fs::write(&path, "example.org\n").unwrap();
@@ -524,8 +524,26 @@ fn lists_are_read_and_their_errors_have_lines() {
     sources.lists.insert("bad".to_owned(), EntrySource::Inline(vec!["a b".to_owned()]).into());
     assert_eq!(
         errors(&sources, dir.path()),
-        ["gatepost.yaml: list `bad`: `a b` is no address, domain or network"]
+        [
+            "gatepost.yaml: list `bad`: `a b` is no address, domain or network: each stands by itself, in a file on a line of its own"
+        ]
     );
+}
+
+/// Some editors put a mark in front of a text, that nobody sees.
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_file() {
+    let script = "\u{feff}fn helo(session) { table(\"t\").get(session.helo) in list(\"l\") }";
+    let (dir, mut sources) = folder(&[("10-x.rhai", script)]);
+    let path = |name: &str| dir.path().join(name);
+    fs::write(path("l.txt"), "\u{feff}first.example\r\nsecond.example\r\n").unwrap();
+    fs::write(path("t.txt"), "\u{feff}key: value\r\n").unwrap();
+    sources.lists.insert("l".to_owned(), EntrySource::File(path("l.txt")).into());
+    sources.tables.insert("t".to_owned(), TableSource::File(path("t.txt")));
+    let policies = Policies::load(&sources).unwrap();
+    let list = policies.list("l").unwrap();
+    assert!(list.contains("first.example") && list.contains("second.example"));
+    assert_eq!(policies.table("t").unwrap().values("key").collect::<Vec<_>>(), ["value"]);
 }
 
 #[test]
