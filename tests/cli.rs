@@ -371,7 +371,7 @@ fn the_example_for_two_customers_does_as_its_tests_say() {
     assert_eq!(checked.status.code(), Some(0), "{}", stderr(&checked));
     let tested = gatepost(&["test"]);
     assert_eq!(tested.status.code(), Some(0), "{}{}", stderr(&tested), stdout(&tested));
-    assert_eq!(stdout(&tested), "11 passed, 0 failed\n");
+    assert_eq!(stdout(&tested), "14 passed, 0 failed\n");
 
     let some = gatepost(&["test", "--filter", "announce", "--format", "json"]);
     let answer: serde_json::Value = serde_json::from_str(&stdout(&some)).unwrap();
