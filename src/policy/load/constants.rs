@@ -1,6 +1,8 @@
 //! The literal constants at the top of a policy: MODE, MODES, GATE, SETTINGS, LISTS, TABLES.
 
-use rhai::{ASTFlags, Dynamic, Expr, ImmutableString, Position, Stmt};
+use std::collections::HashMap;
+
+use rhai::{ASTFlags, Dynamic, Expr, Ident, ImmutableString, Position, Stmt};
 
 use super::super::judgement::Mode;
 use super::super::sources::Setting;
@@ -37,6 +39,7 @@ pub(super) struct Default {
 
 /// Reads the top level of a policy. Everything else there than known literal constants would never run.
 pub(super) fn read(file: &ScriptFile, statements: &[Stmt], problems: &mut Vec<Diagnostic>) -> Constants {
+    check_twice(file, statements, problems);
     let mut constants = Constants::default();
     for statement in statements {
         match statement {
@@ -58,8 +61,25 @@ pub(super) fn read(file: &ScriptFile, statements: &[Stmt], problems: &mut Vec<Di
     constants
 }
 
-/// Checks that the top level of a library has literal constants only.
+/// A constant that is there twice says two things; Rhai takes the last.
+fn check_twice(file: &ScriptFile, statements: &[Stmt], problems: &mut Vec<Diagnostic>) {
+    let mut lines = HashMap::new();
+    for statement in statements {
+        let Stmt::Var(variable, ..) = statement else { continue };
+        let Ident { name, pos } = &variable.0;
+        if let Some(line) = lines.get(name) {
+            let message = format!("`{name}` is there twice, first in line {line}");
+            let problem = file.error(*pos, name.chars().count(), message);
+            problems.push(problem.with_help("keep one: all that it says stands in one place"));
+        } else {
+            lines.insert(name, pos.line().unwrap_or(1));
+        }
+    }
+}
+
+/// Checks that the top level of a library has literal constants only, each of another name.
 pub(super) fn check_library(file: &ScriptFile, statements: &[Stmt], problems: &mut Vec<Diagnostic>) {
+    check_twice(file, statements, problems);
     for statement in statements {
         let is_constant = match statement {
             Stmt::Noop(_) => true,

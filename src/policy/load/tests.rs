@@ -134,6 +134,11 @@ fn every_unsafe_script_is_refused_with_its_place() {
         ("const LIMIT = 5;", "1:7: Gatepost knows no constant `LIMIT`; values of your own"),
         ("const MODE = \"shadwo\";", "1:14: a mode is"),
         ("const GATE = 1;", "1:14: GATE is"),
+        (
+            "const MODE = \"enforce\";\nconst MODE = \"shadow\";",
+            "2:7: `MODE` is there twice, first in line 1",
+        ),
+        ("const SETTINGS = #{};\n\nconst SETTINGS = #{};", "3:7: `SETTINGS` is there twice, first in line 1"),
         ("const GATE = 1 == 1;", "1:"),
         ("const SETTINGS = #{ a: b };", "1:"),
         ("const SETTINGS = #{ \"A b\": 1 };", "1:21: `A b` is no name for a setting"),
