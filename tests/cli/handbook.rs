@@ -151,6 +151,27 @@ fn the_examples_of_the_page_about_policies_load() {
     assert!(seen >= 3, "{seen}");
 }
 
+/// The first policy that a reader sees does no harm when DNS is down.
+#[test]
+fn the_first_example_defers_what_it_cannot_tell() {
+    let page = page("policies/README.md");
+    for (spf, answer, rule) in [
+        ("v=spf1 ip4:192.0.2.1 -all", "250 ...", "none"),
+        ("v=spf1 -all", "550 5.7.1 write from your own server ...", "partners.not-the-partner"),
+        ("servfail", "451 4.7.0 SPF cannot be checked now ...", "partners.cannot-tell"),
+    ] {
+        let dir = beginning();
+        fs::write(dir.path().join("policies/90-partners.rhai"), &page[0].text).unwrap();
+        let transcript = format!(
+            "include policies/tests/shipped.world\npolicies only relay, protocol, partners\nlist partners partner.example\n\
+             dns partner.example TXT {spf}\n\nS: 220 ...\nC: EHLO mail.sender.example\nS: 250 ...\n\
+             C: MAIL FROM:<a@partner.example>\nS: {answer}\nrule {rule}\n"
+        );
+        fs::write(dir.path().join("x.smtp"), transcript).unwrap();
+        runs("gatepost test x.smtp", "1 passed, 0 failed", dir.path());
+    }
+}
+
 fn files_of(text: &str) -> Vec<PathBuf> {
     let named = text.split("file: ").skip(1).map(|rest| rest.split([' ', '}', '\n']).next().unwrap());
     named.map(PathBuf::from).collect()
