@@ -25,6 +25,26 @@ impl DomainSet {
         self.domains.contains(domain) || domain.char_indices().filter(|(_, c)| *c == '.').any(below)
     }
 
+    /// Whether the set has any domain that `pattern` means, which is written as the set's own are: `example.org` or `.example.org`.
+    pub fn meets(&self, pattern: &str) -> bool {
+        let Some(parent) = pattern.strip_prefix('.') else { return self.contains(pattern) };
+        let is_below = |name: &String| name.ends_with(pattern);
+        self.any
+            || self.parents.contains(parent)
+            || self.domains.iter().chain(&self.parents).any(is_below)
+            || self.names(&format!("x{pattern}"))
+    }
+
+    /// Whether there is none in it.
+    pub fn is_empty(&self) -> bool {
+        !self.any && self.domains.is_empty() && self.parents.is_empty()
+    }
+
+    /// The domains of the set that stand for themselves, in no order.
+    pub fn singles(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.domains.iter().map(String::as_str)
+    }
+
     /// Whether the path leads to a domain of the set. An address literal never does, as it would open a way around the set.
     pub fn takes(&self, path: &ForwardPath) -> bool {
         match path {
@@ -64,6 +84,29 @@ impl FromIterator<String> for DomainSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_meets_what_it_means() {
+        let set: DomainSet = ["example.org", ".sub.example.net"].map(str::to_owned).into_iter().collect();
+        for (pattern, meets) in [
+            ("example.org", true),
+            (".example.org", false),
+            (".org", true),
+            ("sub.example.net", false),
+            ("a.sub.example.net", true),
+            (".sub.example.net", true),
+            (".a.sub.example.net", true),
+            (".example.net", true),
+            (".xsub.example.net", false),
+            ("example.net", false),
+            (".", false),
+        ] {
+            assert_eq!(set.meets(pattern), meets, "{pattern}");
+        }
+        let all: DomainSet = ["*".to_owned()].into_iter().collect();
+        assert!(all.meets("any.example") && all.meets(".any.example") && !all.is_empty());
+        assert!(DomainSet::default().is_empty() && !DomainSet::default().meets(".org"));
+    }
 
     #[test]
     fn domains_and_what_is_below_them() {

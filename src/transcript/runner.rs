@@ -206,6 +206,8 @@ fn sources(script: &Script, options: &Options) -> Sources {
         Some(dir) => Sources { dir: dir.clone(), ..Sources::default() },
         None => options.policies.clone(),
     };
+    // What a transcript says of its world is no mistake of the operator's.
+    sources.deny_warnings = false;
     // Exceptions may speak of the configuration's.
     sources.listeners.push((NAME.to_owned(), setup.selection.clone()));
     sources.quarantine = setup.quarantine != QuarantineSetup::Off;

@@ -125,6 +125,7 @@ fn domains(
             continue;
         };
         let path = format!("policies.domains.{name}");
+        places.keys.insert(path.clone(), key.place);
         let source = DomainSource {
             settings: settings(&format!("{path}.settings"), domain.settings.unwrap_or_default(), places),
             modes: modes(&format!("{path}.modes"), domain.modes.unwrap_or_default(), places),

@@ -49,6 +49,19 @@ impl Entry {
     }
 }
 
+/// The domain of an entry that is an address or a domain, `.example.org` for all below one; `None` for a network.
+///
+/// # Errors
+/// It is no entry.
+pub(in super::super) fn domain_of(text: &str) -> Result<Option<String>, String> {
+    Ok(match Entry::parse(text)? {
+        Entry::Address(address) => address.rsplit_once('@').map(|(_, domain)| domain.to_owned()),
+        Entry::Domain(domain) => Some(domain),
+        Entry::Below(parent) => Some(format!(".{parent}")),
+        Entry::Network(_) => None,
+    })
+}
+
 /// What the text that is no entry is instead, and what was probably meant.
 fn instead(text: &str) -> String {
     let is_of = |letters: &str| text.chars().all(|c| c.is_ascii_hexdigit() || letters.contains(c));

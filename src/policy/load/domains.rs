@@ -4,7 +4,7 @@ use super::super::domains::{Domains, Wishes};
 use super::super::judgement::Mode;
 use super::super::sources::{DomainSource, Sources};
 use super::join::turns;
-use super::{Script, modes, settings};
+use super::{Script, modes, ours, settings};
 use crate::diagnostic::Diagnostic;
 use crate::session::stage::Stage;
 
@@ -13,6 +13,7 @@ pub(super) fn load(scripts: &[Script], sources: &Sources, problems: &mut Vec<Dia
     let each = sources.domains.iter();
     let wishes = each.map(|(domain, source)| {
         let path = format!("policies.domains.{domain}");
+        problems.extend(stranger(&path, domain, sources));
         settings::check_given(&format!("{path}.settings"), &source.settings, scripts, sources, problems);
         for (key, mode) in &source.modes {
             check_mode(&format!("{path}.modes"), key, *mode, scripts, sources, problems);
@@ -20,6 +21,15 @@ pub(super) fn load(scripts: &[Script], sources: &Sources, problems: &mut Vec<Dia
         (domain.as_str().into(), wishes(source, scripts))
     });
     Domains { wishes: wishes.collect() }
+}
+
+/// Warns of wishes of a domain that mail from outside never goes to.
+fn stranger(path: &str, domain: &str, sources: &Sources) -> Option<Diagnostic> {
+    if !ours::is_strange(domain, sources) {
+        return None;
+    }
+    let message = format!("{path}: this is none of our domains, and holds for mail from inside only");
+    Some(ours::suggest_ours(sources.warning(path, message), domain, sources))
 }
 
 fn wishes(source: &DomainSource, scripts: &[Script]) -> Wishes {

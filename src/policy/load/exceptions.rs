@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use super::super::exceptions::Exception;
 use super::super::judgement::Mode;
-use super::super::lists::{Entries, EntrySet, Networks};
+use super::super::lists::{Entries, EntrySet, Networks, domain_of};
 use super::super::sources::{ExceptionSource, Sources, split_target};
 use super::calendar::Calendar;
 use super::join::turns;
 use super::modes::rule_names;
-use super::{Script, suggest};
+use super::{Script, ours, suggest};
 use crate::diagnostic::Diagnostic;
 use crate::session::stage::Stage;
+
+/// The recipient without a domain (RFC 5321 4.1.1.3), which looks like one.
+const POSTMASTER: &str = "postmaster";
 
 /// The exceptions that count today.
 pub(super) fn load(
@@ -49,6 +52,7 @@ impl One<'_> {
         let script = self.script(name, scripts, problems)?;
         self.check_rule(script, rule, problems);
         self.check_listeners(problems);
+        problems.extend(self.is_for_all());
         let recipients = self.recipients(problems);
         if let Some(until) = self.source.until.filter(|_| !calendar.counts(self.source.until)) {
             let message =
@@ -135,16 +139,52 @@ impl One<'_> {
     fn recipients(&self, problems: &mut Vec<Diagnostic>) -> EntrySet {
         let mut list = Entries::default();
         for entry in &self.source.recipients {
-            if let Err(problem) = list.add(entry) {
-                problems.push(self.error("recipients", problem));
-            }
+            problems.extend(self.recipient(entry));
+            // What is wrong with it is told.
+            _ = list.add(entry);
         }
         list.into_set()
+    }
+
+    /// What is wrong with an entry of the recipients, if anything is. They may be anybody's, for mail from inside; but a domain that is
+    /// nearly ours, or could be nobody's, is a slip.
+    fn recipient(&self, entry: &str) -> Option<Diagnostic> {
+        let domain = match domain_of(entry) {
+            Err(problem) => return Some(self.error("recipients", problem)),
+            Ok(None) => {
+                let problem = format!("`{entry}` is a network, and recipients are addresses or domains");
+                return Some(self.error("recipients", problem).with_help("name networks as `clients`"));
+            }
+            Ok(Some(domain)) => domain,
+        };
+        if !ours::is_strange(&domain, self.sources) || domain == POSTMASTER {
+            return None;
+        }
+        let message = format!("`{entry}` is at none of our domains");
+        let problem = ours::suggest_ours(self.warning("recipients", message), &domain, self.sources);
+        let is_nobodys = !domain.trim_start_matches('.').contains('.');
+        (problem.help.is_some() || is_nobodys).then_some(problem)
+    }
+
+    /// Warns of an exception that is the rule.
+    fn is_for_all(&self) -> Option<Diagnostic> {
+        let ExceptionSource { target, mode, clients, recipients, listeners, .. } = self.source;
+        if !clients.is_empty() || !recipients.is_empty() || !listeners.is_empty() {
+            return None;
+        }
+        let message = format!("without a condition, `{target}` is `{}` for everybody", mode.name());
+        let help = "name clients, recipients or listeners; a mode for all is one of policies.modes";
+        Some(self.warning("target", message).with_help(help))
     }
 
     fn error(&self, key: &str, message: impl Into<String>) -> Diagnostic {
         let message = format!("policies.exceptions: {}", message.into());
         self.sources.error(&self.at(key), message)
+    }
+
+    fn warning(&self, key: &str, message: impl Into<String>) -> Diagnostic {
+        let message = format!("policies.exceptions: {}", message.into());
+        self.sources.warning(&self.at(key), message)
     }
 
     fn at(&self, key: &str) -> String {

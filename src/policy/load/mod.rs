@@ -28,6 +28,7 @@ mod join;
 mod kept;
 mod lists;
 mod modes;
+mod ours;
 mod settings;
 mod survey;
 mod tables;
@@ -140,7 +141,7 @@ fn budget(sources: &Sources) -> Budget {
 /// The common folder, and those of domains.
 fn folders(sources: &Sources, problems: &mut Vec<Diagnostic>) -> Vec<Folder> {
     let mut folders = vec![Folder::common(&sources.dir)];
-    folders.extend(tenants::folders(&sources.dir, problems));
+    folders.extend(tenants::folders(sources, problems));
     folders
 }
 

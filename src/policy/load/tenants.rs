@@ -5,15 +5,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::lists::normal_domain;
-use super::Folder;
-use crate::diagnostic::Diagnostic;
+use super::super::sources::Sources;
+use super::{Folder, file, ours};
+use crate::diagnostic::{Diagnostic, nearest};
 
+/// Scripts and folders in wrong places that are told of.
+const MAX_STRAYS: usize = 10;
 /// Domains that can have policies of their own.
 const MAX_TENANTS: usize = 10_000;
 
 /// The folder of every domain below `dir`, by name.
-pub(super) fn folders(dir: &Path, problems: &mut Vec<Diagnostic>) -> Vec<Folder> {
-    let parent = dir.join("domains");
+pub(super) fn folders(sources: &Sources, problems: &mut Vec<Diagnostic>) -> Vec<Folder> {
+    let parent = sources.dir.join("domains");
+    problems.extend(misspelt(&sources.dir));
+    problems.extend(strays(&parent));
     let found = match domain_folders(&parent) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -29,11 +34,11 @@ pub(super) fn folders(dir: &Path, problems: &mut Vec<Diagnostic>) -> Vec<Folder>
         ));
     }
     let folder = |(name, path): (String, PathBuf)| match normal_domain(&name) {
-        Some(domain) => Some(Folder {
-            prefix: format!("domains/{name}/"),
-            path,
-            domain: Some(domain.into_owned().into()),
-        }),
+        Some(domain) => {
+            problems.extend(stranger(&domain, &path, sources));
+            let domain = domain.into_owned().into();
+            Some(Folder { prefix: format!("domains/{name}/"), path, domain: Some(domain) })
+        }
         None => {
             let problem = Diagnostic::error(path, "the folder's name is no domain");
             problems.push(problem.with_help("name it as the recipients' domain, such as `example.net`"));
@@ -41,6 +46,41 @@ pub(super) fn folders(dir: &Path, problems: &mut Vec<Diagnostic>) -> Vec<Folder>
         }
     };
     found.into_iter().take(MAX_TENANTS).filter_map(folder).collect()
+}
+
+/// Warns of policies that mail from outside never meets.
+fn stranger(domain: &str, path: &Path, sources: &Sources) -> Option<Diagnostic> {
+    if !ours::is_strange(domain, sources) {
+        return None;
+    }
+    let message =
+        format!("`{domain}` is none of our domains: these policies are asked about mail from inside only");
+    let problem = ours::suggest_ours(Diagnostic::warning(path, message), domain, sources);
+    let help = "name the folder as one of `domains`, or add the domain there";
+    Some(if problem.help.is_some() { problem } else { problem.with_help(help) })
+}
+
+/// Warns of scripts beside the folders of domains: they belong to none, and nobody asks them.
+fn strays(parent: &Path) -> Vec<Diagnostic> {
+    let stray = |(_, path): (String, PathBuf)| {
+        let help =
+            "put it into a folder with a domain's name, or for all domains into the folder of the policies";
+        Diagnostic::warning(path, "this belongs to no domain and is never asked").with_help(help)
+    };
+    file::script_paths(parent).unwrap_or_default().into_iter().take(MAX_STRAYS).map(stray).collect()
+}
+
+/// Warns of folders that are nearly called as one that is read.
+fn misspelt(dir: &Path) -> Vec<Diagnostic> {
+    const READ: [&str; 2] = ["domains", "lib"];
+    let folders = domain_folders(dir).unwrap_or_default().into_iter();
+    let others = folders.filter(|(name, _)| !READ.contains(&name.as_str()));
+    let meant = others.filter_map(|(name, path)| Some((path, nearest(&name, READ)?)));
+    let warning = |(path, meant)| {
+        let problem = Diagnostic::warning(path, "no policy is read from this folder");
+        problem.with_help(format!("did you mean `{meant}`?"))
+    };
+    meant.take(MAX_STRAYS).map(warning).collect()
 }
 
 /// Name and path of every folder in `parent`, by name. Hidden ones are none, files neither.

@@ -16,7 +16,7 @@ fn exception(target: &str) -> ExceptionSource {
         mode: Mode::Off,
         clients: Vec::new(),
         recipients: Vec::new(),
-        listeners: Vec::new(),
+        listeners: vec!["mx".to_owned()],
         until: None,
         why: "because".to_owned(),
     }
@@ -47,6 +47,10 @@ fn exceptions_that_cannot_be_are_refused() {
             ExceptionSource { recipients: vec!["a b".to_owned()], ..exception("size") },
             "`a b` is no address, domain or network",
         ),
+        (
+            ExceptionSource { recipients: vec!["192.0.2.0/24".to_owned()], ..exception("size") },
+            "`192.0.2.0/24` is a network, and recipients are addresses or domains; name networks as `clients`",
+        ),
     ];
     for (exception, problem) in table {
         let (dir, mut sources) = set();
@@ -62,6 +66,83 @@ fn exceptions_that_cannot_be_are_refused() {
     let (_dir, mut sources) = set();
     sources.exceptions = vec![recipients("helo.late"), recipients("size.large"), recipients("size")];
     assert_eq!(Policies::load(&sources).unwrap().exceptions().count(), 3, "recipients are known there");
+}
+
+/// What is said of these sources, none of which is an error.
+fn warned(dir: &TempDir, sources: &Sources) -> Vec<String> {
+    let prefix = format!("{}/", dir.path().display());
+    let policies = Policies::load(sources).unwrap();
+    policies.warnings().iter().map(|warning| warning.one_line().replace(&prefix, "")).collect()
+}
+
+#[test]
+fn exceptions_that_mean_all_or_nobody_are_warned_of() {
+    let to =
+        |recipient: &str| ExceptionSource { recipients: vec![recipient.to_owned()], ..exception("size") };
+    for (exception, warning) in [
+        (
+            ExceptionSource { listeners: Vec::new(), ..exception("helo.bare") },
+            Some(
+                "without a condition, `helo.bare` is `off` for everybody; name clients, recipients or listeners; a mode for all is one of policies.modes",
+            ),
+        ),
+        (to("nonsense"), Some("`nonsense` is at none of our domains")),
+        (
+            to("jane@exmaple.org"),
+            Some("`jane@exmaple.org` is at none of our domains; did you mean `example.org`?"),
+        ),
+        (to("jane@example.org"), None),
+        (to("Example.ORG"), None),
+        (to(".sub.example.net"), None),
+        (to("partner.test"), None),
+        (to("postmaster"), None),
+    ] {
+        let (dir, mut sources) = set();
+        sources.receive_for(&["example.org".to_owned(), ".example.net".to_owned()]);
+        sources.exceptions.push(exception);
+        let expected = warning.map(|text| format!("gatepost.yaml: policies.exceptions: {text}"));
+        assert_eq!(warned(&dir, &sources), Vec::from_iter(expected));
+    }
+}
+
+/// A policy for a domain that is misspelt, or in the wrong place, would never be asked, in silence.
+#[test]
+fn tenants_that_are_never_asked_are_warned_of() {
+    let own = "fn rcpt(session, mail, rcpt) { reject(\"no\", \"no\"); }";
+    let (dir, mut sources) = folder(&[
+        ("domains/example.org/10-t.rhai", own),
+        ("domains/sub.example.net/10-t.rhai", own),
+        ("domains/exmaple.org/10-t.rhai", own),
+        ("domains/other.test/10-t.rhai", own),
+        ("domains/10-t.rhai", own),
+        ("domain/example.org/10-t.rhai", own),
+        ("notes/10-t.rhai", own),
+    ]);
+    sources.domains.insert("exmaple.org".to_owned(), DomainSource::default());
+    sources.domains.insert(".net".to_owned(), DomainSource::default());
+    assert_eq!(
+        warned(&dir, &sources).len(),
+        2,
+        "where nobody said which domains are ours, none is a stranger's"
+    );
+    sources.receive_for(&["example.org".to_owned(), ".example.net".to_owned()]);
+    let inside = "is none of our domains: these policies are asked about mail from inside only";
+    assert_eq!(
+        warned(&dir, &sources),
+        [
+            "domain: no policy is read from this folder; did you mean `domains`?".to_owned(),
+            "domains/10-t.rhai: this belongs to no domain and is never asked; put it into a folder with a domain's name, \
+             or for all domains into the folder of the policies"
+                .to_owned(),
+            format!("domains/exmaple.org: `exmaple.org` {inside}; did you mean `example.org`?"),
+            format!(
+                "domains/other.test: `other.test` {inside}; name the folder as one of `domains`, or add the domain there"
+            ),
+            "gatepost.yaml: policies.domains.exmaple.org: this is none of our domains, and holds for mail from inside only; \
+             did you mean `example.org`?"
+                .to_owned(),
+        ]
+    );
 }
 
 #[test]
