@@ -148,6 +148,7 @@ fn as_json(policies: &Policies, live: &[Did]) -> Value {
             "file": &*rule.file,
             "line": rule.line,
             "doc": &*rule.doc,
+            "words": rule.words,
             "hits": did.map(|did| did.hits),
             "last_hit": did.and_then(|did| did.last_hit),
             "median_us": did.and_then(|did| did.median_us),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checks::results::{Iprev, MessageResults, Spf};
 use crate::policy::question::{Answer, Question};
+use crate::policy::telling::RuleWords;
 use crate::serial::{Word, is_default, micros, time, word};
 
 /// The version of the schema.
@@ -361,6 +362,9 @@ pub struct Rule {
     /// What its policy says of it, where it spoke: the first line of its documentation.
     #[serde(skip_serializing_if = "str_is_empty")]
     pub about: Arc<str>,
+    /// What its policy has to say to the operator, where it spoke, or may speak later: RULES.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub words: Option<Arc<RuleWords>>,
     /// The rule in shadow that spoke earlier in the same run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Arc<str>>,
@@ -524,6 +528,17 @@ impl Default for Decision {
             upstream: None,
             generation: Arc::default(),
             redacted: false,
+        }
+    }
+}
+
+impl Decision {
+    /// Drops what rules would have said that might have spoken later, and did not.
+    pub(super) fn drop_unsaid(&mut self) {
+        let decided = self.deciding.as_ref().map(|deciding| Arc::clone(&deciding.rule)).unwrap_or_default();
+        let rules = self.stages.iter_mut().flat_map(|stage| &mut stage.rules);
+        for rule in rules.filter(|rule| rule.place.is_empty() && rule.rule != decided) {
+            rule.words = None;
         }
     }
 }

@@ -214,7 +214,8 @@ impl Keeper {
                 inbox.recv_timeout(LATEST.saturating_sub(since.elapsed()))
             };
             match order {
-                Ok(Order::Keep(decision)) => {
+                Ok(Order::Keep(mut decision)) => {
+                    decision.drop_unsaid();
                     if lines == 0 {
                         since = Instant::now();
                     }

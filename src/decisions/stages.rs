@@ -83,6 +83,7 @@ fn rules(policies: &Policies, scene: &Scene, judgement: &Judgement) -> Vec<Rule>
                 outcome: event.action_name(),
                 place: Arc::clone(&event.place),
                 about: Arc::clone(&info.doc),
+                words: info.words.clone(),
                 after: event.after.clone(),
             }),
             None => rules.push(Rule {
@@ -90,11 +91,18 @@ fn rules(policies: &Policies, scene: &Scene, judgement: &Judgement) -> Vec<Rule>
                 mode: info.mode.name(),
                 gate: info.gate,
                 outcome: silence(info, judgement),
+                // A limit of size may speak later.
+                words: info.words.clone().filter(|_| is_ordered(info, judgement)),
                 ..Rule::default()
             }),
         }
     }
     rules
+}
+
+/// Whether an effect was ordered in the rule's name.
+fn is_ordered(info: &RuleInfo, judgement: &Judgement) -> bool {
+    judgement.ordered.iter().any(|effect| effect.by == info.rule)
 }
 
 /// Why a rule did not speak.

@@ -33,6 +33,7 @@ mod rulings;
 mod run;
 pub mod scene;
 pub mod sources;
+pub mod telling;
 mod turn;
 mod units;
 mod words;

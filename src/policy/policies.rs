@@ -21,6 +21,7 @@ use super::question::Known;
 use super::run::StageRun;
 use super::scene::{Moment, Scene};
 use super::sources::{Budget, OnError, RefuseAt};
+use super::telling::RuleWords;
 use crate::diagnostic::Diagnostic;
 use crate::session::stage::Stage;
 use crate::smtp::domains::DomainSet;
@@ -160,6 +161,8 @@ pub struct RuleInfo {
     pub line: usize,
     /// The first line of what the function around it, or else the policy, says about itself.
     pub doc: Arc<str>,
+    /// What the operator is told when it speaks, where its policy says so.
+    pub words: Option<Arc<RuleWords>>,
 }
 
 /// A policy as the operator sees it.

@@ -267,9 +267,12 @@ fn refusals_are_explained(play: &Play) -> Result<(), Trouble> {
             Item::Upstream { reply, .. } => *reply == decision.reply,
             Item::Nobody => false,
         };
-        let page = explain(&decision).to_string();
+        let explanation = explain(&decision);
+        let page = explanation.to_string();
+        let is_whole = !explanation.otherwise.is_empty() && !explanation.advice.is_empty();
+        let is_whole = is_whole && (!explanation.why.is_empty() || matches!(item, Item::Upstream { .. }));
         let told = if place.is_empty() { &rule } else { &place };
-        if !named || !item.is_known() || !page.contains(told) && id.is_some() {
+        if !named || !is_whole || !item.is_known() || !page.contains(told) && id.is_some() {
             return Err(Trouble::new(format!("the refusal by {rule} is explained as {item:?}:\n{page}")));
         }
     }

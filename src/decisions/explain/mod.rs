@@ -2,9 +2,12 @@
 
 mod breaches;
 mod checks;
+mod files;
 mod limits;
+mod lists;
 mod page;
 mod protocol;
+mod rule;
 
 use std::fmt;
 
@@ -12,7 +15,8 @@ use serde::Serialize;
 
 use self::breaches::Breach;
 use self::limits::Limit;
-use super::record::{Deciding, Decision, Kind, StageRecord};
+use self::rule::Spoken;
+use super::record::{Deciding, Decision, Kind};
 
 /// What decided, by the name under which the operator finds it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -193,57 +197,23 @@ fn why(decision: &Decision, item: &Item) -> Vec<String> {
     if let Some(deciding) = decision.deciding.as_ref().filter(|deciding| !deciding.detail.is_empty()) {
         lines.push(sentence(&deciding.detail));
     }
-    if let Item::Rule { rule, .. } = item {
-        lines.extend(facts_behind(decision, rule));
-    }
-    let of_message = decision.deciding.as_ref().is_some_and(|deciding| deciding.stage == "message");
-    let about_checks =
-        matches!(item, Item::Rule { .. } | Item::Nobody) && (of_message || decision.checks.message.is_some());
-    if about_checks {
-        lines.extend(checks::words(decision));
-    } else if let Item::Rule { rule, .. } = item
-        && rule.starts_with("spf.")
-    {
-        lines.extend(checks::words(decision));
+    match item {
+        Item::Rule { rule, place } => lines.extend(Spoken::of(decision, rule, place).why()),
+        Item::Nobody => lines.extend(checks::words(decision)),
+        _ => {}
     }
     lines
 }
 
-/// The facts, settings and lists that the deciding policy had in hand at the stage at which it spoke.
-fn facts_behind(decision: &Decision, rule: &str) -> Vec<String> {
-    let Some(stage) = deciding_stage(decision, rule) else { return Vec::new() };
-    let policy = rule.rsplit_once('.').map_or(rule, |(policy, _)| policy);
-    let about = stage.rules.iter().filter(|spoke| *spoke.rule == *rule && !spoke.about.is_empty());
-    let about = about.map(|spoke| format!("Its policy says: {}", sentence(&spoke.about)));
-    let asked = stage.facts.iter().filter(|fact| fact.is_of(policy));
-    let facts = asked.filter_map(|fact| {
-        let answer = fact.answer.as_ref()?;
-        let call = match fact.question.arguments() {
-            none if none.is_empty() => fact.question.word().to_owned(),
-            arguments => format!("{}({arguments})", fact.question.word()),
-        };
-        Some(format!("It asked {call}: {}.", answer.summary()))
-    });
-    let reads = stage.reads.iter().filter(|read| *read.policy == *policy);
-    let reads = reads.map(|read| format!("It read the {}: {}.", read.what, read.value));
-    about.chain(facts).chain(reads).collect()
-}
-
-/// The stage at which a rule spoke: an earlier one than that of the verdict where refusals wait for a recipient.
-fn deciding_stage<'d>(decision: &'d Decision, rule: &str) -> Option<&'d StageRecord> {
-    let spoke = |stage: &&StageRecord| {
-        stage.rules.iter().any(|asked| *asked.rule == *rule && !asked.place.is_empty())
-    };
-    decision.stages.iter().rev().find(spoke)
-}
-
 fn otherwise(decision: &Decision, item: &Item) -> Vec<String> {
     match item {
-        Item::Rule { rule, .. } => rule_otherwise(decision, rule),
+        Item::Rule { rule, place } => Spoken::of(decision, rule, place).otherwise(),
         Item::Fault { policy, .. } => vec![format!(
             "The policy {policy} would have had to run to its end: the log and gatepost_policy_errors_total show every failure."
         )],
-        Item::Limit { key, .. } if key.is_empty() => Vec::new(),
+        Item::Limit { key, .. } if key.is_empty() => {
+            vec!["Less of it by the client: the limit is fixed.".to_owned()]
+        }
         Item::Limit { key, .. } => vec![format!("Less of it by the client, or a higher `{key}`.")],
         Item::Protocol { event, clause } => protocol::otherwise(decision, event, clause),
         Item::Upstream { .. } => {
@@ -257,39 +227,13 @@ fn otherwise(decision: &Decision, item: &Item) -> Vec<String> {
     }
 }
 
-/// What the results that a rule stands on would have had to be.
-fn rule_otherwise(decision: &Decision, rule: &str) -> Vec<String> {
-    let dmarc = decision.checks.message.as_ref().map(|message| &message.dmarc);
-    let mut lines = match (rule.split('.').next(), dmarc) {
-        (Some("dmarc"), Some(dmarc)) if !dmarc.domain.is_empty() => {
-            let domain = &dmarc.domain;
-            vec![format!(
-                "Either SPF passes for {domain} or a domain aligned with it (the sender's server is in its SPF record), or one good DKIM signature of {domain} survives, or all sealers of an ARC chain that saw DMARC pass are trusted."
-            )]
-        }
-        (Some("spf"), _) => decision.checks.spf.iter().map(|spf| format!("{} would have to name {} in its SPF record.", spf.domain, decision.client.ip)).collect(),
-        (Some("relay"), _) => vec!["The recipient's domain would have to be among `domains`, or the client in `trusted_networks`, or logged in.".to_owned()],
-        _ => Vec::new(),
-    };
-    let later = decision
-        .stages
-        .iter()
-        .flat_map(|stage| &stage.rules)
-        .filter(|other| *other.rule != *rule && other.outcome.starts_with("would_"));
-    lines.extend(later.map(|other| {
-        format!(
-            "Without it, {} {} it if it were enforced.",
-            other.rule,
-            other.outcome.replacen("would_", "would ", 1)
-        )
-    }));
-    lines
-}
-
 fn advice(decision: &Decision, item: &Item) -> Vec<String> {
     let line = |text: &str| vec![text.to_owned()];
     match item {
-        Item::Rule { rule, place } => rule_advice(decision, rule, place),
+        Item::Rule { rule, place } => {
+            let own = Spoken::of(decision, rule, place).advice();
+            own.into_iter().chain(about_sender(decision)).collect()
+        }
         Item::Fault { place, .. } => vec![format!(
             "Mend the script at {place}; `gatepost check` says whether it loads, `gatepost test` whether it does what it should. The client keeps the mail and tries again."
         )],
@@ -305,24 +249,10 @@ fn advice(decision: &Decision, item: &Item) -> Vec<String> {
     }
 }
 
-fn rule_advice(decision: &Decision, rule: &str, place: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    match rule.split('.').next() {
-        Some("dmarc") => lines.push("If a forwarder or list that you trust changed the message, add its domain to `authentication.trusted_sealers`. If the sender's own servers sent it, the sender has to mend SPF or DKIM.".to_owned()),
-        Some("spf") => lines.push("The owner of the domain has to add the sending server to its SPF record.".to_owned()),
-        Some("relay") => lines.push("If the domain is yours, add it to `domains`; a server of your own goes into `trusted_networks`.".to_owned()),
-        _ => {}
-    }
-    let is_gate =
-        decision.stages.iter().flat_map(|stage| &stage.rules).any(|asked| asked.gate && *asked.rule == *rule);
-    lines.push(match is_gate {
-        true => format!("It belongs to a gate, which nothing softens. The rule itself is at {place}."),
-        false => format!("To soften the rule while you look into it: `policies.modes: {{ \"{rule}\": shadow }}`. The rule itself is at {place}."),
-    });
-    if let Some(sender) = decision.sender().filter(|sender| is_plain(sender)) {
-        lines.push(format!("What else was decided about this sender: `gatepost explain --from {sender}`."));
-    }
-    lines
+/// What else there is about a sender whose address can be copied.
+fn about_sender(decision: &Decision) -> Option<String> {
+    let sender = decision.sender().filter(|sender| is_plain(sender))?;
+    Some(format!("What else was decided about this sender: `gatepost explain --from {sender}`."))
 }
 
 /// Whether a shell takes it for one word and nothing else: whoever copies our advice runs it, and the client chose the address.

@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
-use super::super::record::{Mail, Rcpt, Recipient, Rule};
+use super::super::record::{Fact, Mail, Rcpt, Read, Recipient, Rule, StageRecord};
 use super::*;
 use crate::checks::results::{CheckResult, Dkim, Dmarc, DmarcPolicy, MessageResults, Spf};
+use crate::policy::question::{Answer, Lookup, Question};
+use crate::policy::telling::RuleWords;
 
 fn decided(source: &'static str, rule: &str, stage: &'static str) -> Decision {
     Decision {
@@ -43,14 +45,22 @@ fn dmarc_is_explained_with_all_that_it_stands_on() {
     };
     decision.checks.message =
         Some(Arc::new(MessageResults { dkim: vec![dkim], dmarc, ..MessageResults::default() }));
+    let words = RuleWords {
+        why: "{author_domain} asks to refuse it".into(),
+        otherwise: "SPF passes for {author_domain}, or {nothing}.".into(),
+        advice: "Add it to `trusted_sealers`.".into(),
+    };
+    decision.stages = vec![stage("dmarc.reject", Some(words))];
+    decision.stages[0].facts.push(fact("dmarc", &[], Question::Dmarc, None));
     let explanation = explain(&decision);
     assert_eq!(explanation.headline, "The message was rejected by the rule dmarc.reject (60-dmarc.rhai:12).");
+    assert_eq!(explanation.why[0], "Bank.example asks to refuse it.");
     assert_eq!(
-        explanation.why.first().unwrap(),
+        explanation.why[1],
         "DMARC fail: bank.example publishes p=reject; SPF passed for example.net, which is not aligned; the DKIM body hash differs in the signature of bank.example (selector s1): the body was changed on the way."
     );
     assert!(
-        explanation.otherwise.iter().any(|line| line.contains("SPF passes for bank.example")),
+        explanation.otherwise.contains(&"SPF passes for bank.example, or `nothing`.".to_owned()),
         "{explanation:?}"
     );
     assert!(explanation.advice.iter().any(|line| line.contains("trusted_sealers")), "{explanation:?}");
@@ -60,6 +70,64 @@ fn dmarc_is_explained_with_all_that_it_stands_on() {
         "{page}"
     );
     assert!(page.lines().all(|line| line.chars().count() <= 120), "{page}");
+}
+
+/// The stage at which a rule of `60-dmarc.rhai` spoke.
+fn stage(rule: &str, words: Option<RuleWords>) -> StageRecord {
+    let rule = Rule {
+        rule: rule.into(),
+        outcome: "reject",
+        place: "60-dmarc.rhai:12".into(),
+        about: "One for all".into(),
+        words: words.map(Arc::new),
+        ..Rule::default()
+    };
+    StageRecord { stage: "mail", rules: vec![rule], ..StageRecord::default() }
+}
+
+fn fact(policy: &str, also: &[&str], question: Question, answer: Option<Answer>) -> Fact {
+    let also = also.iter().map(|&policy| policy.into()).collect();
+    Fact { policy: policy.into(), also, question, answer, took: Default::default() }
+}
+
+/// What a policy of the operator's own gets without a word about its rules, and nothing of what other policies had in hand.
+#[test]
+fn a_rule_without_words_is_explained_by_what_its_policy_asked_and_read() {
+    let answer = || Some(Answer::from(Lookup { result: "none", values: Vec::new() }));
+    let hosts = |name: &str| Question::MailHosts(name.to_owned());
+    let read =
+        |policy: &str, what: &str| Read { policy: policy.into(), what: what.into(), value: "no".into() };
+    let mut spoke = stage("own.rule", None);
+    spoke.facts = vec![
+        fact("own", &[], hosts("mine.example"), answer()),
+        fact("", &["greylist", "own"], hosts("ours.example"), answer()),
+        fact("greylist", &[], hosts("others.example"), answer()),
+        fact("", &["greylist"], hosts("remembered.example"), answer()),
+    ];
+    spoke.reads = vec![read("lists", "list deny_senders: x"), read("own", "list partners: x")];
+    let mut decision = decided("policy", "own.rule", "mail");
+    decision.stages = vec![spoke];
+    let explanation = explain(&decision);
+    assert_eq!(
+        explanation.why,
+        [
+            "Its policy says: One for all.",
+            "It asked mail_hosts(mine.example): none.",
+            "It asked mail_hosts(ours.example): none.",
+            "It read the list partners: x: no."
+        ]
+    );
+    let otherwise = "Something of what its policy asked and read, or saw of the session, would have had to be different: the condition is at 60-dmarc.rhai:12.";
+    assert_eq!(explanation.otherwise, [otherwise]);
+}
+
+/// With `refuse_at: rcpt` the verdict is at a stage at which the rule was not asked.
+#[test]
+fn a_refusal_that_waited_for_a_recipient_is_explained_where_it_was_spoken() {
+    let mut decision = decided("policy", "own.rule", "rcpt");
+    let verdict = crate::decisions::record::VerdictRecord { rule: "own.rule".into(), ..Default::default() };
+    decision.stages = vec![stage("own.rule", None), StageRecord { verdict, ..StageRecord::default() }];
+    assert_eq!(explain(&decision).why, ["Its policy says: One for all."]);
 }
 
 #[test]
@@ -136,8 +204,8 @@ fn a_client_that_leaves_after_a_refusal_is_not_said_to_be_broken() {
 #[test]
 fn nobody_is_told_to_soften_a_gate() {
     let mut decision = decided("policy", "relay.denied", "rcpt");
-    let rule = Rule { rule: "relay.denied".into(), gate: true, ..Rule::default() };
-    decision.stages = vec![StageRecord { rules: vec![rule], ..StageRecord::default() }];
+    decision.stages = vec![stage("relay.denied", None)];
+    decision.stages[0].rules[0].gate = true;
     let page = explain(&decision).to_string();
     assert!(page.contains("a gate, which nothing softens") && !page.contains("policies.modes"), "{page}");
     decision.stages.clear();

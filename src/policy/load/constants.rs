@@ -1,4 +1,4 @@
-//! The literal constants at the top of a policy: MODE, MODES, GATE, SETTINGS, LISTS, TABLES.
+//! The literal constants at the top level of a policy: MODE, MODES, GATE, SETTINGS, LISTS, TABLES, RULES.
 
 use std::collections::HashMap;
 
@@ -9,14 +9,15 @@ use super::super::sources::Setting;
 use super::super::words;
 use super::file::ScriptFile;
 use super::suggest;
+use super::telling::{self, Told};
 use crate::diagnostic::Diagnostic;
 
 /// What is wrong with a constant, and where; nowhere in particular means the constant itself.
-type Mistake = (Position, String);
+pub(super) type Mistake = (Position, String);
 
-const KNOWN: [&str; 6] = ["GATE", "LISTS", "MODE", "MODES", "SETTINGS", "TABLES"];
+const KNOWN: [&str; 7] = ["GATE", "LISTS", "MODE", "MODES", "RULES", "SETTINGS", "TABLES"];
 
-/// What a policy says about itself at its top.
+/// What a policy says about itself at its top level.
 #[derive(Debug, Default)]
 pub(super) struct Constants {
     pub(super) gate: bool,
@@ -27,6 +28,8 @@ pub(super) struct Constants {
     pub(super) lists: Vec<String>,
     /// The tables that it can do without.
     pub(super) tables: Vec<String>,
+    /// What the operator is told of its rules.
+    pub(super) rules: Vec<Told>,
 }
 
 /// A setting with its default.
@@ -113,6 +116,7 @@ impl Constants {
             "MODES" => self.take_modes(value),
             "SETTINGS" => self.take_settings(value),
             "LISTS" => names(value, "LISTS").map(|names| self.lists = names),
+            "RULES" => telling::take(value).map(|rules| self.rules = rules),
             "TABLES" => names(value, "TABLES").map(|names| self.tables = names),
             _ => {
                 let problem = file.error(at, name.len(), format!("Gatepost knows no constant `{name}`"));
@@ -183,7 +187,10 @@ fn names(value: &Expr, constant: &str) -> Result<Vec<String>, Mistake> {
 }
 
 /// The entries of a literal map, with the places of their keys.
-fn entries<'e>(value: &'e Expr, otherwise: &str) -> Result<Vec<(String, &'e Expr, Position)>, Mistake> {
+pub(super) fn entries<'e>(
+    value: &'e Expr,
+    otherwise: &str,
+) -> Result<Vec<(String, &'e Expr, Position)>, Mistake> {
     match value {
         Expr::Map(map, _) => {
             Ok(map.0.iter().map(|(key, value)| (key.name.to_string(), value, key.pos)).collect())
@@ -198,7 +205,7 @@ fn mode(value: &Expr) -> Result<Mode, Mistake> {
     mode.ok_or_else(|| (value.start_position(), "a mode is \"enforce\", \"shadow\" or \"off\"".to_owned()))
 }
 
-fn literal(value: &Expr) -> Option<Dynamic> {
+pub(super) fn literal(value: &Expr) -> Option<Dynamic> {
     if value.is_constant() { value.get_literal_value(None) } else { None }
 }
 

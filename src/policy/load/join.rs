@@ -11,7 +11,8 @@ use super::super::judgement::{Action, Mode};
 use super::super::plan::{Plan, Tenant};
 use super::super::policies::{Policy, Rule, RuleInfo, Setting};
 use super::super::sources::{Selection, Sources, split_target};
-use super::{Named, Script, ScriptFile, kept, modes, settings, suggest, zones};
+use super::super::telling::RuleWords;
+use super::{Named, Script, ScriptFile, kept, modes, settings, suggest, telling, zones};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::session::stage::Stage;
 
@@ -39,6 +40,7 @@ pub(super) fn join(
 ) -> Parts {
     modes::check(&scripts, sources, problems);
     settings::check(&scripts, sources, problems);
+    telling::check(&scripts, problems);
     check_named(&scripts, sources, named, problems);
     check_targets(&scripts, problems);
     kept::check(&scripts, problems);
@@ -255,6 +257,7 @@ struct RuleLine {
     code: u16,
     line: usize,
     doc: String,
+    words: Option<Arc<RuleWords>>,
 }
 
 fn rule_lines(script: &Script) -> Vec<RuleLine> {
@@ -266,6 +269,8 @@ fn rule_lines(script: &Script) -> Vec<RuleLine> {
     let orders = orders.map(|site| {
         (None, site.action, super::words::default_codes(site.action).0, &site.stages, site.position, "")
     });
+    let told = script.constants.rules.iter();
+    let words: HashMap<_, _> = told.map(|told| (told.rule.as_str(), Arc::new(told.words.clone()))).collect();
     let mut lines: Vec<RuleLine> = Vec::new();
     for (rule, action, code, stages, position, doc) in rules.chain(orders) {
         for stage in stages {
@@ -275,8 +280,9 @@ fn rule_lines(script: &Script) -> Vec<RuleLine> {
                 (known.rule.as_ref(), known.stage, known.action, known.code) == (rule, *stage, action, code)
             };
             if !lines.iter().any(is_same) {
+                let words = rule.and_then(|rule| words.get(rule.as_str())).cloned();
                 let (rule, doc) = (rule.cloned(), doc.to_owned());
-                lines.push(RuleLine { rule, stage: *stage, action, code, line, doc });
+                lines.push(RuleLine { rule, stage: *stage, action, code, line, doc, words });
             }
         }
     }
@@ -287,7 +293,7 @@ fn rule_infos(policy: &Policy, lines: Vec<RuleLine>, named: &Named<'_>) -> Vec<R
     let about = policy.doc.lines().next().unwrap_or_default();
     let lines = lines.into_iter();
     lines
-        .filter_map(|RuleLine { rule: name, stage, action, code, line, doc }| {
+        .filter_map(|RuleLine { rule: name, stage, action, code, line, doc, words }| {
             let own = match &name {
                 Some(name) => Some(policy.rules.get(name)?),
                 None => None,
@@ -300,6 +306,7 @@ fn rule_infos(policy: &Policy, lines: Vec<RuleLine>, named: &Named<'_>) -> Vec<R
                 origin,
                 elsewhere: modes_elsewhere(policy, own, mode, named),
                 doc: if doc.is_empty() { about } else { &doc }.into(),
+                words,
                 policy: Arc::clone(&policy.name),
                 rule,
                 stage,

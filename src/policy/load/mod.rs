@@ -32,6 +32,7 @@ mod ours;
 mod settings;
 mod survey;
 mod tables;
+mod telling;
 mod tenants;
 mod zones;
 

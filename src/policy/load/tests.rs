@@ -147,6 +147,19 @@ fn every_unsafe_script_is_refused_with_its_place() {
         ("const TABLES = [\"a b\"];", "1:16: TABLES is an array of names"),
         ("const LISTS = [5];", "1:15: LISTS is an array of names"),
         ("const MODES = #{ a: \"shadow\" };", "1:18: this policy has no rule `a`"),
+        ("const RULES = #{ a: #{ why: \"x\" } };", "1:18: this policy has no rule `a`"),
+        ("const RULES = \"a\";", "1:15: RULES is a map from rule to words"),
+        ("const RULES = #{ a: \"x\" };", "1:21: RULES is a map from rule to words"),
+        (
+            "const RULES = #{ a: #{ whi: \"x\" } };",
+            "1:24: of a rule RULES says why, otherwise, advice, and no `whi`",
+        ),
+        ("const RULES = #{ a: #{ why: 5 } };", "1:29: `why` is a literal text of at most 500 characters"),
+        ("const RULES = #{ a: #{ why: \" \" } };", "1:29: `why` is a literal text of at most 500 characters"),
+        (
+            "const RULES = #{ r: #{ why: \"{hello}\" } }; fn helo(session) { reject(\"r\", \"t\"); }",
+            "1:18: nothing is known that would be filled in for `{hello}`",
+        ),
         (
             "fn helo(session) { reject(session.helo, \"x\"); }",
             "1:27: the rule of `reject` must be written out",

@@ -323,6 +323,19 @@ fn headers() {
 }
 
 /// A row of the handbook names each rule of its policy, with its code, under what its mode is.
+/// Whoever asks why a mail was refused is told by each rule that is shipped.
+#[test]
+fn each_rule_says_why_what_else_and_what_to_do() {
+    let rig = Rig::shipped();
+    let named = rig.policies.rules().iter().filter(|rule| rule.rule != rule.policy);
+    let silent = named.filter(|rule| {
+        let words = rule.words.as_deref().cloned().unwrap_or_default();
+        [words.why, words.otherwise, words.advice].iter().any(String::is_empty)
+    });
+    let silent: Vec<_> = silent.map(|rule| &*rule.rule).collect();
+    assert!(silent.is_empty(), "RULES of their policies say too little of {silent:?}");
+}
+
 #[test]
 fn the_handbook_tells_each_rule_with_its_mode_and_reply() {
     let page = include_str!("../../../policies/README.md");
