@@ -271,6 +271,7 @@ pub fn deciding(stage: Stage, reason: &Reason) -> Deciding {
         stage: stage.name(),
         place: reason.place.clone().unwrap_or_default(),
         detail: reason.detail.clone(),
+        said: reason.said.as_deref().unwrap_or_default().to_owned(),
     }
 }
 

@@ -463,6 +463,9 @@ pub struct Deciding {
     /// What the operator reads beyond that.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// The command that broke the grammar, where that was HELO, EHLO, MAIL or RCPT: escaped, and cut at 200 octets.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub said: String,
 }
 
 /// The upstream's part in a decision.

@@ -101,6 +101,9 @@ fn without(text: &str, key: &str, known: &Known<'_>) -> Option<String> {
     {
         return Some(format!("{MARK}@{domain}"));
     }
+    if key == "said" {
+        return without_argument(text);
+    }
     // What policies count by and remember is whatever they put together, a login or a local part among it.
     if key == "key" {
         let is_client = text.parse::<IpAddr>().is_ok() || text.parse::<IpNet>().is_ok();
@@ -115,6 +118,13 @@ fn without(text: &str, key: &str, known: &Known<'_>) -> Option<String> {
         less = without_word(&less, known.login);
     }
     (less != text).then_some(less)
+}
+
+/// A command that broke the grammar without what stands behind its verb, but for HELO and EHLO: where a local part ends is in doubt.
+fn without_argument(text: &str) -> Option<String> {
+    let verb: String = text.chars().take(4).collect();
+    let names = ["HELO", "EHLO"].iter().any(|greeting| verb.eq_ignore_ascii_case(greeting));
+    (!names).then(|| format!("{verb} {MARK}"))
 }
 
 /// `text` without `word` where it stands alone.
@@ -184,6 +194,19 @@ mod tests {
             text.contains("smtp.mailfrom=[redacted]@lists.example") && text.contains("192.0.2.0/24"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_a_malformed_command_said_is_gone() {
+        for (said, expected) in [
+            ("MAIL FROM:<joe doe@x.example>", "MAIL [redacted]"),
+            ("rcpt to:suzie@@example.org", "rcpt [redacted]"),
+            ("EHLO a b", "EHLO a b"),
+        ] {
+            let mut decision = serde_json::json!({ "deciding": { "rule": "bad-path", "said": said } });
+            Redact::LocalPart.apply(&of(&decision), &mut decision);
+            assert_eq!(decision["deciding"]["said"], expected);
+        }
     }
 
     #[test]

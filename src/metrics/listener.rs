@@ -15,7 +15,7 @@ const COMMANDS: [&str; 16] = [
 ];
 
 /// The limits of a listener, by the rule names under which they refuse.
-const LIMITS: [&str; 25] = [
+const LIMITS: [&str; 26] = [
     "sessions",
     "sessions_per_ip",
     "sessions_per_network",
@@ -23,6 +23,7 @@ const LIMITS: [&str; 25] = [
     "handshake_rate",
     "descriptors",
     "message_size",
+    "upstream_size",
     "header_size",
     "recipients",
     "other_policies",

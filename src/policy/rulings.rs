@@ -16,6 +16,7 @@ pub(super) fn verdict(stage: Stage, ruling: Ruling) -> Verdict {
             Action::Discard | Action::Quarantine => ruling.text.clone(),
             _ => String::new(),
         },
+        said: None,
     };
     let refusal =
         |reason| Refusal { reply: reply(stage, ruling.code, ruling.enhanced, &ruling.text), reason };
@@ -35,6 +36,7 @@ pub(super) fn failure(stage: Stage, fault: &ScriptFault) -> Verdict {
         rule: format!("{}.{}", fault.policy, words::ERROR_RULE).into(),
         place: Some(fault.place.as_str().into()),
         detail: format!("{}: {}", fault.kind.name(), fault.message),
+        said: None,
     };
     let text = "a policy could not be evaluated, try again later";
     Verdict::Refuse(Refusal { reply: reply(stage, 451, EnhancedCode::new(4, 7, 0), text), reason })

@@ -82,15 +82,15 @@ impl Drop for Counted {
 }
 
 impl Listener {
-    /// The reply to a client for which there is no room at all, counted like any other refusal, and booked where it is `told`:
-    /// a flood is to fill neither the journal nor the log.
-    pub fn turn_away(self: &Arc<Self>, peer: Peer, limit: &str, told: bool) -> Reply {
+    /// The reply to a client for which there is no room at all, counted like any other refusal, with the `figures` that
+    /// the operator reads, and booked where it is `told`: a flood is to fill neither the journal nor the log.
+    pub fn turn_away(self: &Arc<Self>, peer: Peer, limit: &str, figures: String, told: bool) -> Reply {
         let refusal = Reply::new(
             Code::literal::<421>(),
             Some(EnhancedCode::new(4, 7, 0)),
             "too many connections: try again later",
         );
-        let reason = Reason::new(Source::Limit, limit);
+        let reason = Reason::new(Source::Limit, limit).with_detail(figures);
         let (id, reply) = Books::new(Arc::clone(self)).count_refusal(refusal, Stage::Connect, &reason);
         if told {
             self.book_turned_away(peer, id, &reply, &reason);

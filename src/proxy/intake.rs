@@ -17,6 +17,8 @@ use crate::smtp::reply::{Code, EnhancedCode, Reply};
 pub(super) struct Intake {
     facts: Arc<dyn Facts>,
     part: Part,
+    /// Octets of a header that are taken.
+    header_limit: usize,
     spool: Spool,
     size: u64,
 }
@@ -38,7 +40,8 @@ pub(super) struct Received {
 
 impl Intake {
     pub(super) fn begin(facts: Arc<dyn Facts>, spooler: &Spooler, header_limit: usize) -> Self {
-        Self { facts, part: Part::Header(HeaderScanner::new(header_limit)), spool: spooler.begin(), size: 0 }
+        let part = Part::Header(HeaderScanner::new(header_limit));
+        Self { facts, part, header_limit, spool: spooler.begin(), size: 0 }
     }
 
     /// Takes the next piece.
@@ -53,7 +56,7 @@ impl Intake {
         let scan = scanner.push(piece);
         match scan.state {
             ScanState::More => Ok(()),
-            ScanState::TooLarge => Err(header_too_large()),
+            ScanState::TooLarge => Err(header_too_large(self.header_limit)),
             ScanState::Complete => {
                 self.end_header()?;
                 self.keep(piece.get(scan.taken..).unwrap_or_default())
@@ -124,19 +127,20 @@ impl Intake {
         let body = self.spool.seal().map_err(|error| no_room(&error))?;
         match self.part {
             Part::Body(header, check) => Ok((Received { header, body, size: self.size }, check)),
-            Part::Header(_) => Err(header_too_large()),
+            Part::Header(_) => Err(header_too_large(self.header_limit)),
         }
     }
 }
 
-fn header_too_large() -> Refusal {
+fn header_too_large(limit: usize) -> Refusal {
     Refusal {
         reply: Reply::new(
             Code::literal::<552>(),
             Some(EnhancedCode::new(5, 3, 4)),
             "the header of the message is larger than we take",
         ),
-        reason: Reason::new(Source::Limit, "header_size"),
+        reason: Reason::new(Source::Limit, "header_size")
+            .with_detail(format!("it has more than the {limit} octets that are taken")),
     }
 }
 

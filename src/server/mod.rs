@@ -247,7 +247,7 @@ fn turn_away(listener: &Arc<Listener>, admission: &Admission, stream: TcpStream,
     if let Some(untold @ 1..) = told {
         tracing::warn!(listener = %listener.name, connections = untold, "more were turned away without a line");
     }
-    let reply = listener.turn_away(peer, full.name(), told.is_some());
+    let reply = listener.turn_away(peer, full.name(), admission.figures(full), told.is_some());
     let mut line = Vec::new();
     reply.encode(&mut line);
     // Whether the client hears it is its own affair.

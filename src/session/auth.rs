@@ -292,7 +292,9 @@ impl Session {
             return;
         }
         if self.counters.auth_failures >= self.terms.limits.auth_failures {
-            self.close_with(Stage::Auth, replies::AUTH_FAILURES.refusal());
+            let (failed, most) = (self.counters.auth_failures, self.terms.limits.auth_failures);
+            let figures = format!("{failed} had failed, and {most} end the session");
+            self.close_with(Stage::Auth, replies::AUTH_FAILURES.because(figures));
         } else if !counted {
             self.count_error();
         }

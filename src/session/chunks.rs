@@ -125,8 +125,8 @@ impl Session {
     }
 
     fn begin_chunk(&mut self, chunk: ChunkCommand, good: Good) {
-        let too_large = good.decoder.size().saturating_add(chunk.size) > self.size_limit();
-        let refusal = too_large.then(|| self.too_large());
+        let size = good.decoder.size().saturating_add(chunk.size);
+        let refusal = (size > self.size_limit()).then(|| self.too_large(size));
         self.read_chunk(chunk, good, true, refusal);
     }
 

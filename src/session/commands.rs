@@ -1,6 +1,7 @@
 //! What happens at each command: one method a command, in the order of RFC 5321.
 
 use super::action::About;
+use super::evidence::legible;
 use super::stage::{Reason, Refusal, Source, Stage, Verdict, Violation};
 use super::{Action, Body, Hello, Mode, Outcome, Question, Session, SetAside, Step, Transaction, replies};
 use crate::smtp::command::{Command, Facts, MailCommand, Problem, RcptCommand, SyntaxError, Verb};
@@ -71,7 +72,10 @@ impl Session {
         if error.problem == Problem::Foreign {
             return self.breach(Violation::ForeignCommand, "a word of another protocol");
         }
-        let reason = Reason::new(Source::Protocol, error.problem.name());
+        let mut reason = Reason::new(Source::Protocol, error.problem.name());
+        if matches!(error.verb, Verb::Helo | Verb::Ehlo | Verb::Mail | Verb::Rcpt) {
+            reason.said = Some(legible(line).into());
+        }
         let refusal = Refusal { reply: error.reply(), reason };
         if line.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"BDAT")) {
             return self.broken_chunk(refusal);
@@ -158,19 +162,20 @@ impl Session {
     }
 
     fn check_mail(&self, mail: &MailCommand) -> Result<(), Refusal> {
-        let too_large = |size: u64| size > self.offers.size.unwrap_or(self.terms.limits.message_size);
-        let refused = if self.transaction.is_some() {
-            &replies::NESTED_MAIL
-        } else if self.counters.transactions >= self.terms.limits.transactions {
-            &replies::TRANSACTIONS
-        } else if mail.params.size.is_some_and(too_large) {
-            &replies::MESSAGE_SIZE
+        let begun = self.counters.transactions;
+        if self.transaction.is_some() {
+            Err(replies::NESTED_MAIL.refusal())
+        } else if begun >= self.terms.limits.transactions {
+            Err(replies::TRANSACTIONS
+                .because(format!("{begun} had been begun, as many as a session may have")))
+        } else if let Some(refusal) = mail.params.size.and_then(|declared| self.declared_too_large(declared))
+        {
+            Err(refusal)
         } else if mail.params.require_tls && !self.secure {
-            &replies::REQUIRETLS_IN_THE_CLEAR
+            Err(replies::REQUIRETLS_IN_THE_CLEAR.refusal())
         } else {
-            return Need::of_mail(&mail.params).try_for_each(|need| self.offers.meet(need));
-        };
-        Err(refused.refusal())
+            Need::of_mail(&mail.params).try_for_each(|need| self.offers.meet(need))
+        }
     }
 
     fn open(&mut self, mut mail: MailCommand, discard: Option<Reason>) {
@@ -208,7 +213,9 @@ impl Session {
     fn check_rcpt(&self, rcpt: &RcptCommand) -> Result<(), Refusal> {
         match &self.transaction {
             Some(transaction) if transaction.recipient_count() >= self.terms.limits.recipients => {
-                Err(replies::RECIPIENTS.refusal())
+                let named = transaction.recipient_count();
+                Err(replies::RECIPIENTS
+                    .because(format!("{named} had been taken, as many as a message may have")))
             }
             _ => Need::of_rcpt(&rcpt.params).map_or(Ok(()), |need| self.offers.meet(need)),
         }
@@ -319,12 +326,12 @@ impl Session {
     }
 
     /// The final dot: what was known to be wrong is said now, then policy judges the message.
-    pub(super) fn end_of_data(&mut self, too_large: bool) {
+    pub(super) fn end_of_data(&mut self, too_large: Option<u64>) {
         let spoilt = match &mut self.mode {
             Mode::Body(body) => body.spoilt.take(),
             _ => None,
         };
-        let spoilt = if too_large { Some(self.too_large()) } else { spoilt };
+        let spoilt = too_large.map(|size| self.too_large(size)).or(spoilt);
         match spoilt {
             Some(refusal) => {
                 self.mode = Mode::Commands;
@@ -332,17 +339,6 @@ impl Session {
             }
             None => self.ask(Question::Message),
         }
-    }
-
-    pub(super) fn too_large(&self) -> Refusal {
-        let mut refusal = replies::MESSAGE_SIZE.refusal();
-        let by_policy = self.transaction.as_ref().and_then(|transaction| transaction.size_limit.as_ref());
-        if let Some((limit, reason)) = by_policy
-            && *limit < self.terms.limits.message_size
-        {
-            refusal.reason = reason.clone();
-        }
-        refusal
     }
 
     /// Policy judged the whole message: on to the upstream, or the end of it.
@@ -427,7 +423,7 @@ impl Session {
         match refusal {
             Some(mut refusal) => {
                 if refusal.reason.detail.is_empty() {
-                    refusal.reason.detail = self.evidence.to_owned();
+                    refusal.reason.detail = self.evidence_of(event);
                 }
                 self.close_with(Stage::Violation, refusal);
             }

@@ -81,9 +81,9 @@ impl Session {
                 }
                 self.pending.advance(taken);
             }
-            Some(Ok(Event::End { too_large, .. })) => {
+            Some(Ok(Event::End { too_large, size })) => {
                 self.pending.advance(taken);
-                self.end_of_data(too_large);
+                self.end_of_data(too_large.then_some(size));
             }
             Some(Err(error)) => self.broken_framing(error),
         }

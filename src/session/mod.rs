@@ -10,6 +10,7 @@ mod auth;
 mod chunks;
 mod commands;
 mod enhanced;
+mod evidence;
 mod inquiries;
 mod limits;
 mod machinery;
@@ -23,7 +24,7 @@ mod xclient;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
@@ -324,14 +325,23 @@ impl Session {
 
     /// The [`deadline`](Self::deadline) passed. The session answers 421 and closes; before the banner, it says it.
     pub fn timed_out(&mut self, now: Instant) {
-        let fixed = match self.mode {
+        let timeouts = &self.terms.timeouts;
+        let allowed = |time: Duration| format!("{time:?} are allowed");
+        let refusal = match self.mode {
             Mode::Listening(_) => return self.say_banner(),
-            _ if now >= self.begun + self.terms.timeouts.session => &replies::SESSION_TIMEOUT,
-            _ if !self.is_in_message() || now < self.message_due() => &replies::COMMAND_TIMEOUT,
-            _ if self.trickles(now) => &replies::MIN_DATA_RATE,
-            _ => &replies::DATA_TIMEOUT,
+            _ if now >= self.begun + timeouts.session => {
+                replies::SESSION_TIMEOUT.because(allowed(timeouts.session))
+            }
+            _ if !self.is_in_message() || now < self.message_due() => {
+                replies::COMMAND_TIMEOUT.because(allowed(timeouts.command))
+            }
+            _ if self.trickles(now) => {
+                let least = self.terms.limits.min_data_rate;
+                replies::MIN_DATA_RATE.because(format!("{least} octets a second are the least"))
+            }
+            _ => replies::DATA_TIMEOUT.because(allowed(timeouts.data)),
         };
-        self.close_with(Stage::Violation, fixed.refusal());
+        self.close_with(Stage::Violation, refusal);
     }
 
     /// Asks the session to end as soon as no transaction is open.

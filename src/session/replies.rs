@@ -35,6 +35,12 @@ impl Fixed {
         Self { code: known(code), enhanced, text, source, rule }
     }
 
+    /// With the figures that the operator reads.
+    pub(super) fn because(&self, detail: String) -> Refusal {
+        let Refusal { reply, reason } = self.refusal();
+        Refusal { reply, reason: reason.with_detail(detail) }
+    }
+
     pub(super) fn refusal(&self) -> Refusal {
         Refusal {
             reply: Reply::new(self.code, Some(self.enhanced), self.text),
@@ -111,6 +117,8 @@ pub(super) const TLS_REQUIRED: Fixed =
     Fixed::new(530, (7, 0), Source::Limit, "tls_required", "say STARTTLS first");
 pub(super) const MESSAGE_SIZE: Fixed =
     Fixed::new(552, (3, 4), Source::Limit, "message_size", "the message is larger than we take");
+pub(super) const UPSTREAM_SIZE: Fixed =
+    Fixed::new(552, (3, 4), Source::Limit, "upstream_size", "the message is larger than we take");
 pub(super) const RECIPIENTS: Fixed =
     Fixed::new(452, (5, 3), Source::Limit, "recipients", "too many recipients: send the rest separately");
 pub(super) const TRANSACTIONS: Fixed =

@@ -194,12 +194,14 @@ pub struct Reason {
     pub place: Option<Arc<str>>,
     /// What the operator reads beyond that; empty when the rule says it all.
     pub detail: String,
+    /// The command that broke the grammar, escaped and cut; only HELO, EHLO, MAIL and RCPT, which hold no secrets.
+    pub said: Option<Box<str>>,
 }
 
 impl Reason {
     /// A reason without place and detail.
     pub fn new(source: Source, rule: &str) -> Self {
-        Self { source, rule: rule.into(), place: None, detail: String::new() }
+        Self { source, rule: rule.into(), place: None, detail: String::new(), said: None }
     }
 
     /// The same reason with more to read.

@@ -19,6 +19,8 @@ struct Talk {
     upstream: Reply,
     /// Replies as lines, and other actions as words.
     heard: Vec<String>,
+    /// Why it refused, each time.
+    reasons: Vec<Reason>,
     stored: Vec<u8>,
     /// Answers are given only while this holds.
     answering: bool,
@@ -64,6 +66,7 @@ impl Talk {
             upstream: reply(250),
             heard: Vec::new(),
             stored: Vec::new(),
+            reasons: Vec::new(),
             answering: true,
         };
         talk.session.receive_as(arrival);
@@ -89,7 +92,10 @@ impl Talk {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Heard(_) => {}
-            Action::Reply(reply, _) => self.hear(&reply),
+            Action::Reply(reply, why) => {
+                self.hear(&reply);
+                self.reasons.extend(why.map(|grounds| grounds.reason));
+            }
             Action::Decide(stage) if self.answering => {
                 let verdict = self.verdicts.iter().find(|(at, _)| *at == stage);
                 let verdict = verdict.map_or(Verdict::Pass, |(_, verdict)| verdict.clone());
@@ -113,6 +119,7 @@ impl Talk {
                 if let Some(reply) = &finished.reply {
                     self.hear(reply);
                 }
+                self.reasons.extend(finished.reason);
                 self.heard.push(finished.outcome.map_or("nothing", Outcome::name).to_owned());
             }
             Action::SpeakFor(_) => self.heard.push("another client".to_owned()),
@@ -152,6 +159,39 @@ fn at_data() -> Talk {
     talk.says(b"EHLO a.example\r\nMAIL FROM:<a@a.example>\r\nRCPT TO:<b@example.org>\r\n");
     assert_eq!(talk.says(b"DATA\r\n"), ["354"]);
     talk
+}
+
+/// The operator reads what was seen, what is allowed, and whose limit it is.
+#[test]
+fn limits_are_told_with_their_figures() {
+    let mut talk = Talk::new();
+    talk.says(b"EHLO a.example\r\nMAIL FROM:<a@a.example> SIZE=2000\r\n");
+    talk.session.offer(Offers { size: Some(500), ..Offers::default() });
+    talk.says(b"MAIL FROM:<a@a.example> SIZE=2000\r\nMAIL FROM:<a@a.example>\r\n");
+    for _ in 0..4 {
+        talk.says(b"RCPT TO:<b@example.org>\r\n");
+    }
+    talk.says(b"DATA\r\n");
+    talk.says(&[&b"x".repeat(1500)[..], b"\r\n.\r\n"].concat());
+    let told: Vec<_> = talk.reasons.iter().map(|why| (&*why.rule, why.detail.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("message_size", "the client declared 2000 octets, and 1000 are taken"),
+            ("upstream_size", "the client declared 2000 octets, and 500 are taken"),
+            ("recipients", "3 had been taken, as many as a message may have"),
+            ("message_size", "the message has 1502 octets or more, and 1000 are taken"),
+        ]
+    );
+}
+
+/// What cannot hold a secret is kept as it was said.
+#[test]
+fn a_command_that_breaks_the_grammar_is_told() {
+    let mut talk = Talk::new();
+    talk.says(b"EHLO a b\r\nEHLO a.example\r\nMAIL FROM:<a b>\r\nAUTH secret\r\nhunter2 secret\r\n");
+    let told: Vec<_> = talk.reasons.iter().map(|why| why.said.as_deref().unwrap_or_default()).collect();
+    assert_eq!(told, ["EHLO a b", "MAIL FROM:<a b>", "", ""]);
 }
 
 #[test]

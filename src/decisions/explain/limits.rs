@@ -21,7 +21,7 @@ const SPLIT: &str =
     "The client sends the remaining recipients in a transaction of their own; every mail server does.";
 
 /// Every limit.
-const LIMITS: [Limit; 25] = [
+const LIMITS: [Limit; 26] = [
     limit(
         "sessions",
         "listeners.{}.limits.sessions",
@@ -63,6 +63,12 @@ const LIMITS: [Limit; 25] = [
         "listeners.{}.limits.message_size",
         "the message was larger than the listener takes, or said so in SIZE",
         "Raise the limit (the upstream has one of its own), or ask the sender to send a link.",
+    ),
+    limit(
+        "upstream_size",
+        "",
+        "the client said in SIZE that the message is larger than the upstream takes, less 16 KiB for the fields that Gatepost adds",
+        "Raise the limit of the mail server (Postfix: `message_size_limit`), or ask the sender to send a link.",
     ),
     limit(
         "header_size",
@@ -167,6 +173,11 @@ impl Limit {
     /// The limit with this name.
     pub(super) fn named(name: &str) -> Option<&'static Self> {
         LIMITS.iter().find(|limit| limit.name == name)
+    }
+
+    /// Whose it is, where it is not configured.
+    pub(super) fn whose(&self) -> &'static str {
+        if self.name == "upstream_size" { "which the upstream sets" } else { "which is fixed" }
     }
 
     /// Where it is configured for this listener; empty where it is not.

@@ -160,7 +160,7 @@ fn headline(decision: &Decision, item: &Item) -> String {
             let whom = decision.recipients.last().filter(|recipient| recipient.decision == decision.id);
             match whom {
                 Some(recipient) => format!("The recipient <{}> was {outcome}", recipient.rcpt.address),
-                None => format!("The client was {outcome} at {stage}"),
+                None => format!("{} {outcome} {}", who(decision), at(stage)),
             }
         }
     };
@@ -168,7 +168,8 @@ fn headline(decision: &Decision, item: &Item) -> String {
         Item::Rule { rule, place } => format!("{what} by the rule {rule} ({place})."),
         Item::Fault { policy, place } => format!("{what} because the policy {policy} failed ({place})."),
         Item::Limit { limit, key } if key.is_empty() => {
-            format!("{what} by the limit {limit}, which is fixed.")
+            let whose = Limit::named(limit).map_or("", Limit::whose);
+            format!("{what} by the limit {limit}, {whose}.")
         }
         Item::Limit { limit, key } => format!("{what} by the limit {limit}, configured as `{key}`."),
         Item::Protocol { event, clause } if clause.is_empty() => format!("{what}: {event}."),
@@ -185,6 +186,26 @@ fn headline(decision: &Decision, item: &Item) -> String {
     }
 }
 
+/// Who was refused where it was no recipient: commands that break the grammar are refused for themselves.
+fn who(decision: &Decision) -> &'static str {
+    let breach = decision.deciding.as_ref().is_some_and(|deciding| deciding.source == "protocol");
+    if breach { "The client's command was" } else { "The client was" }
+}
+
+/// When that was, in the words of the dialogue.
+const fn at(stage: &str) -> &'static str {
+    match stage.as_bytes() {
+        b"connect" => "when it connected",
+        b"helo" => "at HELO",
+        b"auth" => "at AUTH",
+        b"mail" => "at MAIL",
+        b"rcpt" => "at RCPT",
+        b"data" => "at DATA",
+        b"message" => "at the end of the message",
+        _ => "during the session",
+    }
+}
+
 fn why(decision: &Decision, item: &Item) -> Vec<String> {
     let mut lines = Vec::new();
     let said = match item {
@@ -196,6 +217,9 @@ fn why(decision: &Decision, item: &Item) -> Vec<String> {
     lines.extend(said.map(sentence));
     if let Some(deciding) = decision.deciding.as_ref().filter(|deciding| !deciding.detail.is_empty()) {
         lines.push(sentence(&deciding.detail));
+    }
+    if let Some(deciding) = decision.deciding.as_ref().filter(|deciding| !deciding.said.is_empty()) {
+        lines.push(format!("It said `{}`.", deciding.said));
     }
     match item {
         Item::Rule { rule, place } => lines.extend(Spoken::of(decision, rule, place).why()),
@@ -211,8 +235,9 @@ fn otherwise(decision: &Decision, item: &Item) -> Vec<String> {
         Item::Fault { policy, .. } => vec![format!(
             "The policy {policy} would have had to run to its end: the log and gatepost_policy_errors_total show every failure."
         )],
-        Item::Limit { key, .. } if key.is_empty() => {
-            vec!["Less of it by the client: the limit is fixed.".to_owned()]
+        Item::Limit { limit, key } if key.is_empty() => {
+            let whose = Limit::named(limit).map_or("", Limit::whose);
+            vec![format!("Less of it by the client, or another limit, {whose}.")]
         }
         Item::Limit { key, .. } => vec![format!("Less of it by the client, or a higher `{key}`.")],
         Item::Protocol { event, clause } => protocol::otherwise(decision, event, clause),

@@ -16,7 +16,7 @@ fn decided(source: &'static str, rule: &str, stage: &'static str) -> Decision {
             rule: rule.into(),
             stage,
             place: "60-dmarc.rhai:12".into(),
-            detail: String::new(),
+            ..Deciding::default()
         }),
         reply: "550 5.7.26 no (gp 7f3k2a7q4d)".into(),
         ..Decision::default()
@@ -46,7 +46,7 @@ fn dmarc_is_explained_with_all_that_it_stands_on() {
     decision.checks.message =
         Some(Arc::new(MessageResults { dkim: vec![dkim], dmarc, ..MessageResults::default() }));
     let words = RuleWords {
-        why: "{author_domain} asks to refuse it".into(),
+        why: "{author_domain} asks to refuse it.".into(),
         otherwise: "SPF passes for {author_domain}, or {nothing}.".into(),
         advice: "Add it to `trusted_sealers`.".into(),
     };
@@ -54,7 +54,7 @@ fn dmarc_is_explained_with_all_that_it_stands_on() {
     decision.stages[0].facts.push(fact("dmarc", &[], Question::Dmarc, None));
     let explanation = explain(&decision);
     assert_eq!(explanation.headline, "The message was rejected by the rule dmarc.reject (60-dmarc.rhai:12).");
-    assert_eq!(explanation.why[0], "Bank.example asks to refuse it.");
+    assert_eq!(explanation.why[0], "bank.example asks to refuse it.");
     assert_eq!(
         explanation.why[1],
         "DMARC fail: bank.example publishes p=reject; SPF passed for example.net, which is not aligned; the DKIM body hash differs in the signature of bank.example (selector s1): the body was changed on the way."
@@ -210,4 +210,34 @@ fn nobody_is_told_to_soften_a_gate() {
     assert!(page.contains("a gate, which nothing softens") && !page.contains("policies.modes"), "{page}");
     decision.stages.clear();
     assert!(explain(&decision).to_string().contains("policies.modes"));
+}
+
+#[test]
+fn what_was_seen_and_what_is_allowed_is_told_and_whose_limit_it_is() {
+    let mut decision = decided("limit", "upstream_size", "mail");
+    let figures = "the client declared 2000000 octets, and 1000000 are taken";
+    decision.deciding.as_mut().unwrap().detail = figures.into();
+    let page = explain(&decision).to_string();
+    assert!(
+        page.starts_with(
+            "The client was rejected at MAIL by the limit upstream_size, which the upstream sets.\n"
+        ),
+        "{page}"
+    );
+    assert!(page.contains("The client declared 2000000 octets, and 1000000 are taken."), "{page}");
+    assert!(!page.contains("limits.message_size"), "a higher limit of ours would not help: {page}");
+}
+
+#[test]
+fn what_broke_the_grammar_is_shown() {
+    let mut decision = decided("protocol", "bad-path", "violation");
+    decision.deciding.as_mut().unwrap().said = "MAIL FROM:<a@@b>".into();
+    let page = explain(&decision).to_string();
+    assert!(
+        page.starts_with(
+            "The client's command was rejected during the session: bad-path (RFC 5321 4.1.2).\n"
+        ),
+        "{page}"
+    );
+    assert!(page.contains("It said `MAIL FROM:<a@@b>`."), "{page}");
 }

@@ -55,7 +55,7 @@ fn set_aside(call: &NativeCallContext<'_>, action: Action, rule: &str, rcpt: &Rc
     let index = place_of(call, rcpt)?;
     let Some((turn, rule)) = rule_speaks(call, rule, action)? else { return Ok(()) };
     let reason =
-        Reason { source: Source::Policy, rule, place: Some(turn.place(call)), detail: reason.to_owned() };
+        Reason { rule, place: Some(turn.place(call)), ..Reason::new(Source::Policy, "") }.with_detail(reason);
     let change = match action {
         Action::Hold => RecipientChange::Quarantine(index, reason),
         _ => RecipientChange::Discard(index, reason),

@@ -188,6 +188,22 @@ impl Admission {
         }
     }
 
+    /// How much of what a client ran into there is.
+    pub(super) fn figures(&self, full: Full) -> String {
+        let bounds = self.bounds.load();
+        let rate = |rate: Option<Rate>| {
+            rate.map(|rate| format!("{} in {:?} are allowed", rate.count, rate.period)).unwrap_or_default()
+        };
+        match full {
+            Full::Sessions => format!("{} are allowed", bounds.sessions),
+            Full::PerIp => format!("{} are allowed", bounds.sessions_per_ip),
+            Full::PerNetwork => format!("{} are allowed", bounds.sessions_per_network),
+            Full::Descriptors => format!("there are descriptors for {} sessions", self.ceiling.most()),
+            Full::ConnectionRate => rate(bounds.connection_rate),
+            Full::HandshakeRate => rate(bounds.handshake_rate),
+        }
+    }
+
     /// Whether a line about a client that is turned away may be written, and if so, how many were not since the last one.
     pub(super) fn may_tell(&self) -> Option<u64> {
         self.held().hush.ask(Instant::now())
