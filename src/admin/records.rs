@@ -130,6 +130,9 @@ async fn answered(
         Ok(query) => query,
         Err(why) => return text(StatusCode::BAD_REQUEST, why),
     };
+    if let Err(why) = query.check() {
+        return text(StatusCode::BAD_REQUEST, why);
+    }
     query.limit = if query.limit == 0 { USUAL } else { query.limit.min(MOST) };
     let recorder = Arc::clone(recorder);
     let found = tokio::task::spawn_blocking(move || make(recorder.find(&query))).await;

@@ -4,18 +4,23 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
+use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::config::Loaded;
 use crate::decisions::explain::explain;
-use crate::decisions::{Decision, Query, merge, read_all};
+use crate::decisions::{Decision, OUTCOMES, Query, merge, read_all};
 use crate::units::parse_duration;
 
 use super::Failure;
 use super::endpoint::Endpoint;
 use super::rehearse::{self, Rehearsal};
 use super::screen::Screen;
+use super::trace::network;
+
+mod short;
 
 /// Decisions that the process that serves gives at once at most.
 const MOST: usize = 1_000;
@@ -33,7 +38,7 @@ pub(super) enum Format {
 /// What is to be explained.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Wanted {
-    /// The id at the end of a refusal, `(gp 7f3k2a9q4d)`, in a Received field, or of a session
+    /// The id at the end of a refusal, `(gp 7f3k2a7q4d)`, in a Received field, or of a session
     #[arg(value_name = "ID")]
     id: Option<String>,
     /// Decisions about this sender: an address, or a domain; `<>` is the null sender
@@ -43,23 +48,29 @@ pub(super) struct Wanted {
     #[arg(long, value_name = "ADDRESS")]
     to: Vec<String>,
     /// Decisions about this client: an address or a network
-    #[arg(long, value_name = "NETWORK")]
-    client: Option<String>,
+    #[arg(long, value_name = "NETWORK", value_parser = network)]
+    client: Option<IpNet>,
     /// Decisions of this rule, or of all rules of this policy; also limits and breaches of the protocol
     #[arg(long, value_name = "RULE")]
     rule: Option<String>,
-    /// Decisions with this outcome, such as `rejected`
-    #[arg(long, value_name = "OUTCOME")]
+    /// Decisions with this outcome
+    #[arg(long, value_name = "OUTCOME", value_parser = PossibleValuesParser::new(OUTCOMES))]
     outcome: Option<String>,
     /// The decision about the message that the upstream queued under this name
     #[arg(long, value_name = "ID")]
     queue_id: Option<String>,
     /// Not before this time, or as long ago as this: `2026-11-29T12:00:00Z`, `2h`
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+    /// Not after this time, written likewise; a day alone is its beginning
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<Timestamp>,
     /// At most so many, the youngest first; 0 for all in the files. Of those in memory only, no more than the last 1000
     #[arg(long, value_name = "NUMBER", default_value_t = 10)]
     limit: usize,
+    /// Explain each, also where several are found; else those have one line each
+    #[arg(long)]
+    full: bool,
     /// Read this file of decisions in place of the configured one
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -85,28 +96,85 @@ pub(super) struct Wanted {
 
 /// Explains what is wanted.
 pub(super) fn run(loaded: Loaded, wanted: Box<Wanted>, screen: Screen) -> Result<(), Failure> {
-    let format = wanted.format;
+    let view = View {
+        format: wanted.format,
+        full: wanted.full || wanted.message.is_some(),
+        limit: wanted.limit,
+        id: wanted.id.as_deref().and_then(|id| Query::id(id).id),
+    };
+    let asked = wanted.from.iter().chain(&wanted.to).any(|address| has_local_part(address));
     let found = match wanted.message {
         Some(_) => rehearsed(loaded, *wanted)?,
         None => recorded(&loaded, *wanted, screen)?,
     };
     if found.is_empty() {
-        return Err(Failure::Untold(anyhow!("there is no such decision")));
+        let hint = "it may be older than what is kept (`decisions.memory`, `decisions.file`)";
+        return Err(Failure::Untold(anyhow!("there is no such decision; {hint}")));
     }
-    show(&found, format, screen)?;
+    if asked && found.iter().any(|decision| decision.redacted) {
+        let note = "local parts were taken out before these were kept: they are found by their domains";
+        screen.details(|_| format!("note: {note}\n"));
+    }
+    view.show(&found, screen)?;
     Ok(())
 }
 
-fn show(found: &[Decision], format: Format, screen: Screen) -> anyhow::Result<()> {
-    for (index, decision) in found.iter().enumerate() {
-        let explanation = explain(decision);
-        match format {
-            Format::Json => screen.say_json(&serde_json::to_string(&explanation)?),
-            Format::Text if index > 0 => screen.say(&format!("\n{}\n\n{explanation}", "-".repeat(72))),
-            Format::Text => screen.say(explanation.to_string().trim_end()),
+/// Whether an address is asked for, and not a domain.
+fn has_local_part(address: &str) -> bool {
+    address.trim_start_matches('<').split_once('@').is_some_and(|(local, _)| !local.is_empty())
+}
+
+/// How what was found is shown.
+#[derive(Debug)]
+struct View {
+    format: Format,
+    full: bool,
+    /// So many at most; 0 for all.
+    limit: usize,
+    /// The id that was asked for.
+    id: Option<String>,
+}
+
+impl View {
+    fn show(&self, found: &[Decision], screen: Screen) -> anyhow::Result<()> {
+        let most = if self.limit == 0 { found.len() } else { self.limit };
+        let mut shown: Vec<_> = found.iter().take(most).collect();
+        // Of a transaction, what its own id leads to comes before what became of its recipients.
+        shown.sort_by_key(|decision| self.id.as_ref() != Some(&decision.id));
+        let is_meant = shown.first().is_some_and(|first| self.id.as_ref() == Some(&first.id));
+        match (self.format, shown.as_slice()) {
+            (Format::Json, all) => {
+                for decision in all {
+                    screen.say_json(&serde_json::to_string(&explain(decision))?);
+                }
+            }
+            (Format::Text, [first, rest @ ..]) if self.full || rest.is_empty() => {
+                screen.say(explain(first).to_string().trim_end());
+                for decision in rest {
+                    screen.say(&format!(
+                        "\n{}\n\n{}",
+                        "-".repeat(72),
+                        explain(decision).to_string().trim_end()
+                    ));
+                }
+            }
+            (Format::Text, [first, rest @ ..]) if is_meant => {
+                screen.say(explain(first).to_string().trim_end());
+                screen.say("\nIn the same transaction");
+                rest.iter().for_each(|decision| screen.say(&format!("  {}", short::line(decision))));
+            }
+            (Format::Text, several) => {
+                several.iter().for_each(|decision| screen.say(&short::line(decision)));
+                screen.say("\n`gatepost explain ID` explains one of them, `--full` all");
+            }
         }
+        if found.len() > most {
+            let more = most.saturating_mul(2);
+            screen
+                .details(|_| format!("note: there are more; `--limit {more}` shows more, `--limit 0` all\n"));
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// From the memory of the process that serves, and from its files where that may not be all; from a file alone where one is named.
@@ -148,18 +216,20 @@ fn query(wanted: Wanted) -> anyhow::Result<Query> {
         id: wanted.id.as_deref().and_then(|id| Query::id(id).id),
         from: wanted.from,
         to: wanted.to.into_iter().next(),
-        client: wanted.client,
+        client: wanted.client.map(|network| network.to_string()),
         rule: wanted.rule,
         outcome: wanted.outcome,
         queue_id: wanted.queue_id,
         word: None,
-        since: wanted.since.as_deref().map(since).transpose()?,
-        limit: wanted.limit,
+        since: wanted.since,
+        until: wanted.until,
+        // With one more it shows whether there are more.
+        limit: if wanted.limit == 0 { 0 } else { wanted.limit.saturating_add(1) },
     })
 }
 
 /// A time, a day from its beginning, or so long ago.
-fn since(text: &str) -> anyhow::Result<Timestamp> {
+fn time(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }
@@ -167,9 +237,9 @@ fn since(text: &str) -> anyhow::Result<Timestamp> {
         return Ok(midnight);
     }
     let ago = parse_duration(text).map_err(|_| {
-        anyhow!("`{text}` is no time: write it as `2026-11-29T12:00:00Z` or `2026-11-29`, in UTC, or as `2h` for two hours ago")
+        "write it as `2026-11-29T12:00:00Z` or `2026-11-29`, in UTC, or as `2h` for two hours ago".to_owned()
     })?;
-    Timestamp::now().checked_sub(ago).map_err(|_| anyhow!("`{text}` ago is before all time"))
+    Timestamp::now().checked_sub(ago).map_err(|_| "that is before all time".to_owned())
 }
 
 fn rehearsed(loaded: Loaded, wanted: Wanted) -> anyhow::Result<Vec<Decision>> {
@@ -197,10 +267,22 @@ mod tests {
 
     #[test]
     fn a_time_before_all_time_is_an_error() {
-        assert!(since("2h").unwrap() < Timestamp::now());
-        assert_eq!(since("2026-11-29").unwrap(), since("2026-11-29T00:00:00Z").unwrap());
-        for text in ["8000000d", "yesterday"] {
-            assert!(since(text).unwrap_err().to_string().contains(text));
+        assert!(time("2h").unwrap() < Timestamp::now());
+        assert_eq!(time("2026-11-29").unwrap(), time("2026-11-29T00:00:00Z").unwrap());
+        assert!(time("8000000d").unwrap_err().contains("before all time"));
+        assert!(time("yesterday").unwrap_err().contains("2h"));
+    }
+
+    #[test]
+    fn an_address_is_told_from_a_domain() {
+        for (text, expected) in [
+            ("joe@x.example", true),
+            ("<joe@x.example>", true),
+            ("@x.example", false),
+            ("x.example", false),
+            ("<>", false),
+        ] {
+            assert_eq!(has_local_part(text), expected, "{text}");
         }
     }
 }

@@ -94,8 +94,17 @@ impl Collected {
             })
             .cloned()
             .collect();
-        if refused.is_empty() { all.into_iter().map(without_upstream).collect() } else { refused }
+        let told = if refused.is_empty() { all.into_iter().map(without_upstream).collect() } else { refused };
+        told.into_iter().map(rehearsed).collect()
     }
+}
+
+/// Marked as what it is, without the id in its reply: whoever asks for that finds nothing.
+fn rehearsed(mut decision: Decision) -> Decision {
+    decision.rehearsal = true;
+    let id = format!(" (gp {})", decision.id);
+    decision.reply = decision.reply.replace(&id, "");
+    decision
 }
 
 /// Without what the stand-in for the upstream said: nobody has been asked.

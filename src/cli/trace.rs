@@ -40,7 +40,7 @@ pub(super) struct Wanted {
     format: Format,
 }
 
-fn network(text: &str) -> Result<IpNet, String> {
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     network.map_err(|_| "write it as 192.0.2.9, 192.0.2.0/24 or 2001:db8::/32".to_owned())
 }

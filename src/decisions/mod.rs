@@ -22,7 +22,7 @@ mod stages;
 
 pub use self::dossier::{Dossier, Hearing, deciding, timestamp};
 pub use self::file::{ReadError, Rotation, files, read, read_all};
-pub use self::query::{Query, merge};
+pub use self::query::{OUTCOMES, Query, merge};
 pub use self::record::{
     Checks, Client, Cost, Deciding, Decision, Effect, Fact, Fault, Header, Kind, Login, Mail, Rcpt, Read,
     Recipient, Rule, StageRecord, Tls, UpstreamPart, VERSION, VerdictRecord,

@@ -9,7 +9,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::record::Decision;
+use crate::serial::REDACTED;
 use crate::tap::is_address;
+
+/// The outcomes that a decision can have.
+pub const OUTCOMES: [&str; 7] =
+    ["accepted", "rejected", "deferred", "discarded", "quarantined", "aborted", "none"];
 
 /// Which decisions are wanted; what is not said does not matter. The admin endpoint takes it as a query string.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
@@ -42,6 +47,9 @@ pub struct Query {
     /// Decided at this time or later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// Decided at this time or before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// How many at most, the youngest first; 0 for as many as there are.
     pub limit: usize,
 }
@@ -52,12 +60,32 @@ impl Query {
         Self { id: Some(bare_id(id)), ..Self::default() }
     }
 
+    /// What is asked for and can never be found.
+    ///
+    /// # Errors
+    /// What it is, and what is known instead.
+    pub fn check(&self) -> Result<(), String> {
+        if let Some(outcome) = self.outcome.as_ref().filter(|outcome| !OUTCOMES.contains(&outcome.as_str())) {
+            return Err(format!("there is no outcome `{outcome}`: {}", OUTCOMES.join(", ")));
+        }
+        if let Some(client) = self.client.as_ref().filter(|client| network(client).is_none()) {
+            return Err(format!("`{client}` is neither an address nor a network"));
+        }
+        match (self.since, self.until) {
+            (Some(since), Some(until)) if since > until => {
+                Err(format!("nothing is decided at {since} or later and at {until} or before"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether `decision` is one of those.
     pub fn matches(&self, decision: &Decision) -> bool {
         let meets = |wanted: &Option<String>, test: fn(&Decision, &str) -> bool| {
             wanted.as_ref().is_none_or(|wanted| test(decision, wanted))
         };
         self.since.is_none_or(|since| decision.at >= since)
+            && self.until.is_none_or(|until| decision.at <= until)
             && meets(&self.id, has_id)
             && meets(&self.outcome, has_outcome)
             && meets(&self.rule, has_rule)
@@ -109,11 +137,11 @@ fn has_queue_id(decision: &Decision, id: &str) -> bool {
 }
 
 fn is_from(decision: &Decision, from: &str) -> bool {
-    decision.sender().is_some_and(|sender| is_address(sender, from))
+    decision.sender().is_some_and(|sender| is_kept_of(decision, sender, from))
 }
 
 fn is_to(decision: &Decision, to: &str) -> bool {
-    decision.addressees().any(|rcpt| is_address(rcpt, to))
+    decision.addressees().any(|rcpt| is_kept_of(decision, rcpt, to))
 }
 
 fn has_word(decision: &Decision, word: &str) -> bool {
@@ -121,7 +149,17 @@ fn has_word(decision: &Decision, word: &str) -> bool {
     has_id(decision, &bare_id(word)) || tests.iter().any(|test| test(decision, word))
 }
 
-/// The id in `(gp 7f3k2a9q4d)`, as it is copied from a reply.
+/// Whether `address` is the one that is wanted, or what is left of it where local parts were taken out.
+fn is_kept_of(decision: &Decision, address: &str, wanted: &str) -> bool {
+    let redacted = || {
+        let domain = address.strip_prefix(REDACTED)?.strip_prefix('@')?;
+        let (_, of_wanted) = wanted.trim_end_matches('>').rsplit_once('@')?;
+        Some(of_wanted.eq_ignore_ascii_case(domain))
+    };
+    is_address(address, wanted) || (decision.redacted && redacted() == Some(true))
+}
+
+/// The id in `(gp 7f3k2a7q4d)`, as it is copied from a reply.
 fn bare_id(text: &str) -> String {
     let text = text.trim().trim_start_matches('(').trim_end_matches(')');
     text.trim_start_matches("gp ").trim().to_lowercase()
@@ -129,8 +167,11 @@ fn bare_id(text: &str) -> String {
 
 /// Whether `text` names the address or a network around it.
 fn is_within(ip: IpAddr, text: &str) -> bool {
-    let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    network.is_some_and(|network| network.contains(&ip))
+    network(text).is_some_and(|network| network.contains(&ip))
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 impl Decision {
@@ -167,7 +208,7 @@ mod tests {
     #[test]
     fn each_key_narrows() {
         let decision = decision();
-        let queries: [(&str, bool); 22] = [
+        let queries: [(&str, bool); 25] = [
             (r#"{}"#, true),
             (r#"{"id":"aaaaaaaaab"}"#, true),
             (r#"{"id":"aaaaaaaaac"}"#, true),
@@ -190,11 +231,42 @@ mod tests {
             (r#"{"outcome":"accepted"}"#, false),
             (r#"{"since":"2026-11-29T12:00:00Z"}"#, true),
             (r#"{"since":"2026-11-29T12:00:01Z"}"#, false),
+            (r#"{"until":"2026-11-29T12:00:00Z"}"#, true),
+            (r#"{"until":"2026-11-29T11:59:59Z"}"#, false),
+            (r#"{"since":"2026-11-29T11:00:00Z","until":"2026-11-29T13:00:00Z"}"#, true),
         ];
         for (query, expected) in queries {
             let query: Query = serde_json::from_str(query).unwrap();
             assert_eq!(query.matches(&decision), expected, "{query:?}");
         }
+    }
+
+    #[test]
+    fn what_can_never_be_found_is_an_error() {
+        for (query, expected) in [
+            (r#"{"outcome":"refused"}"#, "there is no outcome `refused`: accepted, rejected"),
+            (r#"{"client":"300.1.1.1"}"#, "`300.1.1.1` is neither"),
+            (r#"{"since":"2026-11-29T12:00:00Z","until":"2026-11-29T11:00:00Z"}"#, "nothing is decided"),
+        ] {
+            let query: Query = serde_json::from_str(query).unwrap();
+            assert!(query.check().unwrap_err().starts_with(expected), "{query:?}");
+        }
+        let good = r#"{"outcome":"rejected","client":"192.0.2.0/24","from":"x"}"#;
+        assert_eq!(serde_json::from_str::<Query>(good).unwrap().check(), Ok(()));
+    }
+
+    /// Whoever asks for an address is given what was kept about its domain.
+    #[test]
+    fn a_redacted_decision_is_found_by_its_domain() {
+        let mut decision = decision();
+        decision.mail = Some(Mail { sender: format!("{REDACTED}@Sender.example"), ..Mail::default() });
+        let finds = |decision: &Decision, from: &str| {
+            Query { from: Some(from.to_owned()), ..Query::default() }.matches(decision)
+        };
+        assert!(!finds(&decision, "joe@sender.example"), "it could be a strange sender's own name");
+        decision.redacted = true;
+        assert!(finds(&decision, "joe@sender.example") && finds(&decision, "<ann@sender.example>"));
+        assert!(!finds(&decision, "joe@other.example") && !finds(&decision, "<>"));
     }
 
     #[test]

@@ -94,6 +94,9 @@ pub struct Decision {
     /// Local parts of addresses were taken out before it was kept.
     #[serde(skip_serializing_if = "is_default")]
     pub redacted: bool,
+    /// Nobody sent the message: it was judged as if it had come, and the decision is kept nowhere.
+    #[serde(skip_serializing_if = "is_default")]
+    pub rehearsal: bool,
 }
 
 /// What a decision is about.
@@ -531,6 +534,7 @@ impl Default for Decision {
             upstream: None,
             generation: Arc::default(),
             redacted: false,
+            rehearsal: false,
         }
     }
 }

@@ -75,7 +75,7 @@ fn rule(play: &Play, expected: Option<&str>) -> Result<(), Trouble> {
     same("the rule", expected.unwrap_or("none"), found.as_deref().unwrap_or("none"))
 }
 
-/// The id in `... (gp 7f3k2a9q4d)` at the end of a reply.
+/// The id in `... (gp 7f3k2a7q4d)` at the end of a reply.
 fn decision_id(line: &str) -> Option<&str> {
     line.rsplit_once("(gp ")?.1.strip_suffix(')')
 }

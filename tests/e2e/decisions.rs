@@ -95,7 +95,7 @@ fn a_refusal_is_explained_by_its_id_and_an_accepted_message_by_its_sender() {
 #[test]
 fn what_is_only_remembered_is_explained_too() {
     let sink = Sink::start(AtTheDot::Take);
-    let plan = Plan::in_front_of_server(sink.address()).section("decisions: { memory: 3 }");
+    let plan = Plan::in_front_of_server(sink.address()).section("decisions: { memory: 6 }");
     let mut gatepost = plan.admin("").start();
     let mut client = gatepost.introduced();
     let mut refused = Vec::new();
@@ -104,12 +104,40 @@ fn what_is_only_remembered_is_explained_too() {
         refused.push(id(&client.ask("RCPT TO:<suzie@elsewhere.example>").to_string()));
         assert_eq!(client.ask("RSET").code, 250);
     }
-    let explained = ask(&gatepost, &["explain", "--rule", "relay"]);
-    let page = stdout(&explained);
+    let list = stdout(&ask(&gatepost, &["explain", "--rule", "relay"]));
+    let told: Vec<_> =
+        list.lines().filter(|line| line.contains("rejected by relay.denied  127.0.0.1")).collect();
+    assert_eq!(told.len(), 3, "{list}");
+    assert!(told[0].contains(refused.last().unwrap().as_str()), "the youngest comes first: {list}");
+    assert!(told[0].ends_with("from <joe@sender.example> to <suzie@elsewhere.example>"), "{list}");
+    let one = ask(&gatepost, &["explain", "--rule", "relay", "--limit", "1"]);
+    let note = String::from_utf8_lossy(&one.stderr).into_owned();
+    assert!(note.contains("there are more; `--limit 2` shows more"), "{note}");
+    let page = stdout(&one);
     assert!(
         page.starts_with("The recipient <suzie@elsewhere.example> was rejected by the rule relay.denied"),
         "{page}"
     );
+    // A session's id leads to all of its decisions.
+    let json = stdout(&ask(&gatepost, &["explain", "--rule", "relay", "--limit", "1", "--format", "json"]));
+    let json: serde_json::Value = serde_json::from_str(json.trim()).unwrap();
+    let session = json["decision"]["session"].as_str().unwrap();
+    let of_session = stdout(&ask(&gatepost, &["explain", session]));
+    assert_eq!(of_session.lines().filter(|line| line.contains("relay.denied")).count(), 3, "{of_session}");
+    let full = stdout(&ask(&gatepost, &["explain", session, "--full"]));
+    assert_eq!(full.matches("What would have had to be different").count(), 6, "{full}");
+    for (arguments, complaint) in [
+        (["--outcome", "refused"], "[possible values: accepted"),
+        (["--client", "300.1.1.1"], "write it as 192.0.2.9"),
+        (["--since", "yesterday"], "write it as `2026-11-29T12:00:00Z`"),
+    ] {
+        let output = ask(&gatepost, &[&["explain"][..], &arguments].concat());
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(complaint), "{error}");
+    }
+    let before = stdout(&ask(&gatepost, &["explain", "--rule", "relay", "--until", "1h"]));
+    assert_eq!(before, "", "all of it is younger");
     let [first, .., last] = &refused[..] else { panic!("{refused:?}") };
     assert!(stdout(&ask(&gatepost, &["explain", last])).contains("relay.denied"));
     let forgotten = ask(&gatepost, &["explain", first]);
@@ -265,6 +293,31 @@ fn what_is_remembered_and_what_is_in_the_file_are_explained_together() {
     gatepost.end_well();
 }
 
+/// Whoever asks for an address is given what was kept about its domain, and told so.
+#[test]
+fn what_was_redacted_is_found_by_its_domain() {
+    let sink = Sink::start(AtTheDot::Take);
+    let plan = Plan::in_front_of_server(sink.address())
+        .section("decisions: { redact: local_part, file: decisions.jsonl }");
+    let gatepost = plan.admin("").start();
+    let mut client = gatepost.introduced();
+    assert_eq!(client.ask("MAIL FROM:<joe@sender.example>").code, 250);
+    assert_eq!(client.ask("RCPT TO:<suzie@elsewhere.example>").code, 550);
+    assert_eq!(client.ask("RSET").code, 250);
+    assert_eq!(client.ask("MAIL FROM:<joe doe@sender.example>").code, 501);
+    for address in [["--from", "joe@sender.example"], ["--to", "suzie@elsewhere.example"]] {
+        let found = ask(&gatepost, &[&["explain", "--rule", "relay"][..], &address].concat());
+        let (page, note) = (stdout(&found), String::from_utf8_lossy(&found.stderr).into_owned());
+        assert!(page.contains("[redacted]@elsewhere.example") && !page.contains("joe"), "{page}");
+        assert!(note.contains("found by their domains"), "{note}");
+    }
+    let other = ask(&gatepost, &["explain", "--from", "joe@other.example"]);
+    assert_eq!(other.status.code(), Some(1));
+    let page = stdout(&ask(&gatepost, &["explain", "--rule", "bad-path", "--limit", "1"]));
+    assert!(page.contains("It said `MAIL [redacted]`") && !page.contains("doe"), "{page}");
+    gatepost.end_well();
+}
+
 #[test]
 fn a_message_that_never_came_is_judged() {
     let postfix = Postfix::delivering();
@@ -279,9 +332,13 @@ fn a_message_that_never_came_is_judged() {
     };
     let (status, page, error) = judged(&["--from", "joe@sender.example", "--to", "suzie@example.org"]);
     assert_eq!(status, Some(0), "{page}{error}");
-    assert!(page.starts_with("The message was "), "{page}{error}");
+    assert!(page.starts_with("A rehearsal: nobody sent this message"), "{page}{error}");
+    assert!(
+        page.contains("\nThe message was ") && !page.contains("(gp ") && !page.contains("  decision "),
+        "{page}"
+    );
     let (_, page, error) = judged(&["--from", "joe@sender.example", "--to", "suzie@elsewhere.example"]);
-    assert!(page.contains("relay.denied"), "{page}{error}");
+    assert!(page.contains("relay.denied") && !page.contains("(gp "), "{page}{error}");
     let (_, page, error) = judged(&["--from", "joe@sender.example", "--to", "suzie@example.org", "--tls"]);
     assert!(page.contains("TLSv1.3"), "{page}{error}");
     postfix.delivered("suzie", 0);

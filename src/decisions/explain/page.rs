@@ -1,6 +1,7 @@
 //! The page that a person reads.
 
 use std::fmt::{self, Write};
+use std::time::Duration;
 
 use super::super::record::{Decision, StageRecord};
 use super::Explanation;
@@ -11,9 +12,16 @@ const WIDTH: usize = 100;
 
 pub(super) fn write(explanation: &Explanation<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let decision = explanation.decision;
+    if decision.rehearsal {
+        writeln!(
+            f,
+            "A rehearsal: nobody sent this message, nothing was delivered, and nothing of it is kept.\n"
+        )?;
+    }
     wrapped(f, "", "", &explanation.headline)?;
     if !decision.reply.is_empty() {
-        writeln!(f, "  the client heard: {}", safe(&decision.reply))?;
+        let heard = if decision.rehearsal { "the client would hear" } else { "the client heard" };
+        writeln!(f, "  {heard}: {}", safe(&decision.reply))?;
     }
     section(f, "Why", &explanation.why)?;
     section(f, "What would have had to be different", &explanation.otherwise)?;
@@ -54,7 +62,7 @@ fn about(f: &mut fmt::Formatter<'_>, decision: &Decision) -> fmt::Result {
         if value.is_empty() { Ok(()) } else { writeln!(f, "  {name:<11} {}", safe(value)) }
     };
     row("decision", &ids(decision))?;
-    row("time", &format!("{:.3}, after {:.1?}", decision.at, decision.took))?;
+    row("time", &format!("{:.3}, after {}", decision.at, lasted(decision.took)))?;
     row("listener", &decision.listener)?;
     row("client", &client(decision))?;
     row("tls", &tls(decision))?;
@@ -68,7 +76,10 @@ fn about(f: &mut fmt::Formatter<'_>, decision: &Decision) -> fmt::Result {
     for recipient in &decision.recipients {
         let mut text = format!("<{}> {}", recipient.rcpt.address, recipient.outcome);
         if !recipient.rule.is_empty() {
-            let _ = write!(text, " by {} (gp {})", recipient.rule, recipient.decision);
+            let _ = write!(text, " by {}", recipient.rule);
+        }
+        if !recipient.decision.is_empty() && !decision.rehearsal {
+            let _ = write!(text, " (gp {})", recipient.decision);
         }
         row("recipient", &text)?;
     }
@@ -81,7 +92,11 @@ fn about(f: &mut fmt::Formatter<'_>, decision: &Decision) -> fmt::Result {
     row("policies", &decision.generation)
 }
 
+/// The ids by which it can be asked for.
 fn ids(decision: &Decision) -> String {
+    if decision.rehearsal {
+        return String::new();
+    }
     let mut text = decision.id.clone();
     if !decision.transaction.is_empty() && decision.transaction != decision.id {
         let _ = write!(text, ", transaction {}", decision.transaction);
@@ -115,6 +130,15 @@ fn tls(decision: &Decision) -> String {
         .unwrap_or_default()
 }
 
+/// A duration in the largest unit of which there is one.
+fn lasted(time: Duration) -> String {
+    match time.as_micros() {
+        micros @ 0..1_000 => format!("{micros} µs"),
+        1_000..1_000_000 => format!("{:.1} ms", time.as_secs_f64() * 1e3),
+        _ => format!("{:.1} s", time.as_secs_f64()),
+    }
+}
+
 /// Every stage with the rules that said something, the facts, the effects and the cost.
 fn stages(f: &mut fmt::Formatter<'_>, decision: &Decision) -> fmt::Result {
     if decision.stages.is_empty() {
@@ -130,9 +154,9 @@ fn stage_lines(f: &mut fmt::Formatter<'_>, stage: &StageRecord) -> fmt::Result {
         (None, "") => String::new(),
         (None, event) => format!(" {event}"),
     };
-    let cost: u128 = stage.policies.iter().map(|policy| policy.spent.as_micros()).sum();
-    let action = stage.verdict.action;
-    writeln!(f, "  {}{subject}: {action} ({:.1?}, scripts {cost} µs)", stage.stage, stage.took)?;
+    let cost: Duration = stage.policies.iter().map(|policy| policy.spent).sum();
+    let (took, cost) = (lasted(stage.took), lasted(cost));
+    writeln!(f, "  {}{subject}: {} ({took}, scripts {cost})", stage.stage, stage.verdict.action)?;
     for rule in &stage.rules {
         let mode = match rule.mode {
             _ if rule.mode == rule.outcome => String::new(),
@@ -146,7 +170,7 @@ fn stage_lines(f: &mut fmt::Formatter<'_>, stage: &StageRecord) -> fmt::Result {
         let answer =
             fact.answer.as_ref().map_or_else(|| "see the checks".to_owned(), |answer| answer.summary());
         let call = format!("{} {}", fact.question.word(), fact.question.arguments());
-        writeln!(f, "    fact {}: {} ({:.1?})", safe(call.trim()), safe(&answer), fact.took)?;
+        writeln!(f, "    fact {}: {} ({})", safe(call.trim()), safe(&answer), lasted(fact.took))?;
     }
     for read in &stage.reads {
         writeln!(f, "    read {}: {}", safe(&read.what), safe(&read.value))?;
@@ -158,4 +182,15 @@ fn stage_lines(f: &mut fmt::Formatter<'_>, stage: &StageRecord) -> fmt::Result {
     stage.faults.iter().try_for_each(|fault| {
         writeln!(f, "    failed: {} at {}: {}", fault.policy, safe(&fault.place), safe(&fault.message))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_alike() {
+        let micros = [0, 273, 1_000, 12_345, 2_500_000, 312_000_000].map(Duration::from_micros);
+        assert_eq!(micros.map(lasted), ["0 µs", "273 µs", "1.0 ms", "12.3 ms", "2.5 s", "312.0 s"]);
+    }
 }
