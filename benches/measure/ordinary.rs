@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gatepost::checks::results::{ArcChain, CheckResult, Dmarc, Spf};
 use gatepost::message::header::Header;
+use gatepost::message::mime::{Contents, Part};
 use gatepost::policy::question::{Answer, Ask, GreylistAnswer, Lookup, Question, RateAnswer};
 use gatepost::policy::scene::{
     Address, AuthScene, ClientScene, MailScene, MessageScene, Moment, RcptScene, Scene, SessionScene,
@@ -44,9 +45,15 @@ pub(crate) fn answer(question: &Question) -> Answer {
         Question::Now => Answer::Now(1_800_000_000),
         Question::Random => Answer::Random(0.5),
         Question::Listed(..) => Answer::Listed(Arc::default()),
-        Question::Contents => Answer::Contents(Some(Arc::default())),
+        Question::Contents => Answer::Contents(Some(Arc::new(contents()))),
         other => other.unanswered(),
     }
+}
+
+/// A text, and nothing else.
+fn contents() -> Contents {
+    let text = Part { content_type: "text/plain".to_owned(), size: 9_000, ..Part::default() };
+    Contents { parts: vec![text], ..Contents::default() }
 }
 
 /// What a memory says about somebody who does nothing too often.

@@ -20,8 +20,10 @@ thread_local! {
     /// When the running script's time can be over by the wall, and when it is over by the thread's CPU time, which is what counts.
     /// A script never leaves its thread while it runs.
     static END: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
-    /// The operations of the running script so far, those of its closures counted.
-    static OPERATIONS: Cell<u64> = const { Cell::new(0) };
+    /// The operations that the running script was allowed so far, those of its closures counted.
+    static ALLOWED: Cell<u64> = const { Cell::new(0) };
+    /// How many of them are left.
+    static LEFT: Cell<u64> = const { Cell::new(0) };
     /// Which budget of the running script is used up: Rhai's own `sort` would swallow it.
     static SPENT: Cell<Option<FaultKind>> = const { Cell::new(None) };
 }
@@ -46,7 +48,8 @@ impl Watch {
     pub(super) fn measure<T>(&mut self, left: Duration, script: impl FnOnce() -> T) -> (T, Duration) {
         let begin = Instant::now();
         END.set(Some((begin + left, self.now + left)));
-        OPERATIONS.set(0);
+        ALLOWED.set(0);
+        LEFT.set(0);
         SPENT.set(None);
         let outcome = script();
         let by_the_wall = begin.elapsed();
@@ -57,15 +60,32 @@ impl Watch {
 }
 
 /// Counts one operation of the running script, which may have so many. Which budget is used up, if one is.
+#[inline]
 pub(super) fn count(operations: u64) -> Option<FaultKind> {
-    let so_far = OPERATIONS.get().saturating_add(1);
-    OPERATIONS.set(so_far);
-    if so_far > operations {
+    match LEFT.get().checked_sub(1) {
+        Some(left) => {
+            LEFT.set(left);
+            None
+        }
+        None => allow_more(operations),
+    }
+}
+
+/// Allows the running script the next few operations, one of which is used at once, if both budgets have more.
+fn allow_more(operations: u64) -> Option<FaultKind> {
+    let allowed = ALLOWED.get();
+    let more = operations.saturating_sub(allowed).min(LOOK_EVERY);
+    if more == 0 {
         SPENT.set(Some(FaultKind::Operations));
-    } else if so_far.is_multiple_of(LOOK_EVERY) && is_over() {
+    } else if allowed > 0 && is_over() {
         SPENT.set(Some(FaultKind::Time));
     }
-    SPENT.get()
+    let spent = SPENT.get();
+    if spent.is_none() {
+        ALLOWED.set(allowed + more);
+        LEFT.set(more.saturating_sub(1));
+    }
+    spent
 }
 
 /// Which budget the script used up that ran last on this thread.

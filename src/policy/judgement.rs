@@ -223,6 +223,12 @@ pub struct Effects {
 }
 
 impl Effects {
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { headers, dmarc_override, recipients, redirect, tarpit } = self;
+        let is_of_message = !headers.is_empty() || dmarc_override.is_some() || !recipients.is_empty();
+        !is_of_message && redirect.is_none() && tarpit.is_none()
+    }
+
     pub(super) fn absorb(&mut self, newer: Self) {
         self.headers.extend(newer.headers);
         if newer.dmarc_override.is_some() {

@@ -1,10 +1,10 @@
 //! What a session remembers of its policies: facts, notes, skips, tags and size limits, each for as long as it holds.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::delayed::Delayed;
-use super::question::{Answer, Question};
+use super::question::{Answer, ByQuestion, Question};
 use super::scene::{Address, MailScene, Moment, Scene};
 use crate::session::stage::Stage;
 use crate::smtp::path::ForwardPath;
@@ -19,7 +19,7 @@ const MAX_RECIPIENTS: usize = 4_096;
 /// Made with [`Memory::default`] when the client connects.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    pub(super) facts: Arc<HashMap<Question, Answer>>,
+    pub(super) facts: Arc<ByQuestion<Answer>>,
     pub(super) kept: Arc<Kept>,
 }
 
@@ -237,7 +237,7 @@ impl Scope {
     /// Notes, and tags, that one scope can hold.
     pub(super) const MAX_ENTRIES: usize = 64;
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         let Self { notes, skips, tags, limit, shadow_limit, scores, delayed } = self;
         let has_orders = !skips.is_empty() || !tags.is_empty() || limit.is_some() || shadow_limit.is_some();
         !has_orders && notes.is_empty() && scores.is_empty() && delayed.is_empty()

@@ -3,6 +3,7 @@
 mod answer;
 mod state;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -119,6 +120,9 @@ pub enum RecordType {
     /// Names of an address.
     Ptr,
 }
+
+/// What is kept for each of some questions. They are few, whoever chooses them, so that the hash may be a fast one.
+pub(super) type ByQuestion<T> = HashMap<Question, T, foldhash::fast::RandomState>;
 
 impl Question {
     /// The word of the script API that asks it: a function, or `object.property`.

@@ -10,9 +10,7 @@ use super::clock::{self, Watch};
 use super::delayed::{self, Delayed};
 use super::engine::{Mail, Message, Rcpt, Session};
 use super::faults;
-use super::judgement::{
-    Action, FactTrace, FaultKind, Judgement, Mode, ReadTrace, RuleEvent, ScriptFault, Timing,
-};
+use super::judgement::{Action, FactTrace, FaultKind, Judgement, Mode, RuleEvent, ScriptFault, Timing};
 use super::memory::Memory;
 use super::policies::{Policies, Policy};
 use super::question::{Answer, Known, Question};
@@ -215,6 +213,9 @@ impl StageRun {
     /// Facts that were there as soon as they were asked for are facts like others.
     fn take_known(&mut self, turn: &Turn, policy: &Policy) -> Result<(), ScriptFault> {
         let known = std::mem::take(&mut turn.state().at_hand);
+        if known.is_empty() {
+            return Ok(());
+        }
         self.used(policy).facts += known.len();
         let trace = |(question, answer)| FactTrace {
             policy: Arc::clone(&policy.name),
@@ -230,15 +231,7 @@ impl StageRun {
 
     /// The run came to its end: what it ordered counts.
     fn commit(&mut self, turn: &Turn, policy: &Policy) {
-        let mut state = turn.state();
-        let mut draft = std::mem::take(&mut state.draft);
-        let reads = std::mem::take(&mut draft.reads);
-        if !reads.is_empty() {
-            state.read.push(ReadTrace { policy: Arc::clone(&policy.name), reads });
-        }
-        state.skips.extend(draft.scope.skips.iter().cloned());
-        state.done.absorb(draft);
-        drop(state);
+        turn.state().commit(&policy.name);
         self.leave(policy);
     }
 
@@ -439,13 +432,7 @@ impl FuncArgs for &Arguments {
 type Outcome = Option<Result<Dynamic, Box<EvalAltResult>>>;
 
 fn run_script(turn: &Turn, policy: &Policy, arguments: &Arguments) -> Outcome {
-    {
-        let mut state = turn.state();
-        state.draft = Draft::default();
-        state.asked.clear();
-        state.wanted.clear();
-        state.stopped = None;
-    }
+    turn.state().begin_run();
     let run = || {
         let engine = &turn.0.policies.engine;
         policy.compiled.call(engine, turn.0.stage.name(), arguments, Dynamic::from(turn.clone()))

@@ -197,7 +197,7 @@ pub struct MessageScene {
     /// Of a message that was recorded and is judged again: what is known of its header. `None` when that is all there.
     pub partial: Option<Partial>,
     /// The names of the fields that were read, in lower case. Uncontended: scripts run one after the other.
-    read: Mutex<BTreeSet<String>>,
+    read: Mutex<Vec<String>>,
 }
 
 /// What is known of a header that is not all there.
@@ -218,23 +218,23 @@ const MAX_NAME: usize = 76;
 impl MessageScene {
     /// A message that is all there.
     pub const fn new(size: u64, header: Header) -> Self {
-        Self { size, header, partial: None, read: Mutex::new(BTreeSet::new()) }
+        Self { size, header, partial: None, read: Mutex::new(Vec::new()) }
     }
 
     /// The names of the fields that scripts have read so far.
     pub fn fields_read(&self) -> BTreeSet<String> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// Notes down that a script reads the fields of this name; `false` when they are not known.
     pub(super) fn read(&self, name: &str) -> bool {
-        let name = name.to_lowercase();
         if let Some(partial) = &self.partial {
-            return partial.known.contains(&name);
+            return partial.known.contains(&name.to_lowercase());
         }
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if name.len() <= MAX_NAME && read.len() < MAX_READ {
-            read.insert(name);
+        let has_room = name.len() <= MAX_NAME && read.len() < MAX_READ;
+        if has_room && !read.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            read.push(name.to_lowercase());
         }
         true
     }

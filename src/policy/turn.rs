@@ -17,7 +17,7 @@ use super::judgement::{
 };
 use super::memory::{Kept, Memory, NoteValue, Scope};
 use super::policies::{Policies, Policy, Rule};
-use super::question::{Answer, Ask, Known, Question, StateQuestion};
+use super::question::{Answer, Ask, ByQuestion, Known, Question, StateQuestion};
 use super::scene::Scene;
 use crate::session::stage::Stage;
 use crate::smtp::reply::EnhancedCode;
@@ -64,7 +64,7 @@ pub(super) struct Shared {
     pub(super) scene: Scene,
     pub(super) stage: Stage,
     /// What the session remembered when the turn began.
-    pub(super) facts: Arc<HashMap<Question, Answer>>,
+    pub(super) facts: Arc<ByQuestion<Answer>>,
     pub(super) kept: Arc<Kept>,
     /// What is known besides.
     known: Option<Arc<dyn Known>>,
@@ -80,11 +80,11 @@ pub(super) struct State {
     /// The index of the policy that runs.
     pub(super) policy: usize,
     /// The facts that arrived during this turn.
-    pub(super) learnt: HashMap<Question, InHand>,
+    pub(super) learnt: ByQuestion<InHand>,
     /// Those of them that were known as soon as this run asked.
     pub(super) at_hand: Vec<(Question, Answer)>,
     /// The facts of earlier stages that were read in this turn.
-    pub(super) remembered: HashMap<Question, InHand>,
+    pub(super) remembered: ByQuestion<InHand>,
     /// What the policies that ran to their end ordered.
     pub(super) done: Draft,
     /// What they read.
@@ -112,6 +112,26 @@ impl State {
                 _ = self.remembered.insert(question.clone(), InHand::of(answer.clone(), Some(policy)));
             }
         }
+    }
+
+    /// Forgets what a run left that did not come to its end.
+    pub(super) fn begin_run(&mut self) {
+        if !self.draft.is_empty() {
+            self.draft = Draft::default();
+        }
+        self.asked.clear();
+        self.wanted.clear();
+        self.stopped = None;
+    }
+
+    /// What the run of `policy` read and ordered counts. Most runs order nothing: the draft is used again.
+    pub(super) fn commit(&mut self, policy: &Arc<str>) {
+        if !self.draft.reads.is_empty() {
+            let reads = std::mem::take(&mut self.draft.reads);
+            self.read.push(ReadTrace { policy: Arc::clone(policy), reads });
+        }
+        self.skips.extend(self.draft.scope.skips.iter().cloned());
+        self.done.absorb(&mut self.draft);
     }
 }
 
@@ -175,14 +195,27 @@ impl Draft {
         }
     }
 
-    pub(super) fn absorb(&mut self, newer: Self) {
-        self.events.extend(newer.events);
-        self.effects.absorb(newer.effects);
-        self.scope.absorb(newer.scope);
-        self.applied.extend(newer.applied);
-        self.withheld.extend(newer.withheld);
-        self.ordered.extend(newer.ordered);
-        self.excused.extend(newer.excused);
+    fn is_empty(&self) -> bool {
+        let Self { events, effects, scope, applied, withheld, ordered, reads, excused, occurrences } = self;
+        let has_told = !events.is_empty() || !reads.is_empty() || !ordered.is_empty() || !excused.is_empty();
+        let has_done = !effects.is_empty() || !applied.is_empty() || !withheld.is_empty();
+        !has_told && !has_done && scope.is_empty() && occurrences.is_empty()
+    }
+
+    /// Adds what `newer` holds, and leaves it empty.
+    fn absorb(&mut self, newer: &mut Self) {
+        self.events.append(&mut newer.events);
+        if !newer.effects.is_empty() {
+            self.effects.absorb(std::mem::take(&mut newer.effects));
+        }
+        if !newer.scope.is_empty() {
+            self.scope.absorb(std::mem::take(&mut newer.scope));
+        }
+        self.applied.append(&mut newer.applied);
+        self.withheld.append(&mut newer.withheld);
+        self.ordered.append(&mut newer.ordered);
+        self.excused.append(&mut newer.excused);
+        newer.occurrences.clear();
     }
 
     /// Notes down that an exception softened a rule, once.

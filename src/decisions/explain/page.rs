@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 use super::super::record::{Decision, StageRecord};
-use super::{Explanation, lists};
+use super::Explanation;
 use crate::log::safe;
 
 /// How wide the page is.
@@ -87,7 +87,7 @@ fn about(f: &mut fmt::Formatter<'_>, decision: &Decision) -> fmt::Result {
         row("size", &format!("{} octets", decision.size))?;
     }
     if let Some(upstream) = &decision.upstream {
-        row("upstream", format!("{} {}", upstream.name, upstream.reply).trim_end())?;
+        row("upstream", &format!("{} {}", upstream.name, upstream.reply))?;
     }
     row("policies", &decision.generation)
 }
@@ -173,7 +173,7 @@ fn stage_lines(f: &mut fmt::Formatter<'_>, stage: &StageRecord) -> fmt::Result {
         writeln!(f, "    fact {}: {} ({})", safe(call.trim()), safe(&answer), lasted(fact.took))?;
     }
     for read in &stage.reads {
-        writeln!(f, "    read {}: {}", safe(&read.what), safe(&lists::shown(&read.value, &[])))?;
+        writeln!(f, "    read {}: {}", safe(&read.what), safe(&read.value))?;
     }
     for effect in &stage.effects {
         let shadow = if effect.shadow { " (in shadow, not applied)" } else { "" };

@@ -5,18 +5,22 @@ use std::sync::Arc;
 
 use rhai::{Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
-use super::super::scene;
+use super::super::scene::{self, MailScene};
 use super::super::turn::Turn;
 use super::mail::Rcpt;
 use super::session::text;
 
 /// `mail.sender`, an entry of `message.from`, what `address(text)` gives.
 #[derive(Clone, Debug)]
-pub(super) struct Address(Arc<scene::Address>);
+pub(super) enum Address {
+    Of(Arc<scene::Address>),
+    /// `mail.sender`, which nearly every policy reads.
+    Sender(Arc<MailScene>),
+}
 
 impl Address {
     pub(super) fn new(address: scene::Address) -> Self {
-        Self(Arc::new(address))
+        Self::Of(Arc::new(address))
     }
 }
 
@@ -24,13 +28,16 @@ impl Deref for Address {
     type Target = scene::Address;
 
     fn deref(&self) -> &scene::Address {
-        &self.0
+        match self {
+            Self::Of(address) => address,
+            Self::Sender(mail) => &mail.sender,
+        }
     }
 }
 
 impl AsRef<scene::Address> for Address {
     fn as_ref(&self) -> &scene::Address {
-        &self.0
+        self
     }
 }
 

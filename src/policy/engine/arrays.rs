@@ -1,7 +1,11 @@
-//! `map` and `zip` of arrays, in place of Rhai's own, which first make the whole array and then look at its size: a closure that gives
-//! a text or an array for each entry could make gigabytes.
+//! Functions of arrays in place of Rhai's own.
+//!
+//! Its `map` and `zip` first make the whole array and then look at its size: a closure that gives a text or an array for each entry
+//! could make gigabytes. Its `contains`, which is `in`, looks `==` up anew for every entry.
 
-use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, FuncRegistration, Map, NativeCallContext};
+use rhai::{
+    Array, Dynamic, Engine, EvalAltResult, FnPtr, FuncRegistration, ImmutableString, Map, NativeCallContext,
+};
 
 use super::super::turn::too_large;
 use super::{MAX_ARRAY, MAX_MAP, MAX_TEXT};
@@ -12,6 +16,38 @@ pub(super) fn register(engine: &mut Engine) {
     // They change nothing, so that constants have them too.
     FuncRegistration::new("map").with_purity(true).register_into_engine(engine, map);
     FuncRegistration::new("zip").with_purity(true).register_into_engine(engine, zip);
+    FuncRegistration::new("contains").with_purity(true).register_into_engine(engine, contains_text);
+}
+
+/// Whether a text is among the entries. What is no text decides itself whether it equals one.
+#[allow(clippy::needless_pass_by_value)] // Rhai hands values over.
+fn contains_text(
+    call: NativeCallContext<'_>,
+    array: &mut Array,
+    text: ImmutableString,
+) -> Result<bool, Box<EvalAltResult>> {
+    for entry in array.iter_mut() {
+        let is_it = entry.as_immutable_string_ref().map(|entry| *entry == text);
+        if is_it.map_or_else(|_| is_equal(&call, entry, &text), Ok)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether an entry equals the text by the `==` of its own type; without one it does not.
+fn is_equal(
+    call: &NativeCallContext<'_>,
+    entry: &mut Dynamic,
+    text: &ImmutableString,
+) -> Result<bool, Box<EvalAltResult>> {
+    match call.call_native_fn_raw("==", true, &mut [entry, &mut text.clone().into()]) {
+        Ok(said) => Ok(said.as_bool().unwrap_or(false)),
+        Err(error) => match *error {
+            EvalAltResult::ErrorFunctionNotFound(ref name, _) if name.starts_with("==") => Ok(false),
+            _ => Err(error),
+        },
+    }
 }
 
 /// What the closure gives for each entry, and perhaps its index.

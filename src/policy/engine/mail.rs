@@ -27,7 +27,7 @@ pub(super) fn register(engine: &mut Engine) {
     engine
         .register_type_with_name::<Mail>("Mail")
         .register_get("id", |m: &mut Mail| text(&m.0.id))
-        .register_get("sender", |m: &mut Mail| Address::new(m.0.sender.clone()))
+        .register_get("sender", |m: &mut Mail| Address::Sender(Arc::clone(&m.0)))
         .register_get("size", |m: &mut Mail| count(m.0.size))
         .register_get("body", |m: &mut Mail| text(m.0.body))
         .register_get("smtputf8", |m: &mut Mail| m.0.smtputf8)

@@ -41,7 +41,7 @@ impl Mapping {
 
     /// Notes down what was looked for, and what the table said.
     fn tell(&self, call: &NativeCallContext<'_>, key: &str, said: String) -> Result<(), Box<EvalAltResult>> {
-        let read = Read { what: format!("table {}: {key}", self.1), value: said };
+        let read = Read { what: ["table ", &self.1, ": ", key].concat(), value: said };
         Turn::of(call)?.state().draft.read(Arc::new(read));
         Ok(())
     }
@@ -139,7 +139,7 @@ fn list(call: &NativeCallContext<'_>, name: &str) -> Result<List, Box<EvalAltRes
 
 fn contains(call: &NativeCallContext<'_>, list: &List, text: &str) -> Result<bool, Box<EvalAltResult>> {
     let found = list.0.contains(text);
-    let read = Read { what: format!("list {}: {text}", list.1), value: yes_or_no(found).to_owned() };
+    let read = Read { what: ["list ", &list.1, ": ", text].concat(), value: yes_or_no(found).to_owned() };
     Turn::of(call)?.state().draft.read(Arc::new(read));
     Ok(found)
 }

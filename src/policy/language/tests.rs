@@ -139,8 +139,10 @@ fn fits(signature: &[Parameter], types: &[String]) -> bool {
 #[test]
 fn everything_that_the_engine_knows_is_in_the_tables() {
     // `sleep` is there to be refused; the others do what Rhai's own do, within bounds.
-    let is_rhais = |name: &str| ["sleep", "map", "zip"].contains(&name);
-    let ours = registered().into_iter().filter(|it| !is_operator(&it.name) && !is_rhais(&it.name));
+    let is_rhais = |it: &Registered| {
+        ["sleep", "map", "zip"].contains(&&*it.name) || (it.name == "contains" && it.types[0] == "array")
+    };
+    let ours = registered().into_iter().filter(|it| !is_operator(&it.name) && !is_rhais(it));
     let untold: Vec<_> = ours.filter(|it| !is_told(it)).collect();
     assert!(
         untold.is_empty(),

@@ -22,6 +22,32 @@ fn verdicts_have_their_codes() {
     }
 }
 
+/// `in` compares a text with each entry of an array: with texts at once, with others as their own `==` does.
+#[test]
+fn texts_are_found_among_whatever_an_array_holds() {
+    let table = [
+        ("b", "[\"a\", \"b\"]", "true"),
+        ("b", "[]", "false"),
+        ("B", "[\"a\", \"b\"]", "false"),
+        ("sender@sender.test", "[(), mail.sender]", "true"),
+        ("b@sender.test", "[mail.sender, [\"b@sender.test\"], #{}]", "false"),
+        ("1", "[1]", "fault"),
+        ("", "[1]", "false"),
+    ];
+    for (text, array, expected) in table {
+        // In a map, so that nobody can tell beforehand that some of them never match.
+        let script =
+            format!("let held = #{{ it: {array} }}; if \"{text}\" in held.it {{ reject(\"r\", \"no\") }}");
+        let judgement = Rig::new(&[("10-x.rhai", &mail_policy(&script))]).mail();
+        let said = match told(&judgement).as_str() {
+            "550 5.7.1 no [x.r]" => "true",
+            "pass" => "false",
+            _ => "fault",
+        };
+        assert_eq!(said, expected, "`{text}` in `{array}`");
+    }
+}
+
 #[test]
 fn at_connect_only_554_and_421_are_said() {
     for (script, expected) in [
