@@ -15,10 +15,12 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 /// Words: read back they are the program's own again.
 pub(crate) mod word {
-    use std::collections::BTreeSet;
+    use std::cell::RefCell;
+    use std::collections::{BTreeSet, HashSet};
+    use std::fmt;
     use std::sync::{Mutex, PoisonError};
 
-    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::de::{Deserializer, Error, Visitor};
 
     use super::Word;
 
@@ -29,20 +31,45 @@ pub(crate) mod word {
 
     static KNOWN: Mutex<BTreeSet<Word>> = Mutex::new(BTreeSet::new());
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Word, D::Error> {
-        let text = String::deserialize(from)?;
-        known(text).ok_or_else(|| Error::custom("this is no word of a closed set"))
+    thread_local! {
+        /// Those of them that this thread has met: threads that read decisions would wait for each other at every word.
+        static MET: RefCell<HashSet<Word, foldhash::fast::RandomState>> = RefCell::default();
     }
 
-    fn known(text: String) -> Option<Word> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Word, D::Error> {
+        from.deserialize_str(Words)
+    }
+
+    struct Words;
+
+    impl Visitor<'_> for Words {
+        type Value = Word;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a word of a closed set")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Word, E> {
+            let met = MET.with_borrow(|met| met.get(text).copied());
+            met.or_else(|| meet(text)).ok_or_else(|| E::custom("this is no word of a closed set"))
+        }
+    }
+
+    fn meet(text: &str) -> Option<Word> {
+        let word = known(text)?;
+        MET.with_borrow_mut(|met| met.insert(word));
+        Some(word)
+    }
+
+    fn known(text: &str) -> Option<Word> {
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(word) = known.get(text.as_str()) {
+        if let Some(word) = known.get(text) {
             return Some(word);
         }
         if known.len() >= MOST || text.len() > LONGEST {
             return None;
         }
-        let word: Word = text.leak();
+        let word: Word = text.to_owned().leak();
         known.insert(word);
         Some(word)
     }
