@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use gatepost::checks::results::{CheckResult, Iprev, MessageResults, Spf};
-use gatepost::decisions::replay::{Report, replay};
+use gatepost::decisions::replay::{Recorded, Report, replay};
 use gatepost::decisions::{Decision, Dossier, Headers, Hearing, Kind};
 use gatepost::policy::scene::Scene;
 use gatepost::policy::sources::Selection;
@@ -34,8 +34,8 @@ fn main() -> ExitCode {
     let policies = Arc::new(Policies::load(&Sources { dir, listeners, ..Sources::default() }).unwrap());
     let line = serde_json::to_vec(&decision(&policies)).unwrap();
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let kept: Decision = serde_json::from_slice(&line).unwrap();
-    let parsing = best(100, || drop(black_box(serde_json::from_slice::<Decision>(&line).unwrap())));
+    let kept: Recorded = serde_json::from_slice(&line).unwrap();
+    let parsing = best(100, || drop(black_box(serde_json::from_slice::<Recorded>(&line).unwrap())));
     let asking = best(100, || drop(black_box(replay(&policies, &kept))));
     println!("{parsing:.2?} to read a decision, {asking:.2?} to ask about it");
     let began = Instant::now();
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     let work = || {
         let mut report = Report::default();
         for _ in 0..DECISIONS / threads {
-            let decision: Decision = serde_json::from_slice(&line).unwrap();
+            let decision: Recorded = serde_json::from_slice(&line).unwrap();
             let replayed = replay(&policies, &decision);
             report.add(&decision, replayed);
         }

@@ -10,8 +10,8 @@ use std::thread;
 use anyhow::{Context, anyhow};
 
 use crate::config::Loaded;
-use crate::decisions::replay::{Report, replay};
-use crate::decisions::{self, Decision};
+use crate::decisions;
+use crate::decisions::replay::{Recorded, Report, replay};
 use crate::policy::{Policies, Sources};
 
 use super::Failure;
@@ -120,7 +120,7 @@ fn work(policies: &Arc<Policies>, inbox: &Mutex<Receiver<Vec<Vec<u8>>>>) -> (Rep
         let batch = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(batch) = batch else { return (report, strange) };
         for line in batch {
-            match serde_json::from_slice::<Decision>(&line) {
+            match serde_json::from_slice::<Recorded>(&line) {
                 Ok(decision) => {
                     let replayed = replay(policies, &decision);
                     report.add(&decision, replayed);

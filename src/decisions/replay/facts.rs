@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use super::super::record::{Decision, StageRecord};
+use super::recorded::{Recorded, RecordedStage};
 use crate::checks::results::{CheckResult, Iprev, MessageResults};
 use crate::policy::question::{Answer, Lookup, Question};
 
 /// What is known at one stage of a decision.
 #[derive(Debug)]
 pub(super) struct Facts<'d> {
-    decision: &'d Decision,
-    stage: &'d StageRecord,
+    decision: &'d Recorded,
+    stage: &'d RecordedStage,
 }
 
 impl<'d> Facts<'d> {
-    pub(super) const fn of(decision: &'d Decision, stage: &'d StageRecord) -> Self {
+    pub(super) const fn of(decision: &'d Recorded, stage: &'d RecordedStage) -> Self {
         Self { decision, stage }
     }
 

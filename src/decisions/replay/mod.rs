@@ -5,19 +5,22 @@
 //! are what they were, and nothing is counted or remembered anywhere.
 
 mod facts;
+mod recorded;
 mod report;
 mod scenes;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::recorded::Recorded;
 pub use self::report::{Change, Report};
-use super::record::{Decision, StageRecord, VerdictRecord};
+use super::record::VerdictRecord;
 use super::stages;
 use crate::policy::judgement::Judgement;
 use crate::policy::{Memory, Policies, Step};
 
 use self::facts::Facts;
+use self::recorded::RecordedStage;
 
 /// What became of one decision under other policies.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -40,7 +43,7 @@ pub enum Replayed {
 }
 
 /// Asks `policies` about `decision`.
-pub fn replay(policies: &Arc<Policies>, decision: &Decision) -> Replayed {
+pub fn replay(policies: &Arc<Policies>, decision: &Recorded) -> Replayed {
     if decision.redacted {
         return Replayed::Undecidable(
             "local parts of addresses, which were taken out when it was recorded".to_owned(),
@@ -84,8 +87,8 @@ fn is_same(one: &VerdictRecord, other: &VerdictRecord) -> bool {
 /// What the policies say at one stage, or what is missing for that.
 fn judge(
     policies: &Arc<Policies>,
-    decision: &Decision,
-    stage: &StageRecord,
+    decision: &Recorded,
+    stage: &RecordedStage,
     memory: &mut Memory,
 ) -> Result<Judgement, String> {
     match stage.stage {

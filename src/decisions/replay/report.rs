@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::super::record::{Decision, VerdictRecord};
-use super::Replayed;
+use super::super::record::VerdictRecord;
+use super::{Recorded, Replayed};
 use crate::log::safe;
 
 /// Examples that are kept of each change, and lines of undecidable facts that are shown.
@@ -52,7 +52,7 @@ const MISSING: usize = 1_000;
 
 impl Report {
     /// Adds what became of one decision.
-    pub fn add(&mut self, decision: &Decision, replayed: Replayed) {
+    pub fn add(&mut self, decision: &Recorded, replayed: Replayed) {
         self.decisions += 1;
         match replayed {
             Replayed::Same => self.same += 1,

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::super::record::{Decision, Header, Mail, Rcpt, StageRecord};
+use super::super::record::{Header, Mail, Rcpt};
+use super::recorded::{Recorded, RecordedStage};
 use crate::message;
 use crate::policy::scene::{
     Address, AuthScene, ClientScene, MailScene, MessageScene, Moment, Partial, RcptScene, Scene,
@@ -13,7 +14,7 @@ use crate::smtp::params::Param;
 use crate::smtp::path::{ForwardPath, ReversePath};
 
 /// The scene of one stage; `None` when the record makes no sense.
-pub(super) fn of(decision: &Decision, stage: &StageRecord) -> Option<Scene> {
+pub(super) fn of(decision: &Recorded, stage: &RecordedStage) -> Option<Scene> {
     let at = Stage::ALL.into_iter().find(|known| known.name() == stage.stage)?;
     let mail = || decision.mail.as_ref().map(|mail| self::mail(decision, mail, stage));
     let moment = match at {
@@ -35,7 +36,7 @@ pub(super) fn of(decision: &Decision, stage: &StageRecord) -> Option<Scene> {
     Some(Scene { session: Arc::new(session(decision, stage)), moment })
 }
 
-fn session(decision: &Decision, stage: &StageRecord) -> SessionScene {
+fn session(decision: &Recorded, stage: &RecordedStage) -> SessionScene {
     let client = &decision.client;
     let auth = decision.auth.as_ref().filter(|_| stage.auth);
     SessionScene {
@@ -66,7 +67,7 @@ fn session(decision: &Decision, stage: &StageRecord) -> SessionScene {
     }
 }
 
-fn mail(decision: &Decision, mail: &Mail, stage: &StageRecord) -> MailScene {
+fn mail(decision: &Recorded, mail: &Mail, stage: &RecordedStage) -> MailScene {
     let path = ReversePath::parse(&format!("<{}>", mail.sender));
     let with = |outcome: &'static str| {
         let those = decision.recipients.iter().filter(move |recipient| recipient.outcome == outcome);
@@ -105,7 +106,7 @@ fn rcpt(rcpt: &Rcpt) -> RcptScene {
     }
 }
 
-fn message(decision: &Decision) -> Option<MessageScene> {
+fn message(decision: &Recorded) -> Option<MessageScene> {
     let nothing = Header::default();
     let kept = decision.header.as_ref().unwrap_or(&nothing);
     let text = kept.fields.concat() + "\r\n";

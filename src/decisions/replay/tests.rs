@@ -1,6 +1,6 @@
 use std::fs;
 
-use super::super::record::{Fact, Header, Kind, Mail, Rcpt, Recipient};
+use super::super::record::{Decision, Fact, Header, Kind, Mail, Rcpt, Recipient, StageRecord};
 use super::*;
 use crate::policy::Sources;
 use crate::policy::question::{Answer, Lookup, Question, RecordType};
@@ -47,6 +47,15 @@ fn accepted() -> Decision {
     decision.stages[4].accepted = 1;
     decision.stages[5].accepted = 1;
     decision
+}
+
+/// The decision as a replay reads it from its line.
+fn recorded(decision: &Decision) -> Recorded {
+    serde_json::from_slice(&serde_json::to_vec(decision).unwrap()).unwrap()
+}
+
+fn replay(policies: &Arc<Policies>, decision: &Decision) -> Replayed {
+    super::replay(policies, &recorded(decision))
 }
 
 fn of(more: &str) -> Replayed {
@@ -165,9 +174,9 @@ fn a_report_says_what_changes() {
     let decision = accepted();
     let strict = policies("fn helo(session) { reject(\"x\", \"no\"); }");
     for _ in 0..7 {
-        report.add(&decision, replay(&strict, &decision));
+        report.add(&recorded(&decision), replay(&strict, &decision));
     }
-    report.add(&decision, Replayed::Undecidable("the fact dns_a x".to_owned()));
+    report.add(&recorded(&decision), Replayed::Undecidable("the fact dns_a x".to_owned()));
     let mut sum = Report::default();
     sum.merge(report);
     sum.sort();
