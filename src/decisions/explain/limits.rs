@@ -175,6 +175,25 @@ impl Limit {
         LIMITS.iter().find(|limit| limit.name == name)
     }
 
+    /// What would have had to be different, where the limit stands under `key`.
+    pub(super) fn otherwise(&self, key: &str) -> String {
+        match self.name {
+            "tls_required" => "The client would have had to say STARTTLS first.".to_owned(),
+            "auth_required" => "The client would have had to log in first.".to_owned(),
+            "other_route" | "other_policies" | "one_recipient" => {
+                "The recipient would have had to come in a transaction of its own.".to_owned()
+            }
+            "line_length" => "Its lines would have had to be shorter.".to_owned(),
+            "command_timeout" | "data_timeout" | "session_timeout" => {
+                format!("A quicker client, or a longer `{key}`.")
+            }
+            "min_data_rate" => format!("A quicker client, or a lower `{key}`."),
+            "write_timeout" => "The client would have had to take our replies.".to_owned(),
+            _ if key.is_empty() => format!("Less of it by the client, or another limit, {}.", self.whose()),
+            _ => format!("Less of it by the client, or a higher `{key}`."),
+        }
+    }
+
     /// Whose it is, where it is not configured.
     pub(super) fn whose(&self) -> &'static str {
         if self.name == "upstream_size" { "which the upstream sets" } else { "which is fixed" }
@@ -189,6 +208,27 @@ impl Limit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_have_had_to_be_different_fits_the_limit() {
+        let otherwise = |name: &str| {
+            let limit = Limit::named(name).unwrap();
+            limit.otherwise(&limit.key("mx"))
+        };
+        assert_eq!(otherwise("tls_required"), "The client would have had to say STARTTLS first.");
+        assert_eq!(
+            otherwise("min_data_rate"),
+            "A quicker client, or a lower `listeners.mx.limits.min_data_rate`."
+        );
+        assert_eq!(
+            otherwise("upstream_size"),
+            "Less of it by the client, or another limit, which the upstream sets."
+        );
+        assert_eq!(
+            otherwise("sessions"),
+            "Less of it by the client, or a higher `listeners.mx.limits.sessions`."
+        );
+    }
 
     #[test]
     fn every_limit_that_is_counted_is_explained() {

@@ -235,11 +235,9 @@ fn otherwise(decision: &Decision, item: &Item) -> Vec<String> {
         Item::Fault { policy, .. } => vec![format!(
             "The policy {policy} would have had to run to its end: the log and gatepost_policy_errors_total show every failure."
         )],
-        Item::Limit { limit, key } if key.is_empty() => {
-            let whose = Limit::named(limit).map_or("", Limit::whose);
-            vec![format!("Less of it by the client, or another limit, {whose}.")]
+        Item::Limit { limit, key } => {
+            Limit::named(limit).map(|limit| limit.otherwise(key)).into_iter().collect()
         }
-        Item::Limit { key, .. } => vec![format!("Less of it by the client, or a higher `{key}`.")],
         Item::Protocol { event, clause } => protocol::otherwise(decision, event, clause),
         Item::Upstream { .. } => {
             vec!["The upstream would have had to say yes: Gatepost adds nothing to its answer.".to_owned()]
