@@ -55,6 +55,20 @@ async fn what_was_kept_is_there_again() {
     assert_eq!(store.perform(&remembered(&brief), at(1)).await.unwrap(), Outcome::Remembered(false));
 }
 
+/// It tells who writes to whom; one that an earlier version left open is closed.
+#[tokio::test]
+async fn the_file_is_for_nobody_else_to_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.redb");
+    let mode = || fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    drop(open(folder.path()).unwrap());
+    assert_eq!(mode(), 0o600);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    drop(open(folder.path()).unwrap());
+    assert_eq!(mode(), 0o600);
+}
+
 #[tokio::test]
 async fn a_file_is_for_one_process() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,10 +1,12 @@
 //! The file in which the embedded store is written down: one redb database, one table of it for each of memory's.
 
-use std::fs;
+use std::fs::{self, OpenOptions, Permissions};
 use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 
 use super::record::Stored;
@@ -46,7 +48,11 @@ impl File {
     pub(super) fn open(folder: &Path) -> Result<Self, FileError> {
         fs::create_dir_all(folder).map_err(|error| FileError::Folder(folder.to_owned(), error))?;
         let path = folder.join(NAME);
-        let open = || Database::builder().set_cache_size(CACHE).create(&path);
+        let file = own(&path).map_err(|error| FileError::Unusable(path.clone(), error.to_string()))?;
+        let open = AssertUnwindSafe(|| {
+            let file = FileBackend::new(file)?;
+            Database::builder().set_cache_size(CACHE).create_with_backend(file)
+        });
         // It checks much of what it reads, and breaks down over the rest.
         let opened = catch_unwind(open).map_err(|_| damaged(&path, "it cannot be read"))?;
         let database = opened.map_err(|error| of_opening(&path, error))?;
@@ -94,6 +100,17 @@ impl File {
             Err(_) => Err(damaged(&self.path, "it cannot be written")),
         }
     }
+}
+
+/// The file, which tells who writes to whom: for nobody else to read, also where it was there before.
+fn own(path: &Path) -> io::Result<fs::File> {
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
 }
 
 /// What is to be written.
