@@ -22,7 +22,7 @@ use super::screen::{Screen, tally};
 const BATCH: usize = 256;
 const WAITING: usize = 8;
 
-/// Says what would change if `dir` were the folder of policies. An error says that something would.
+/// Says what would change if `dir` were the folder of policies. An error says that something would, or that nobody can tell.
 pub(super) fn run(
     loaded: Loaded,
     files: &[PathBuf],
@@ -52,7 +52,12 @@ pub(super) fn run(
     if strange > 0 {
         screen.details(|_| format!("{strange} lines are no decisions, and were left out\n"));
     }
-    if report.changed > 0 { Err(Failure::Shown) } else { Ok(()) }
+    match &report {
+        Report { changed: 1.., .. } => Err(Failure::Shown),
+        report if report.tells() => Ok(()),
+        Report { decisions: 0, .. } => Err(Failure::Untold(anyhow!("there is no decision to ask about"))),
+        _ => Err(Failure::Untold(anyhow!("nothing could be decided, which says nothing about the policies"))),
+    }
 }
 
 /// The configured file behind those that were put aside from it, the oldest first.

@@ -85,6 +85,11 @@ impl Report {
         self.changes.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.to.cmp(&other.to)));
     }
 
+    /// Whether this says anything about the policies: not where nothing was read, or nothing of it could be decided.
+    pub const fn tells(&self) -> bool {
+        self.same + self.changed > 0 || (self.not_asked > 0 && self.undecidable == 0)
+    }
+
     fn count(&mut self, change: Change) {
         let same = |known: &&mut Change| {
             (&known.stage, &known.from, &known.to) == (&change.stage, &change.from, &change.to)
@@ -132,7 +137,7 @@ impl fmt::Display for Report {
         let mut missing: Vec<_> = self.missing.iter().collect();
         missing.sort_by(|one, other| other.1.cmp(one.1));
         for (what, count) in missing.iter().take(SHOWN) {
-            writeln!(f, "  {count:>8}  undecidable: {} was not recorded", safe(what))?;
+            writeln!(f, "  {count:>8}  undecidable for want of {}", safe(what))?;
         }
         if missing.len() > SHOWN {
             writeln!(f, "            and {} more facts", missing.len() - SHOWN)?;

@@ -183,5 +183,5 @@ fn a_report_says_what_changes() {
     assert_eq!((sum.decisions, sum.changed, sum.undecidable), (8, 7, 1));
     let text = sum.to_string();
     assert!(text.contains("7  helo: pass -> reject by more.x  (such as aaaaaaaaaa"), "{text}");
-    assert!(text.contains("1  undecidable: the fact dns_a x was not recorded"), "{text}");
+    assert!(text.contains("1  undecidable for want of the fact dns_a x"), "{text}");
 }
