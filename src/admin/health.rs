@@ -107,6 +107,11 @@ impl Health {
         state.reloads.push_back(reload);
     }
 
+    /// Whether the last reload of this kind was refused.
+    pub fn is_refused(&self, kind: &str) -> bool {
+        self.state().refused.contains_key(kind)
+    }
+
     /// The last reloads, the youngest first.
     pub fn reloads(&self) -> Vec<Reload> {
         self.state().reloads.iter().rev().cloned().collect()

@@ -75,6 +75,8 @@ struct Seen {
     /// What it held when it was found broken for the first time: half of it, perhaps, whose other half is about to be written. It is
     /// refused if it is still there at the next look.
     doubtful: Option<Digest>,
+    /// What it held was refused. Who orders a reload is told so again.
+    refused: bool,
 }
 
 type Digest = [u8; 32];
@@ -88,7 +90,7 @@ pub(super) async fn run(
 ) {
     let file = estate.house.settings.file.clone();
     let digest = digest(&file, &outline);
-    let mut seen = Seen { file, outline, digest, doubtful: None };
+    let mut seen = Seen { file, outline, digest, doubtful: None, refused: false };
     estate.metrics.loaded(KIND, SystemTime::now());
     loop {
         let order = tokio::select! {
@@ -117,7 +119,7 @@ impl Seen {
         let Ok(now) = tokio::task::spawn_blocking(move || digest(&file, &outline)).await else {
             return Reload::new(KIND, Reloaded::Unchanged, Vec::new());
         };
-        if now == self.digest {
+        if now == self.digest && !(ordered && self.refused) {
             self.doubtful = None;
             return Reload::new(KIND, Reloaded::Unchanged, Vec::new());
         }
@@ -129,9 +131,10 @@ impl Seen {
             }
             Err(found) => {
                 self.digest = now;
-                refuse(found.iter().map(Diagnostic::one_line).collect())
+                refuse(server::complaints(&found))
             }
         };
+        self.refused = reload.outcome == Reloaded::Refused;
         estate.tell(&reload);
         reload
     }

@@ -94,6 +94,8 @@ impl Watched {
             return Outcome::Unchanged;
         }
         match self.source.reload() {
+            // It is read all the same, and is what it was.
+            Ok(()) if now == self.seen && self.refused.is_none() => Outcome::Unchanged,
             Ok(()) => {
                 tracing::info!(event = "reloaded", of = self.name, "certificates reloaded");
                 self.settle(now, None)
@@ -188,7 +190,7 @@ fn warn(certificates: &Certificates) {
 }
 
 impl CertificateReloader {
-    /// Watches until `shutdown`; an order makes it load at once, changed or not.
+    /// Watches until `shutdown`; an order makes it load at once, changed or not: authorities of the system are not looked at.
     pub async fn run(self, mut orders: Orders, shutdown: CancellationToken) {
         self.metrics.loaded(KIND, SystemTime::now());
         let reloader = Arc::new(self);
@@ -215,6 +217,9 @@ impl CertificateReloader {
         let refused: Vec<String> = watched.iter().filter_map(Watched::complaint).collect();
         drop(watched);
         if looked.iter().all(|(outcome, _)| *outcome == Outcome::Unchanged) {
+            if ordered && !looked.is_empty() {
+                self.metrics.reloaded(KIND, SystemTime::now());
+            }
             return Reload::new(KIND, Reloaded::Unchanged, Vec::new());
         }
         let reload = if refused.is_empty() {
@@ -222,7 +227,11 @@ impl CertificateReloader {
             Reload::new(
                 KIND,
                 Reloaded::Taken,
-                looked.into_iter().map(|(_, name)| format!("{name}: read again")).collect(),
+                looked
+                    .into_iter()
+                    .filter(|(outcome, _)| *outcome != Outcome::Unchanged)
+                    .map(|(_, name)| format!("{name}: read again"))
+                    .collect(),
             )
         } else {
             self.metrics.reload_failed(KIND);
@@ -274,10 +283,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_same_is_left_alone_unless_it_is_ordered() {
+    fn what_is_the_same_is_called_so_though_an_order_reads_it_again() {
         let rig = Rig::new();
         assert_eq!(rig.look(false), Outcome::Unchanged);
-        assert_eq!(rig.look(true), Outcome::Swapped);
+        assert_eq!(rig.look(true), Outcome::Unchanged);
     }
 
     #[test]

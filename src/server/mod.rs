@@ -28,7 +28,7 @@ pub use self::descriptors::{Ceiling, raise_limit};
 pub use self::entrances::{Crowd, Entrances, Moved, OpenError, Prepared, advice};
 pub use self::handover::{Handed, HandoverError};
 pub use self::handshakes::{HANDSHAKES, Handshakes, Upgrade};
-pub use self::reload::{Bell, Examiner, Orders, Reloader, announce, changes};
+pub use self::reload::{Bell, Examiner, Orders, Reloader, announce, changes, complaints};
 use self::stream::{ClientStream, Handshake};
 use crate::metrics::Admission as Connected;
 use crate::proxy::{self, Client, End, Listener, Peer};

@@ -96,7 +96,7 @@ struct Seen {
 }
 
 impl Reloader {
-    /// Watches until `shutdown`; an order makes it load at once, changed or not.
+    /// Watches until `shutdown`; an order makes it look at once, and try again what was refused.
     pub async fn run(self, mut orders: Orders, shutdown: CancellationToken) {
         announce(&self.policies.load(), self.loaded, &self.sources.load(), &self.metrics);
         self.metrics.loaded(KIND, SystemTime::now());
@@ -131,12 +131,18 @@ impl Reloader {
         let (glance, day) = (sources.glance(), sources.today());
         // An exception or an entry of a list counts until a day.
         let is_over = day != seen.day && self.policies.load().until().is_some_and(|until| until < day);
-        let must_load = ordered || is_over;
-        if !must_load && seen.glance.is_some_and(|last| last.vouches_for(&glance)) {
+        if !ordered && !is_over && seen.glance.is_some_and(|last| last.vouches_for(&glance)) {
             return (Seen { day, ..seen }, unchanged());
         }
         let now = Seen { glance: Some(glance), content: sources.fingerprint(), day };
-        if !must_load && now.content == seen.content {
+        let is_in_force = *now.content.to_string() == **self.policies.load().generation();
+        if !is_over && is_in_force && !self.health.is_refused(KIND) {
+            if ordered {
+                self.metrics.reloaded(KIND, SystemTime::now());
+            }
+            return (now, unchanged());
+        }
+        if !ordered && !is_over && now.content == seen.content {
             return (now, unchanged());
         }
         let reload = self.load(now.content, &sources);
@@ -148,7 +154,7 @@ impl Reloader {
     fn load(&self, generation: Fingerprint, sources: &Sources) -> Reload {
         let policies = match Policies::load(sources) {
             Ok(policies) => policies,
-            Err(diagnostics) => return self.refuse(diagnostics.iter().map(Diagnostic::one_line).collect()),
+            Err(found) => return self.refuse(complaints(&found)),
         };
         let Examiner(examine) = &self.examiner;
         match examine(sources) {
@@ -199,6 +205,15 @@ impl Generations {
             }
         }
     }
+}
+
+/// Why what was read cannot be used, a line for each error. What is only odd about it is no reason: it goes to the log as what it is.
+pub fn complaints(found: &[Diagnostic]) -> Vec<String> {
+    let (errors, warnings): (Vec<_>, Vec<_>) = found.iter().partition(|problem| problem.is_error());
+    for warning in warnings {
+        tracing::warn!(event = "reload_warning", "{}", warning.one_line());
+    }
+    errors.into_iter().map(Diagnostic::one_line).collect()
 }
 
 /// What differs between two generations, for the operator.

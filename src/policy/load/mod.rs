@@ -57,7 +57,8 @@ impl Policies {
     /// another, all of it is read again, so that no generation is made of two.
     ///
     /// # Errors
-    /// Every problem that was found, warnings among them, in the order of the files.
+    /// Every problem that was found, warnings among them, in the order of the files; those of files that do not compile come first, as
+    /// others may follow from them.
     pub fn load(sources: &Sources) -> Result<Self, Vec<Diagnostic>> {
         let mut before = sources.fingerprint();
         for _ in 0..MAX_READINGS {
@@ -74,16 +75,18 @@ impl Policies {
 
     fn load_once(sources: &Sources, fingerprint: Fingerprint) -> Result<Self, Vec<Diagnostic>> {
         let mut problems = Vec::new();
-        let generation = fingerprint.to_string().into();
         let budget = budget(sources);
         let mut engine = engine::build(&budget);
         let host = Host::of(&engine::plain());
         let instrument = sources.coverage.clone().map(|coverage| Instrument::new(&mut engine, coverage));
         let instrument = instrument.as_ref();
-        let (libraries, patterns) = load_libraries(&mut engine, sources, &host, instrument, &mut problems);
+        let mut broken = Vec::new();
+        let (libraries, patterns) =
+            load_libraries(&mut engine, sources, &host, instrument, (&mut problems, &mut broken));
         let mut scripts = Vec::new();
         for folder in folders(sources, &mut problems) {
-            scripts.extend(load_scripts(&engine, &folder, &host, instrument, &mut problems));
+            let found = (&mut problems, &mut broken);
+            scripts.extend(load_scripts(&engine, &folder, &host, instrument, found));
         }
         lint::lint(&host, libraries, &units(&scripts), &mut problems);
         let mut calendar = Calendar::new(sources);
@@ -94,7 +97,7 @@ impl Policies {
         let domains = domains::load(&scripts, sources, &mut problems);
         let named = Named { lists: &lists, tables: &tables, exceptions: &exceptions, domains: &domains };
         let parts = join::join(sources, scripts, &patterns, &named, &mut problems);
-        problems.sort_by(|one, other| (&one.file, one.position).cmp(&(&other.file, other.position)));
+        put_in_order(&mut problems, &broken);
         if problems.iter().any(|problem| problem.is_error() || sources.deny_warnings) {
             return Err(problems);
         }
@@ -103,8 +106,8 @@ impl Policies {
         problems.extend(calendar.into_notices());
         if let Some(coverage) = &sources.coverage {
             // An effect may have no rule.
-            let rules = parts.rules.iter().filter(|rule| rule.rule != rule.policy);
-            coverage.expect(rules.map(|rule| &rule.rule));
+            coverage
+                .expect(parts.rules.iter().filter(|rule| rule.rule != rule.policy).map(|rule| &rule.rule));
         }
         Ok(Self {
             engine,
@@ -124,12 +127,18 @@ impl Policies {
             our_domains: sources.our_domains.clone(),
             rules: parts.rules,
             warnings: problems,
-            generation,
+            generation: fingerprint.to_string().into(),
             retired: AtomicBool::new(false),
             coverage: sources.coverage.clone(),
             zones: parts.zones,
         })
     }
+}
+
+/// In the order of the files; what is wrong with those that do not compile comes first, as the rest may follow from it.
+fn put_in_order(problems: &mut [Diagnostic], broken: &[PathBuf]) {
+    let follows = |problem: &Diagnostic| !broken.contains(&problem.file);
+    problems.sort_by_cached_key(|problem| (follows(problem), problem.file.clone(), problem.position));
 }
 
 /// What scripts may use. Those that report what is reached say twice as much as they would, or more.
@@ -210,13 +219,13 @@ fn units(scripts: &[Script]) -> Vec<Unit> {
     scripts.iter().map(unit).collect()
 }
 
-/// Registers every file of `lib/` as a module under its own name.
+/// Registers every file of `lib/` as a module under its own name. Those that do not compile are among the broken.
 fn load_libraries(
     engine: &mut Engine,
     sources: &Sources,
     host: &Host,
     instrument: Option<&Instrument>,
-    problems: &mut Vec<Diagnostic>,
+    (problems, broken): (&mut Vec<Diagnostic>, &mut Vec<PathBuf>),
 ) -> (Vec<(String, Unit)>, Vec<Patterns>) {
     let dir = sources.dir.join("lib");
     let (mut units, mut patterns) = (Vec::new(), Vec::new());
@@ -225,7 +234,10 @@ fn load_libraries(
     }
     let mut modules = HashMap::new();
     for file in file::scripts(&dir, "lib/", problems) {
-        let Some(ast) = compile(engine, &file, instrument, problems) else { continue };
+        let Some(ast) = compile(engine, &file, instrument, problems) else {
+            broken.push(file.path);
+            continue;
+        };
         constants::check_library(&file, ast.statements(), problems);
         let survey = Survey::of(&ast, &file);
         let names = check::check(&file, &survey, Role::Library, host, problems);
@@ -249,7 +261,7 @@ fn load_scripts(
     folder: &Folder,
     host: &Host,
     instrument: Option<&Instrument>,
-    problems: &mut Vec<Diagnostic>,
+    (problems, broken): (&mut Vec<Diagnostic>, &mut Vec<PathBuf>),
 ) -> Vec<Script> {
     let role = if folder.domain.is_some() { Role::Tenant } else { Role::Policy };
     let mut scripts: Vec<Script> = Vec::new();
@@ -266,7 +278,10 @@ fn load_scripts(
             let message = format!("the policy `{name}` is there twice, also in {}", twin.file.name);
             problems.push(Diagnostic::error(&file.path, message));
         }
-        let Some(ast) = compile(engine, &file, instrument, problems) else { continue };
+        let Some(ast) = compile(engine, &file, instrument, problems) else {
+            broken.push(file.path);
+            continue;
+        };
         let constants = constants::read(&file, ast.statements(), problems);
         if role == Role::Tenant && constants.gate {
             problems.push(Diagnostic::error(&file.path, "a policy of a domain's own is no gate"));

@@ -43,6 +43,20 @@ fn errors(sources: &Sources, dir: &Path) -> Vec<String> {
     problems.iter().map(|problem| problem.one_line().replace(&prefix, "")).collect()
 }
 
+/// What the operator reads first is what has to be put right: the rest may follow from it.
+#[test]
+fn what_does_not_compile_comes_before_what_follows_from_it() {
+    let (dir, sources) = folder(&[
+        ("08-early.rhai", "fn helo(session) { skip(\"helo\"); }"),
+        ("10-helo.rhai", "fn helo(session) { reject("),
+    ]);
+    let errors = errors(&sources, dir.path());
+    assert!(
+        errors[0].starts_with("10-helo.rhai:1:") && errors[1].contains("there is no policy"),
+        "{errors:?}"
+    );
+}
+
 #[test]
 fn the_shipped_policies_load_and_every_rule_is_known() {
     let sources = Sources {
