@@ -41,7 +41,7 @@ pub struct Query {
     /// The name under which the upstream queued the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_id: Option<String>,
-    /// A word that any of the above may be.
+    /// A word that any of the above may be, or hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub word: Option<String>,
     /// Decided at this time or later.
@@ -145,8 +145,19 @@ fn is_to(decision: &Decision, to: &str) -> bool {
 }
 
 fn has_word(decision: &Decision, word: &str) -> bool {
-    let tests = [has_outcome, has_rule, is_of_client, has_queue_id, is_from, is_to];
-    has_id(decision, &bare_id(word)) || tests.iter().any(|test| test(decision, word))
+    let tests = [has_rule, is_of_client, has_queue_id, is_from, is_to];
+    has_id(decision, &bare_id(word))
+        || tests.iter().any(|test| test(decision, word))
+        || mentions(decision, word)
+}
+
+/// Whether the word is a part of any name or address in it, whatever the case.
+fn mentions(decision: &Decision, word: &str) -> bool {
+    let word = word.to_lowercase();
+    let client = decision.client.ip.to_string();
+    let names = [&*client, &decision.client.name, &decision.helo, decision.rule(), decision.outcome];
+    let addresses = decision.sender().into_iter().chain(decision.addressees());
+    names.into_iter().chain(addresses).any(|text| text.to_lowercase().contains(&word))
 }
 
 /// Whether `address` is the one that is wanted, or what is left of it where local parts were taken out.
@@ -267,6 +278,25 @@ mod tests {
         decision.redacted = true;
         assert!(finds(&decision, "joe@sender.example") && finds(&decision, "<ann@sender.example>"));
         assert!(!finds(&decision, "joe@other.example") && !finds(&decision, "<>"));
+    }
+
+    #[test]
+    fn a_word_is_looked_for_in_every_name_and_address() {
+        for (word, found) in [
+            ("suzie", true),
+            ("SUZIE", true),
+            ("sender.ex", true),
+            ("bare-ip", true),
+            ("reject", true),
+            ("192.0.2", true),
+            ("192.0.2.0/24", true),
+            ("aaaaaaaaab", true),
+            ("aaaaaaa", false),
+            ("nobody", false),
+        ] {
+            let query = Query { word: Some(word.to_owned()), ..Query::default() };
+            assert_eq!(query.matches(&decision()), found, "{word}");
+        }
     }
 
     #[test]
