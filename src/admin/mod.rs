@@ -9,7 +9,7 @@
 //! | `/status` | what is configured and how it does |
 //! | `/rules` | every rule with its mode, its place and how often it fired |
 //! | `/sessions` | the sessions that are open |
-//! | `/decisions` | the decisions in memory as they are kept, the youngest first: `?id=`, `from`, `to`, `client`, `rule`, `outcome`, `queue_id`, `since`, `word` (any of these), `limit` (100, at most 1,000) |
+//! | `/decisions` | the decisions in memory as they are kept, the youngest first: `?id=`, `from`, `to`, `client`, `rule`, `outcome`, `queue_id`, `since`, `word` (any of these, or a part of a name or address), `limit` (100, at most 1,000) |
 //! | `/decisions/summaries` | the same in short |
 //! | `/explain/ID` | the decisions with this id, explained, for people; with `Accept: application/json` for programs |
 //! | `/trace` | sessions as they go on, a line each: `?client=`, `from`, `to`, `rule`, `verdict`; with `Accept: application/json` in JSON; at most eight at once, for at most an hour |
@@ -41,6 +41,7 @@ pub use self::crowd::{CONNECTION_TIME, CONNECTIONS};
 pub use self::door::{Entry, Place, Served, open, serve};
 pub use self::health::{Health, Reload, Reloaded};
 pub use self::office::{Later, ListenerStatus, Office, Rule, Session, Status, UpstreamStatus};
+pub use self::records::known_verdict;
 
 #[cfg(test)]
 mod tests;

@@ -68,6 +68,15 @@ pub struct Status {
     pub listeners: Vec<ListenerStatus>,
     /// Where mail goes.
     pub upstreams: Vec<UpstreamStatus>,
+    /// Whether the store of policies' memory is asked, or known to be down.
+    pub store_up: bool,
+    /// Whether the resolvers answer nothing any more, whoever's names they are asked for.
+    pub dns_failing: bool,
+    /// How many decisions were lost since the start.
+    pub decisions_lost: u64,
+    /// When some were lost last, in seconds since 1970; absent when none was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decisions_lost_at: Option<u64>,
 }
 
 /// One listener.

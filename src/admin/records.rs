@@ -19,6 +19,7 @@ use super::routes::{Answer, TEXT, answer, json, text};
 use crate::decisions::explain::explain;
 use crate::decisions::{Decision, Kind, Query, Recorder};
 use crate::log::safe_json;
+use crate::policy::judgement::Action;
 use crate::tap::{self, Filter, Follower};
 
 /// How many decisions an answer has where no number is asked for, and at most.
@@ -145,6 +146,20 @@ fn asked<T: DeserializeOwned>(query: Option<&str>) -> Result<T, String> {
         .map_err(|error| format!("the query cannot be used: {error}\n"))
 }
 
+/// Whether any rule or refusal can have come to this: whoever follows with another word waits for ever.
+///
+/// # Errors
+/// None can; the words that there are.
+pub fn known_verdict(word: &str) -> Result<(), String> {
+    let of_rules = Action::ALL.into_iter().flat_map(|action| [action.name(), action.would_name()]);
+    let known: Vec<_> = of_rules.chain(["rejected", "deferred"]).collect();
+    if known.contains(&word) {
+        Ok(())
+    } else {
+        Err(format!("{word:?} is no verdict; it is one of {}", known.join(", ")))
+    }
+}
+
 /// Who may follow sessions.
 #[derive(Debug)]
 pub(super) struct Seats(Arc<Semaphore>);
@@ -158,7 +173,11 @@ impl Default for Seats {
 impl Seats {
     /// The sessions that the query of the address wants, line by line, for as long as the client listens.
     pub(super) fn follow(&self, query: Option<&str>, look: Look) -> Answer {
-        let filter = match asked::<Filter>(query) {
+        let asked = asked::<Filter>(query).and_then(|filter| {
+            filter.verdict.as_deref().map_or(Ok(()), known_verdict).map_err(|why| format!("{why}\n"))?;
+            Ok(filter)
+        });
+        let filter = match asked {
             Ok(filter) => filter,
             Err(why) => return text(StatusCode::BAD_REQUEST, why),
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
@@ -113,7 +113,14 @@ impl Door {
             return refusal;
         }
         if let Err((status, why)) = self.admits(path, way, request) {
-            return text(status, why);
+            let refusal = text(status, why);
+            return match status {
+                // RFC 9110 15.5.2 wants to be told how; RFC 6750 3 says what stands there.
+                StatusCode::UNAUTHORIZED => {
+                    with_header(refusal, WWW_AUTHENTICATE, "Bearer realm=\"gatepost\"")
+                }
+                _ => refusal,
+            };
         }
         // The page is for everybody who means us.
         if !path.is_public() && !matches!(path, Path::Page) {

@@ -194,6 +194,10 @@ impl Office for Nobody {
             rules: 3,
             listeners: Vec::new(),
             upstreams: Vec::new(),
+            store_up: true,
+            dns_failing: false,
+            decisions_lost: 0,
+            decisions_lost_at: None,
         }
     }
 
@@ -234,7 +238,12 @@ impl Office for Nobody {
 async fn the_token_opens_what_is_guarded() {
     let admin = Running::with(Some("s3cret"), &[Place::Tcp(([127, 0, 0, 1], 0).into())]);
     for (request, status, body) in [
-        ("GET /status", "401", "Bearer"),
+        ("GET /status", "401", "www-authenticate: Bearer realm=\"gatepost\""),
+        (
+            "GET /trace?verdict=nonsense|Authorization: Bearer s3cret",
+            "400",
+            "it is one of reject, would_reject",
+        ),
         ("GET /status|Authorization: Bearer wrong", "401", "Bearer"),
         ("GET /status|Authorization: Bearer s3cret", "200", "\"generation\":\"abc\""),
         ("POST /reload|Authorization: Bearer s3cret", "200", "x is new"),

@@ -78,7 +78,7 @@ impl Desk {
 
 impl Office for Desk {
     fn status(&self) -> Status {
-        let policies = self.ground.policies.load();
+        let (policies, metrics) = (self.ground.policies.load(), &self.ground.metrics);
         let directory = self.ground.directory.load();
         let directory = directory.as_deref();
         let listeners = directory.into_iter().flat_map(|directory| &directory.listeners);
@@ -93,6 +93,10 @@ impl Office for Desk {
             rules: policies.rules().len(),
             listeners: listeners.map(|(listener, held)| listener_status(listener, held)).collect(),
             upstreams: upstreams.map(|(at, upstream)| self.upstream_status(at, upstream)).collect(),
+            store_up: metrics.store().is_up(),
+            dns_failing: metrics.dns().is_failing(),
+            decisions_lost: metrics.decisions().lost(),
+            decisions_lost_at: metrics.decisions().last_loss().map(seconds),
         }
     }
 

@@ -2,33 +2,81 @@
 
 use std::time::Duration;
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, anyhow};
+use clap::Args;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::admin::{self, Answered, AskError, Asked, Place};
-use crate::config::Settings;
+use crate::config::{self, Glimpse};
 
 use super::Failure;
-use super::screen::Format;
+use super::screen::{Format, Screen, tally};
 
 /// Where the process that serves can be asked.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     place: Place,
     token: Option<Zeroizing<String>>,
+    /// Why there is no token, where one is configured.
+    no_token: Option<String>,
+}
+
+/// Where to ask, whatever the configuration says.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct At {
+    /// Ask at this UNIX socket, whatever the configuration says
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+/// What the configuration `named` on the command line, or the usual one, says of the process that serves: also when it cannot be used
+/// for anything else.
+///
+/// # Errors
+/// There is none, or nothing can be made of it; what is wrong has been shown.
+pub(super) fn glimpse(named: Option<&Path>, screen: Screen) -> Result<Glimpse, Failure> {
+    let path = config::find(named)?;
+    config::glimpse(&path).map_err(|found| {
+        screen.diagnostics(&found);
+        let help = "`--socket PATH` asks without it";
+        Failure::Untold(anyhow!("{} cannot be used: {}; {help}", path.display(), tally(&found)))
+    })
 }
 
 impl Endpoint {
-    /// The one that `settings` open, a UNIX socket before all others.
-    pub(super) fn of(settings: &Settings) -> Result<Self, Failure> {
-        let Some(admin) = &settings.admin else {
-            let missing = "the configuration has no `admin`, so that the process cannot be asked";
-            return Err(anyhow!(missing).into());
+    /// The socket that is named, else the one that the configuration opens.
+    ///
+    /// # Errors
+    /// As [`glimpse`]; or nothing is opened.
+    pub(super) fn find(config: Option<&Path>, at: &At, screen: Screen) -> Result<Self, Failure> {
+        match &at.socket {
+            Some(socket) => Ok(Self { place: Place::Unix(socket.clone()), token: None, no_token: None }),
+            None => Self::of(&glimpse(config, screen)?, screen),
+        }
+    }
+
+    /// The one that a configuration opens, a UNIX socket before all others.
+    ///
+    /// # Errors
+    /// It opens none, or none that can be read; what is wrong has been shown.
+    pub(super) fn of(seen: &Glimpse, screen: Screen) -> Result<Self, Failure> {
+        let Some(admin) = &seen.admin else {
+            screen.diagnostics(&seen.problems);
+            let missing =
+                "the configuration has no `admin` that can be used, so that the process cannot be asked";
+            return Err(anyhow!("{missing}; `--socket PATH` asks without it").into());
         };
         let unix = admin.places.iter().find(|place| matches!(place, Place::Unix(_)));
         let place = unix.or_else(|| admin.places.first()).context("`admin` listens nowhere")?;
-        Ok(Self { place: place.clone(), token: admin.token.clone() })
+        let no_token = admin.token.is_none().then(|| seen.problems.first()).flatten();
+        Ok(Self {
+            place: place.clone(),
+            token: admin.token.clone(),
+            no_token: no_token.map(|problem| problem.one_line()),
+        })
     }
 
     /// Asks for what is at `path`, which is JSON.
@@ -76,7 +124,11 @@ impl Endpoint {
         match runtime.block_on(admin::ask(&self.place, self.token.as_ref(), asked)) {
             Ok(Answered { status, body }) => {
                 let text = String::from_utf8_lossy(&body).trim_end().to_owned();
-                if status / 100 == 2 { Ok(text) } else { Err(anyhow!("{text} (status {status})").into()) }
+                match (status, &self.no_token) {
+                    (200..300, _) => Ok(text),
+                    (401, Some(why)) => Err(anyhow!("{text} (status {status}); {why}").into()),
+                    _ => Err(anyhow!("{text} (status {status})").into()),
+                }
             }
             Err(error) => Err(failure(error)),
         }

@@ -1,7 +1,7 @@
 //! `gatepost explain`: why something was decided, by its id, by who wrote to whom, or for a message that never came.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::builder::PossibleValuesParser;
@@ -9,13 +9,13 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::config::Loaded;
+use crate::config::{self, Settings};
 use crate::decisions::explain::explain;
 use crate::decisions::{Decision, OUTCOMES, Query, merge, read_all};
 use crate::units::parse_duration;
 
 use super::Failure;
-use super::endpoint::Endpoint;
+use super::endpoint::{At, Endpoint};
 use super::rehearse::{self, Rehearsal};
 use super::screen::Screen;
 use super::trace::network;
@@ -89,13 +89,20 @@ pub(super) struct Wanted {
     /// The listener that it comes to, for `--message` [default: the first]
     #[arg(long, value_name = "NAME", requires = "message")]
     listener: Option<String>,
+    #[command(flatten)]
+    at: At,
     /// How the answer looks
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// Explains what is wanted.
-pub(super) fn run(loaded: Loaded, wanted: Box<Wanted>, screen: Screen) -> Result<(), Failure> {
+/// Explains what is wanted. To judge a message takes the whole configuration, which `load` gives.
+pub(super) fn run(
+    config: Option<&Path>,
+    wanted: Wanted,
+    screen: Screen,
+    load: impl FnOnce() -> Result<Settings, Failure>,
+) -> Result<(), Failure> {
     let view = View {
         format: wanted.format,
         full: wanted.full || wanted.message.is_some(),
@@ -104,8 +111,8 @@ pub(super) fn run(loaded: Loaded, wanted: Box<Wanted>, screen: Screen) -> Result
     };
     let asked = wanted.from.iter().chain(&wanted.to).any(|address| has_local_part(address));
     let found = match wanted.message {
-        Some(_) => rehearsed(loaded, *wanted)?,
-        None => recorded(&loaded, *wanted, screen)?,
+        Some(_) => rehearsed(load()?, wanted)?,
+        None => recorded(config, wanted, screen)?,
     };
     if found.is_empty() {
         let hint = "it may be older than what is kept (`decisions.memory`, `decisions.file`)";
@@ -178,13 +185,15 @@ impl View {
 }
 
 /// From the memory of the process that serves, and from its files where that may not be all; from a file alone where one is named.
-fn recorded(loaded: &Loaded, wanted: Wanted, screen: Screen) -> Result<Vec<Decision>, Failure> {
-    let (named, query) = (wanted.file.clone(), query(wanted)?);
+fn recorded(config: Option<&Path>, wanted: Wanted, screen: Screen) -> Result<Vec<Decision>, Failure> {
+    let (named, at, query) = (wanted.file.clone(), wanted.at.clone(), query(wanted)?);
     if let Some(file) = named {
         return Ok(read_all(&file, &query)?.0);
     }
-    let remembered = remembered(loaded, &query);
-    let Some(file) = &loaded.settings.decisions.file else { return remembered };
+    let remembered = Endpoint::find(config, &at, screen).and_then(|endpoint| remembered(&endpoint, &query));
+    // What is wrong with the configuration has been shown.
+    let file = config::find(config).ok().and_then(|path| config::glimpse(&path).ok()?.decisions);
+    let Some(file) = &file else { return remembered };
     let found = remembered.unwrap_or_default();
     // The memory has the youngest.
     if query.limit > 0 && found.len() >= query.limit {
@@ -201,11 +210,11 @@ fn recorded(loaded: &Loaded, wanted: Wanted, screen: Screen) -> Result<Vec<Decis
 }
 
 /// What the process that serves remembers.
-fn remembered(loaded: &Loaded, query: &Query) -> Result<Vec<Decision>, Failure> {
+fn remembered(endpoint: &Endpoint, query: &Query) -> Result<Vec<Decision>, Failure> {
     let limit = if query.limit == 0 { MOST } else { query.limit.min(MOST) };
     let query = Query { limit, ..query.clone() };
     let query = serde_urlencoded::to_string(query).context("the question cannot be written")?;
-    Endpoint::of(&loaded.settings)?.see(&format!("/decisions?{query}"))
+    endpoint.see(&format!("/decisions?{query}"))
 }
 
 fn query(wanted: Wanted) -> anyhow::Result<Query> {
@@ -242,7 +251,7 @@ fn time(text: &str) -> Result<Timestamp, String> {
     Timestamp::now().checked_sub(ago).map_err(|_| "that is before all time".to_owned())
 }
 
-fn rehearsed(loaded: Loaded, wanted: Wanted) -> anyhow::Result<Vec<Decision>> {
+fn rehearsed(settings: Settings, wanted: Wanted) -> anyhow::Result<Vec<Decision>> {
     let (Some(file), Some(ip)) = (wanted.message, wanted.ip) else { return Ok(Vec::new()) };
     let message = std::fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
     let literal = || match ip {
@@ -258,7 +267,7 @@ fn rehearsed(loaded: Loaded, wanted: Wanted) -> anyhow::Result<Vec<Decision>> {
         ip,
         message,
     };
-    rehearse::run(loaded.settings, &rehearsal)
+    rehearse::run(settings, &rehearsal)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The commands of the program: what is asked for, what is shown, and the exit status.
 //!
 //! Exit status 0 means yes, 1 no, 2 that the command line was not understood, 3 that nobody serves. `status` and `doctor`
-//! have those of monitoring plugins: 0 all is well, 1 a warning, 2 mail does not flow, 3 nobody serves. `replay`, whose 1 says that
+//! have those of monitoring plugins: 0 all is well, 1 a warning, 2 mail does not flow, 3 nobody can tell. `replay`, whose 1 says that
 //! something changes, has 4 where it could not tell.
 
 mod check;
@@ -38,7 +38,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::config::{self, Loaded};
 use crate::diagnostic::Diagnostic;
 
-use endpoint::Endpoint;
+use endpoint::{At, Endpoint};
 use screen::{Format, Screen, tally};
 
 /// A transparent SMTP policy proxy: checks SPF, DKIM and DMARC, lets Rhai scripts decide, forwards in the same session.
@@ -73,18 +73,24 @@ enum Command {
     Test(test::Wanted),
     /// Say what every rule of the policies is, what its mode is and why
     Rules {
+        #[command(flatten)]
+        at: At,
         /// How it is written
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         format: Format,
     },
     /// Ask the process that serves how it does
     Status {
+        #[command(flatten)]
+        at: At,
         /// How the answer looks
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         format: Format,
     },
     /// Have the process that serves read configuration, policies and certificates again
     Reload {
+        #[command(flatten)]
+        at: At,
         /// Wait for it, and say what changed
         #[arg(long)]
         wait: bool,
@@ -110,6 +116,8 @@ enum Command {
     },
     /// Let the log of the process that serves say more or less, until the next start
     Log {
+        #[command(flatten)]
+        at: At,
         /// off, error, warn, info, debug, trace, or parts apart (info,gatepost::dns=debug); or `configured`
         #[arg(value_name = "LEVEL")]
         level: String,
@@ -159,7 +167,7 @@ enum Failure {
     Shown,
     /// The operator is still to be told.
     Untold(anyhow::Error),
-    /// Nobody serves who could be asked.
+    /// Nobody serves who could be asked, or nobody can be asked whether somebody does.
     NoDaemon(anyhow::Error),
     /// The answer is this exit status.
     Answered(u8),
@@ -207,6 +215,9 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
     if let Some(answer) = without_configuration(command, screen) {
         return answer;
     }
+    if let Some(answer) = asking(arguments.config.as_deref(), command, screen) {
+        return answer;
+    }
     let path = config::find(arguments.config.as_deref())?;
     if let Command::Check { format, deny, online } = command {
         check::check(&path, *format, deny.is_some(), screen)?;
@@ -218,31 +229,47 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
     // A daemon's standard error is a log, where the lines of a file with secrets have no place.
     let to_log = matches!(command, Command::Run) && !screen.is_terminal();
     let show = if to_log { Screen::log_lines } else { Screen::diagnostics };
-    let loaded = load(&path, |found| show(screen, found))?;
     match command {
-        Command::Run => run::run(loaded, |found| show(screen, found)),
-        Command::Quarantine { order } => quarantine::quarantine(&loaded.settings, order, screen),
-        Command::Status { format } => status::status(&Endpoint::of(&loaded.settings)?, *format, screen),
-        Command::Reload { wait, format } => {
-            reload::reload(&Endpoint::of(&loaded.settings)?, *wait, *format, screen)
+        Command::Run => {
+            let loaded = load(&path, |found| show(screen, found))?;
+            run::run(loaded, |found| show(screen, found))
         }
-        Command::Log { level } => volume::volume(&Endpoint::of(&loaded.settings)?, level, screen),
-        Command::Explain(wanted) => explain::run(loaded, Clone::clone(wanted), screen),
-        Command::Trace(wanted) => trace::run(&Endpoint::of(&loaded.settings)?, wanted.clone(), screen),
-        Command::Replay { files, policies, format } => replay::run(loaded, files, policies, *format, screen),
+        Command::Replay { files, policies, format } => {
+            replay::run(load_quietly(&path, screen)?, files, policies, *format, screen)
+        }
         Command::Test(wanted) => {
-            test::test(loaded, wanted, screen, || load(&path, |found| screen.diagnostics(found)))
+            let load = || load(&path, |found| screen.diagnostics(found));
+            test::test(load()?, wanted, screen, load)
         }
-        Command::Rules { format } => rules::rules(&loaded, *format, screen),
-        // Answered above: none of them needs what was loaded.
-        Command::Check { .. }
-        | Command::Doctor { .. }
-        | Command::Init(_)
-        | Command::Definitions { .. }
-        | Command::Schema
-        | Command::Completions { .. }
-        | Command::Man { .. } => Ok(()),
+        // All others are answered above.
+        _ => Ok(()),
     }
+}
+
+/// Does what asks the process that serves, or looks at what it keeps: also while the configuration is broken, which it outlives. `None`
+/// for everything else.
+fn asking(config: Option<&Path>, command: &Command, screen: Screen) -> Option<Result<(), Failure>> {
+    let endpoint = |at: &At| Endpoint::find(config, at, screen);
+    let whole = || load_quietly(&config::find(config)?, screen);
+    Some(match command {
+        Command::Status { at, format } => status::status(endpoint(at), *format, screen),
+        Command::Reload { at, wait, format } => {
+            endpoint(at).and_then(|endpoint| reload::reload(&endpoint, *wait, *format, screen))
+        }
+        Command::Log { at, level } => {
+            endpoint(at).and_then(|endpoint| volume::volume(&endpoint, level, screen))
+        }
+        Command::Trace(wanted) => {
+            endpoint(wanted.at()).and_then(|endpoint| trace::run(&endpoint, wanted.clone(), screen))
+        }
+        Command::Rules { at, format } => rules::rules(whole(), endpoint(at).ok(), *format, screen),
+        Command::Explain(wanted) => {
+            explain::run(config, wanted.as_ref().clone(), screen, || Ok(whole()?.settings))
+        }
+        Command::Quarantine { order } => endpoint::glimpse(config, screen)
+            .and_then(|seen| quarantine::quarantine(&seen, order, screen, || Ok(whole()?.settings))),
+        _ => return None,
+    })
 }
 
 /// Does what asks for the same answer whatever is configured; `None` for everything else.
@@ -279,6 +306,16 @@ fn load(path: &Path, show: impl Fn(&[Diagnostic])) -> Result<Loaded, Failure> {
             Err(Failure::Untold(anyhow!("{} cannot be used: {}", path.display(), tally(&found))))
         }
     }
+}
+
+/// The same for those whose answer is about something else: what is only odd, `check` says.
+fn load_quietly(path: &Path, screen: Screen) -> Result<Loaded, Failure> {
+    let fatal = |found: &[Diagnostic]| found.iter().any(Diagnostic::is_error);
+    load(path, |found| {
+        if fatal(found) {
+            screen.diagnostics(found)
+        }
+    })
 }
 
 #[cfg(test)]

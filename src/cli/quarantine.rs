@@ -14,8 +14,8 @@ use tokio::time::timeout;
 
 use super::Failure;
 use super::screen::{Screen, count};
-use crate::config::Settings;
 use crate::config::ready;
+use crate::config::{Glimpse, Settings};
 use crate::log::safe;
 use crate::message::spool::{Outgoing, Stored};
 use crate::metrics::{QuarantineMetrics, UpstreamMetrics};
@@ -71,13 +71,21 @@ pub(super) enum Format {
     Json,
 }
 
-/// Does what is asked with the configured quarantine.
-pub(super) fn quarantine(settings: &Settings, order: &Order, screen: Screen) -> Result<(), Failure> {
-    let store = open(settings)?;
+/// Does what is asked with the quarantine that is configured. To let mail go takes the whole configuration, which `load` gives.
+pub(super) fn quarantine(
+    seen: &Glimpse,
+    order: &Order,
+    screen: Screen,
+    load: impl FnOnce() -> Result<Settings, Failure>,
+) -> Result<(), Failure> {
+    let store = open(seen.quarantine.as_ref()).inspect_err(|_| screen.diagnostics(&seen.problems))?;
     match order {
         Order::List { format } => list(&store, *format, screen),
         Order::Show { id, format, raw } => show(&store, id, *format, *raw, screen),
-        Order::Release { ids } => each(ids, screen, |id| release(settings, &store, id)),
+        Order::Release { ids } => {
+            let settings = load()?;
+            each(ids, screen, |id| release(&settings, &store, id))
+        }
         Order::Delete { ids } => each(ids, screen, |id| {
             store.claim(id)?.remove()?;
             Ok(format!("{id} is deleted"))
@@ -85,8 +93,8 @@ pub(super) fn quarantine(settings: &Settings, order: &Order, screen: Screen) -> 
     }
 }
 
-fn open(settings: &Settings) -> anyhow::Result<Arc<Quarantine>> {
-    match &settings.quarantine {
+fn open(configured: Option<&ready::Quarantine>) -> anyhow::Result<Arc<Quarantine>> {
+    match configured {
         Some(ready::Quarantine::Folder(folder)) => {
             let opened = Quarantine::open(folder.clone(), QuarantineMetrics::detached());
             opened.with_context(|| format!("{} cannot be used", folder.dir.display()))

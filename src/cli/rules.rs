@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::config::Loaded;
@@ -12,36 +12,58 @@ use super::Failure;
 use super::endpoint::Endpoint;
 use super::screen::{Format, Screen, tally};
 
-/// Shows every rule of the configured policies.
-pub(super) fn rules(loaded: &Loaded, format: Format, screen: Screen) -> Result<(), Failure> {
-    let policies = Policies::load(&loaded.settings.policies).map_err(|found| {
-        screen.diagnostics(&found);
-        Failure::Untold(anyhow!("the policies cannot be used: {}", tally(&found)))
-    })?;
-    screen.diagnostics(policies.warnings());
-    let live = live(loaded);
-    match format {
-        Format::Text => screen.say(as_text(&policies, &live).trim_end()),
-        Format::Json => screen.say_json(&as_json(&policies, &live).to_string()),
+/// Shows every rule of the configured policies; where they cannot be used, those that are in force in the process that serves.
+pub(super) fn rules(
+    loaded: Result<Loaded, Failure>,
+    endpoint: Option<Endpoint>,
+    format: Format,
+    screen: Screen,
+) -> Result<(), Failure> {
+    let live: Option<Vec<Did>> = endpoint.and_then(|endpoint| endpoint.see("/rules").ok());
+    let configured = loaded.and_then(|loaded| load(&loaded, screen));
+    match (configured, live, format) {
+        (Ok(policies), live, Format::Text) => {
+            screen.say(as_text(&policies, &live.unwrap_or_default()).trim_end());
+        }
+        (Ok(policies), live, Format::Json) => {
+            screen.say_json(&as_json(&policies, &live.unwrap_or_default()).to_string());
+        }
+        (Err(failure), None, _) => return Err(failure),
+        (Err(failure), Some(live), format) => {
+            if let Failure::Untold(error) | Failure::NoDaemon(error) = &failure {
+                screen.error(error);
+            }
+            screen.details(|_| "these are the rules in force:\n".to_owned());
+            match format {
+                Format::Text => screen.say(in_force(&live).trim_end()),
+                Format::Json => screen.say_json(&json!({ "rules": live }).to_string()),
+            }
+        }
     }
     Ok(())
+}
+
+fn load(loaded: &Loaded, screen: Screen) -> Result<Policies, Failure> {
+    Policies::load(&loaded.settings.policies).map_err(|found| {
+        screen.diagnostics(&found);
+        Failure::Untold(anyhow!("the policies cannot be used: {}", tally(&found)))
+    })
 }
 
 // === what they did ===
 
 /// What a rule did in the process that serves, at a stage.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 struct Did {
     rule: String,
     stage: String,
+    action: String,
+    mode: String,
+    gate: bool,
+    place: String,
     hits: u64,
     last_hit: Option<u64>,
     median_us: Option<u64>,
-}
-
-/// What all did; nothing where nobody serves, or may be asked.
-fn live(loaded: &Loaded) -> Vec<Did> {
-    Endpoint::of(&loaded.settings).and_then(|endpoint| endpoint.see("/rules")).unwrap_or_default()
 }
 
 fn did<'d>(rule: &RuleInfo, live: &'d [Did]) -> Option<&'d Did> {
@@ -75,6 +97,26 @@ fn as_text(policies: &Policies, live: &[Did]) -> String {
         text += &table(&["DOMAIN", "RULE", "MODE"], wishes);
     }
     text
+}
+
+/// The same of the process that serves alone, which knows no more of them than this.
+fn in_force(live: &[Did]) -> String {
+    let rows = live.iter().map(|did| {
+        let gate = if did.gate { " (gate)" } else { "" };
+        let [hits, last, median] = figures(Some(did));
+        let mode = format!("{}{gate}", did.mode);
+        vec![
+            did.rule.clone(),
+            did.stage.clone(),
+            mode,
+            hits,
+            last,
+            median,
+            did.place.clone(),
+            did.action.clone(),
+        ]
+    });
+    table(&["RULE", "STAGE", "MODE", "HITS", "LAST", "MEDIAN", "PLACE", "DOES"], rows.collect())
 }
 
 fn row(rule: &RuleInfo, live: &[Did]) -> Vec<String> {

@@ -71,12 +71,12 @@ impl Screen {
     /// Anything else that went wrong, on one line with what caused it.
     pub(super) fn error(self, error: &anyhow::Error) {
         let (on, off) = if self.color { ("\u{1b}[1m\u{1b}[91m", "\u{1b}[0m") } else { ("", "") };
-        _ = writeln!(io::stderr().lock(), "{on}error{off}: {}", with_causes(error));
+        _ = writeln!(io::stderr().lock(), "{on}error{off}: {}", one_line(error));
     }
 }
 
 /// An error and what caused it, where it does not say that itself.
-fn with_causes(error: &anyhow::Error) -> String {
+pub(super) fn one_line(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told {
         told if told.is_empty() => cause,
         told if told.ends_with(&cause) => told,
@@ -109,8 +109,8 @@ mod tests {
     #[test]
     fn a_cause_is_told_once() {
         let cause = || anyhow::anyhow!("it is full");
-        assert_eq!(with_causes(&cause().context("not written: it is full")), "not written: it is full");
-        assert_eq!(with_causes(&cause().context("not written")), "not written: it is full");
+        assert_eq!(one_line(&cause().context("not written: it is full")), "not written: it is full");
+        assert_eq!(one_line(&cause().context("not written")), "not written: it is full");
     }
 
     #[test]

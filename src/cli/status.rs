@@ -8,10 +8,13 @@ use crate::units::duration_text;
 
 use super::Failure;
 use super::endpoint::Endpoint;
-use super::screen::{Format, Screen, count};
+use super::screen::{Format, Screen, count, one_line};
 
 /// A certificate that ends sooner than this is a warning.
 const CERTIFICATES: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// Decisions that were lost within this time are a warning.
+const LOSSES: Duration = Duration::from_secs(60 * 60);
 
 /// How it does, the worst last.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -21,10 +24,23 @@ enum Level {
     Critical,
 }
 
-/// Shows how it does. The exit status is 0 when all is well, 1 for a warning, 2 for what keeps mail from flowing, 3 when nobody is
-/// there to ask.
-pub(super) fn status(endpoint: &Endpoint, format: Format, screen: Screen) -> Result<(), Failure> {
-    let status: Value = endpoint.see("/status")?;
+/// Shows how it does. The exit status is 0 when all is well, 1 for a warning, 2 for what keeps mail from flowing, 3 when it cannot be
+/// asked, for whatever reason.
+pub(super) fn status(
+    endpoint: Result<Endpoint, Failure>,
+    format: Format,
+    screen: Screen,
+) -> Result<(), Failure> {
+    let status: Value = match endpoint.and_then(|endpoint| endpoint.see("/status")) {
+        Ok(status) => status,
+        Err(Failure::Untold(error) | Failure::NoDaemon(error)) if format == Format::Text => {
+            // Monitoring shows the first line of the answer, and not what stands where errors are.
+            screen.say(&format!("UNKNOWN: {}", one_line(&error)));
+            return Err(Failure::Answered(3));
+        }
+        Err(Failure::Untold(error)) => return Err(Failure::NoDaemon(error)),
+        Err(failure) => return Err(failure),
+    };
     let found = findings(&status, SystemTime::now());
     let level = found.iter().map(|(level, _)| *level).max().unwrap_or(Level::Ok);
     match format {
@@ -62,6 +78,7 @@ fn findings(status: &Value, now: SystemTime) -> Vec<(Level, String)> {
     let down: Vec<&&Value> = upstreams.iter().filter(|upstream| upstream["up"] != true).collect();
     let level = if down.len() == upstreams.len() { Level::Critical } else { Level::Warning };
     found.extend(down.iter().map(|upstream| (level, format!("upstream {} is down", text(upstream, "name")))));
+    found.extend(props(status, now));
     for (kind, why) in status["refused"].as_object().into_iter().flatten() {
         let why = why.as_str().unwrap_or_default();
         found.push((Level::Warning, format!("the last reload of {kind} was refused: {why}")));
@@ -76,6 +93,23 @@ fn findings(status: &Value, now: SystemTime) -> Vec<(Level, String)> {
         }
     }
     found
+}
+
+/// What policies and the operator lean on, and mail can do without.
+fn props(status: &Value, now: SystemTime) -> impl Iterator<Item = (Level, String)> {
+    let lost = status["decisions_lost_at"].as_u64().and_then(|at| since(at, now));
+    let lost = lost.filter(|ago| *ago < LOSSES).map(|_| {
+        let all = count(usize::try_from(number(status, "decisions_lost")).unwrap_or(usize::MAX), "decision");
+        format!("{all} lost since the start, the last within the hour")
+    });
+    let store = (status["store_up"] == false).then(|| "the store of policies' memory is down".to_owned());
+    let dns = (status["dns_failing"] == true).then(|| "DNS answers nothing any more".to_owned());
+    [store, dns, lost].into_iter().flatten().map(|text| (Level::Warning, text))
+}
+
+/// How long ago that was; nothing for what is still to come.
+fn since(at: u64, now: SystemTime) -> Option<Duration> {
+    now.duration_since(SystemTime::UNIX_EPOCH + Duration::from_secs(at)).ok()
 }
 
 fn ending(listener: &str, end: u64, now: SystemTime) -> Option<(Level, String)> {
@@ -112,7 +146,8 @@ mod tests {
     fn the_worst_counts() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
         let good = json!({
-            "phase": "serving", "refused": {}, "upstreams": [{ "name": "main", "up": true }],
+            "phase": "serving", "refused": {}, "store_up": true, "dns_failing": false, "decisions_lost": 7,
+            "decisions_lost_at": 999_000_000, "upstreams": [{ "name": "main", "up": true }],
             "listeners": [{ "name": "mx", "sessions": 1, "sessions_limit": 100, "certificates_end": 2_000_000_000 }],
         });
         assert!(findings(&good, now).is_empty());
@@ -125,6 +160,9 @@ mod tests {
             ("/phase", json!("draining"), Level::Critical, "it is draining"),
             ("/upstreams/0/up", json!(false), Level::Critical, "upstream main is down"),
             ("/refused", json!({ "config": "x.yaml:3:1: no" }), Level::Warning, "x.yaml:3:1: no"),
+            ("/store_up", json!(false), Level::Warning, "the store of policies' memory is down"),
+            ("/dns_failing", json!(true), Level::Warning, "DNS answers nothing"),
+            ("/decisions_lost_at", json!(999_999_999), Level::Warning, "7 decisions lost since the start"),
             ("/listeners/0/sessions", json!(90), Level::Warning, "mx has 90 of 100"),
             ("/listeners/0/certificates_end", json!(1_000_200_000), Level::Warning, "ends in 2d"),
             ("/listeners/0/certificates_end", json!(999_999_999), Level::Critical, "has ended"),

@@ -7,11 +7,12 @@ use clap::Args;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
+use crate::admin;
 use crate::tap::Filter;
 use crate::units::parse_duration;
 
 use super::Failure;
-use super::endpoint::Endpoint;
+use super::endpoint::{At, Endpoint};
 use super::screen::{Format, Screen};
 
 /// Which sessions are wanted: those that have all of this in them, each shown from its beginning.
@@ -30,11 +31,13 @@ pub(super) struct Wanted {
     #[arg(long, value_name = "RULE")]
     rule: Option<String>,
     /// A rule did this: `reject`, `defer`, `would_reject`; `rejected` and `deferred` of what no policy refused
-    #[arg(long, value_name = "VERDICT")]
+    #[arg(long, value_name = "VERDICT", value_parser = verdict)]
     verdict: Option<String>,
     /// End after this time; else it goes on until it is interrupted, at most an hour
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     time: Option<Duration>,
+    #[command(flatten)]
+    at: At,
     /// How the lines look
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
@@ -45,13 +48,24 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
     network.map_err(|_| "write it as 192.0.2.9, 192.0.2.0/24 or 2001:db8::/32".to_owned())
 }
 
+fn verdict(text: &str) -> Result<String, String> {
+    admin::known_verdict(text).map(|()| text.to_owned())
+}
+
 fn time(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|_| "write it as 30s or 10m".to_owned())
 }
 
+impl Wanted {
+    /// Where to ask.
+    pub(super) const fn at(&self) -> &At {
+        &self.at
+    }
+}
+
 /// Shows the sessions that are wanted, until they or the time are over.
 pub(super) fn run(endpoint: &Endpoint, wanted: Wanted, screen: Screen) -> Result<(), Failure> {
-    let Wanted { client, from, to, rule, verdict, time, format } = wanted;
+    let Wanted { client, from, to, rule, verdict, time, format, at: _ } = wanted;
     let filter = Filter { client, from, to, rule, verdict };
     let query = serde_urlencoded::to_string(&filter).context("the filter cannot be written")?;
     let ended = endpoint.follow(&format!("/trace?{query}"), format, time, |line| screen.say(line))?;

@@ -5,6 +5,7 @@
 //! what is wrong and go on, so that an operator hears everything at once. The rest of the program sees only the second.
 
 mod assemble;
+mod glimpse;
 mod openings;
 mod outline;
 mod raw;
@@ -25,6 +26,7 @@ use crate::{files, permissions};
 use read::Read;
 use report::Report;
 
+pub use glimpse::{Glimpse, glimpse};
 pub use openings::Openings;
 pub use outline::Outline;
 pub use ready::Settings;

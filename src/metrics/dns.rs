@@ -66,6 +66,11 @@ impl DnsMetrics {
         self.failing.set(fail.into());
     }
 
+    /// Whether nothing was answered any more, as it was told.
+    pub fn is_failing(&self) -> bool {
+        self.failing.get() != 0
+    }
+
     /// How many answers the caches hold.
     pub fn cache_entries(&self, entries: u64) {
         self.cache_entries.set_count(entries);

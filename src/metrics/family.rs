@@ -31,6 +31,10 @@ pub(super) const RECIPIENTS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 
 pub(super) struct Counter(Option<IntCounter>);
 
 impl Counter {
+    pub(super) fn get(&self) -> u64 {
+        self.0.as_ref().map(prometheus::core::GenericCounter::get).unwrap_or_default()
+    }
+
     pub(super) fn inc(&self) {
         if let Some(counter) = &self.0 {
             counter.inc();

@@ -76,6 +76,7 @@ pub struct Metrics {
     families: Families,
     names: Arc<Names>,
     tally: Arc<Tally>,
+    last_loss: decisions::LastLoss,
     dns_cache: Mutex<Option<Gauged>>,
 }
 
@@ -106,6 +107,7 @@ impl Metrics {
             families,
             names: Arc::default(),
             tally: Arc::default(),
+            last_loss: Arc::default(),
             dns_cache: Mutex::default(),
         })
     }
@@ -132,7 +134,7 @@ impl Metrics {
 
     /// Handles for the recorder of decisions.
     pub fn decisions(&self) -> DecisionMetrics {
-        DecisionMetrics::new(&self.families)
+        DecisionMetrics::new(&self.families, &self.last_loss)
     }
 
     /// Handles for the quarantine.

@@ -76,6 +76,11 @@ impl StoreMetrics {
         }
     }
 
+    /// Whether the store is asked, as it was told.
+    pub fn is_up(&self) -> bool {
+        self.up.get() != 0
+    }
+
     /// Whether the store is asked, or known to be down.
     pub fn up(&self, up: bool) {
         self.up.set(up.into());

@@ -23,7 +23,7 @@ fn text(output: &Output) -> String {
 #[test]
 fn status_tells_monitoring_how_it_does() {
     let sink = Sink::start(AtTheDot::Take);
-    let mut gatepost = guarded(&sink);
+    let gatepost = guarded(&sink);
     let mut open = gatepost.introduced();
     assert_eq!(open.ask("MAIL FROM:<joe@sender.example>").code, 250);
     let output = ask(&gatepost, &["status"]);
@@ -36,13 +36,58 @@ fn status_tells_monitoring_how_it_does() {
     for part in ["\"phase\": \"serving\"", "\"name\": \"main\"", "\"up\": true", "\"sessions\": 1"] {
         assert!(text(&output).contains(part), "{part}: {}", text(&output));
     }
-    fs::write(gatepost.configuration(), "hostname: [\n").unwrap();
-    gatepost.logged(&["reload_refused"]);
-    // The commands read the configuration too, which must be whole for that.
     drop(open);
-    gatepost.kill();
-    let output = ask(&gatepost, &["status"]);
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    gatepost.end_well();
+}
+
+/// The process outlives a mistake in the file, and so do those who ask it.
+#[test]
+fn a_broken_configuration_leaves_the_operator_every_question() {
+    let sink = Sink::start(AtTheDot::Take);
+    let plan = Plan::in_front_of_server(sink.address()).file("token", "s3cret\n").file("kept/README", "");
+    let gatepost = plan.section("quarantine: { dir: kept }").admin("token: { file: token }").start();
+    let mut client = gatepost.introduced();
+    client.ask("MAIL FROM:<joe@sender.example>");
+    let refused = client.ask("RCPT TO:<suzie@elsewhere.example>").to_string();
+    let id = refused.rsplit_once("(gp ").unwrap().1.trim_end().trim_end_matches(')');
+    client.ask("QUIT");
+    let whole = fs::read_to_string(gatepost.configuration()).unwrap();
+    fs::write(gatepost.configuration(), format!("{whole}trusted_networks: [\"0.0.0.0/0\"]\nnonsense: 1\n"))
+        .unwrap();
+    gatepost.logged(&["reload_refused", "nonsense"]);
+    let says = |arguments: &[&str], status: i32, words: &[&str]| {
+        let output = ask(&gatepost, arguments);
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
+        for word in words {
+            assert!(said.contains(word), "{arguments:?}, {word}: {said}");
+        }
+    };
+    says(&["explain", id], 0, &["relay.denied"]);
+    says(&["status"], 1, &["WARNING: the last reload of config was refused", "nonsense"]);
+    assert!(!text(&ask(&gatepost, &["status"])).contains("whole Internet"), "a warning is no reason");
+    gatepost.logged(&["WARN", "reload_warning", "whole Internet"]);
+    says(&["rules"], 0, &["`nonsense`", "these are the rules in force", "relay.denied", "HITS"]);
+    says(&["log", "configured"], 0, &["gatepost=info"]);
+    says(&["trace", "--for", "100ms"], 0, &[]);
+    says(&["reload", "--wait"], 1, &["config: refused", "nonsense"]);
+    says(&["quarantine", "list"], 0, &[]);
+    says(&["quarantine", "release", "x"], 1, &["cannot be used: 1 error"]);
+
+    // Nothing can be made of it at all: monitoring says that it does not know, and the socket leads there.
+    fs::write(gatepost.configuration(), "hostname: [\n").unwrap();
+    says(&["status"], 3, &["UNKNOWN: ", "--socket PATH"]);
+    says(&["explain", id], 1, &["--socket PATH"]);
+    let socket = gatepost.path("admin.sock").display().to_string();
+    says(&["status", "--socket", &socket], 1, &["WARNING: "]);
+    says(&["explain", id, "--socket", &socket], 0, &["relay.denied"]);
+
+    // A user who may not read the token is told so.
+    let by_tcp = whole.replace(", \"unix:admin.sock\"", "");
+    fs::write(gatepost.configuration(), by_tcp).unwrap();
+    fs::remove_file(gatepost.path("token")).unwrap();
+    says(&["status"], 3, &["UNKNOWN: ", "status 401", "token"]);
+    gatepost.end_well();
 }
 
 #[test]
@@ -61,6 +106,8 @@ fn without_a_daemon_the_status_is_three() {
 fn reload_says_what_changed() {
     let sink = Sink::start(AtTheDot::Take);
     let gatepost = Plan::in_front_of_server(sink.address()).own_policies().admin("").start();
+    let output = ask(&gatepost, &["reload", "--wait"]);
+    assert!(output.status.success() && text(&output).contains("policies: unchanged"), "{}", text(&output));
     let policy = gatepost.path("policies/90-late.rhai");
     fs::write(&policy, "//! Late.\n/// Nobody.\nfn helo(session) { reject(\"late\", \"too late\"); }\n")
         .unwrap();

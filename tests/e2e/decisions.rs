@@ -158,6 +158,12 @@ fn sessions_are_followed_while_they_go_on() {
         let child = words.stdout(output).spawn().unwrap();
         (child, move || fs::read_to_string(&path).unwrap())
     };
+    let mistyped = ask(&gatepost, &["trace", "--verdict", "nonsense"]);
+    assert!(
+        mistyped.status.code() == Some(2)
+            && String::from_utf8_lossy(&mistyped.stderr).contains("would_reject"),
+        "{mistyped:?}"
+    );
     let (mut refusals, refused) = shown(&["--rule", "relay.denied", "--client", "127.0.0.0/8"], "refused");
     let (mut strangers, strange) = shown(&["--client", "192.0.2.9", "--for", "20s"], "strange");
     let (mut lines, json) = shown(&["--from", "sender.example", "--format", "json"], "json");
@@ -259,6 +265,17 @@ fn recorded_decisions_are_asked_of_other_policies() {
     fs::remove_file(gatepost.path("policies/99-strict.rhai")).unwrap();
     let missing = ask(&gatepost, &["replay", "--policies", &policies, "not-there.jsonl"]);
     assert_eq!(missing.status.code(), Some(4));
+    // Nor does what holds no decisions, or none that can be decided, say that all stays as it is.
+    let redacted =
+        fs::read_to_string(&file).unwrap().replace("\"version\":1,", "\"version\":1,\"redacted\":true,");
+    for (text, told) in [("garbage\n\n", "no decision to ask about"), (&redacted, "nothing could be decided")]
+    {
+        fs::write(gatepost.path("strange.jsonl"), text).unwrap();
+        let nothing = ask(&gatepost, &["replay", "--policies", &policies, "strange.jsonl"]);
+        let errors = String::from_utf8_lossy(&nothing.stderr).into_owned();
+        assert_eq!(nothing.status.code(), Some(4), "{errors}");
+        assert!(errors.contains(told), "{errors}{}", stdout(&nothing));
+    }
     gatepost.end_well();
 }
 

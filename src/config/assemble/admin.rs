@@ -9,7 +9,7 @@ use super::super::report::Report;
 use super::secret;
 
 /// Where the endpoint is, and who is let in.
-pub(super) fn admin(raw: &raw::Admin, report: &mut Report) -> Option<Admin> {
+pub(in super::super) fn admin(raw: &raw::Admin, report: &mut Report) -> Option<Admin> {
     let listen = raw.listen.as_ref()?;
     if raw.token.is_some() && !listen.0.iter().any(|place| matches!(place.value, Place::Tcp(_))) {
         let place = raw.token.as_ref().map(|token| token.place);

@@ -13,7 +13,7 @@ use super::{duration, size, whole};
 const MOST: u32 = 10_000_000;
 
 /// What the section `decisions` says.
-pub(super) fn settings(raw: raw::Decisions, report: &mut Report) -> Settings {
+pub(in super::super) fn settings(raw: raw::Decisions, report: &mut Report) -> Settings {
     let default = Settings::default();
     let memory = raw.memory.and_then(|memory| within(&memory, 0, MOST, |number| number, report));
     let file = raw.file.map(|file| {

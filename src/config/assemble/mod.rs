@@ -31,6 +31,9 @@ use crate::units::{duration_text, size_text};
 use crate::upstream::Target;
 use crate::{checks, dns};
 
+pub(super) use self::admin::admin;
+pub(super) use self::decisions::settings as decisions;
+pub(super) use self::quarantine::quarantine;
 use super::openings::Openings;
 use super::raw;
 use super::read::{Named, Placed, Size, within};
@@ -51,13 +54,13 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let called = hostname.as_deref().unwrap_or_default();
     let domains = file.domains.and_then(|domains| name::domains(&domains, report));
     let routes = file.routes.as_ref();
-    let quarantine = file.quarantine.as_ref().map(|raw| quarantine::quarantine(raw, report));
+    let quarantine = file.quarantine.as_ref().map(|raw| quarantine(raw, report));
     let (quarantine, address) = quarantine.unwrap_or_default();
     let address = address.map(Arc::new);
     let (mut listeners, upstreams) =
         sides(file.listeners.as_ref(), file.upstreams.as_ref(), routes, called, report);
     let routes = routes::all(routes, domains.as_deref(), file.upstreams.as_ref(), report);
-    let admin = file.admin.as_ref().and_then(|admin| admin::admin(admin, report));
+    let admin = file.admin.as_ref().and_then(|raw| admin(raw, report));
     let every = listeners.iter_mut().flatten();
     every.for_each(|listener| listener.terms.quarantine_address.clone_from(&address));
     let services = services::services(file.policies.as_ref(), report);
@@ -73,7 +76,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let authentication = file.authentication.unwrap_or_default();
     let authserv_id = authentication.authserv_id.as_ref().and_then(|id| name::authserv_id(id, report));
     let checks = checks(&authentication, called, report);
-    let decisions = decisions::settings(file.decisions.unwrap_or_default(), report);
+    let decisions = decisions(file.decisions.unwrap_or_default(), report);
     let dns = dns(file.dns.unwrap_or_default(), report);
     let state = state::settings(file.state, report);
     let drain = duration(file.shutdown.unwrap_or_default().drain, DRAIN, Duration::ZERO, 60 * 60, report);

@@ -15,7 +15,7 @@ use crate::smtp::path::{ForwardPath, Mailbox};
 const MAX_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What the section says. An address is given apart, as it is the sessions' to know.
-pub(super) fn quarantine(
+pub(in super::super) fn quarantine(
     raw: &Placed<raw::Quarantine>,
     report: &mut Report,
 ) -> (Option<Quarantine>, Option<ForwardPath>) {
