@@ -254,10 +254,46 @@ fn run_keeps_source_lines_out_of_a_log() {
     ] {
         let output = gatepost(arguments, here());
         assert_eq!(output.status.code(), Some(1));
-        let log = stderr(&output);
+        let log = logged(&output);
         assert!(log.starts_with("error: tests/config/bad/out-of-range.yaml:6:29: must be between"), "{log}");
         assert_eq!(log.lines().count(), 6, "{log}");
     }
+}
+
+/// Level and message of each line of a log of JSON.
+fn logged(output: &Output) -> String {
+    let line = |line: &str| {
+        let object: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let word = |key: &str| object[key].as_str().unwrap().to_owned();
+        assert!(word("event").starts_with("start_"), "{line}");
+        format!("{}: {}\n", word("level").to_lowercase(), word("message"))
+    };
+    stderr(output).lines().map(line).collect()
+}
+
+/// In the form that is configured, whatever else is wrong; and to somebody, where nothing is to be logged.
+#[test]
+fn what_is_wrong_at_the_start_stands_in_the_log_in_the_form_of_all_its_lines() {
+    let folder = small();
+    let file = folder.path().join("gatepost.yaml");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    assert!(!whole.contains("\nlog:"), "{whole}");
+    let odd = "trusted_networks: [0.0.0.0/0]\n";
+    let says = |more: &str| {
+        std::fs::write(&file, format!("{whole}{odd}{more}")).unwrap();
+        gatepost(&["-c", "gatepost.yaml", "run"], folder.path())
+    };
+    let log = logged(&says("nonsense: 1\n"));
+    assert!(log.contains("warn: gatepost.yaml"), "{log}");
+    assert!(
+        log.contains("error: gatepost.yaml") && log.ends_with("cannot be used: 1 error and 1 warning\n"),
+        "{log}"
+    );
+    let text = stderr(&says("nonsense: 1\nlog: { format: text }\n"));
+    assert!(text.contains("ERROR") && !text.starts_with('{') && text.contains("start_refused"), "{text}");
+    let silent = stderr(&says("nonsense: 1\nlog: { level: off }\n"));
+    assert!(silent.ends_with("cannot be used: 1 error and 1 warning\n"), "{silent}");
 }
 
 /// What cannot be had shows only when it is tried, and is said in the same form as what is wrong with the file.
@@ -276,7 +312,7 @@ fn what_cannot_be_listened_on_is_named_with_its_place() {
         let output = gatepost(&["-c", "gatepost.yaml", "run"], folder.path());
         assert_eq!(output.status.code(), Some(1));
         // The number is another each time.
-        compare(&format!("{name}.expected"), &stderr(&output).replace(&port.to_string(), "PORT"));
+        compare(&format!("{name}.expected"), &logged(&output).replace(&port.to_string(), "PORT"));
     }
 }
 

@@ -226,14 +226,8 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
     if let Command::Doctor { format } = command {
         return doctor::doctor(&path, *format, screen);
     }
-    // A daemon's standard error is a log, where the lines of a file with secrets have no place.
-    let to_log = matches!(command, Command::Run) && !screen.is_terminal();
-    let show = if to_log { Screen::log_lines } else { Screen::diagnostics };
     match command {
-        Command::Run => {
-            let loaded = load(&path, |found| show(screen, found))?;
-            run::run(loaded, |found| show(screen, found))
-        }
+        Command::Run => run::run(&path, screen),
         Command::Replay { files, policies, format } => {
             replay::run(load_quietly(&path, screen)?, files, policies, *format, screen)
         }

@@ -1,6 +1,7 @@
 //! `gatepost run`: serve until told to stop.
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -13,7 +14,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Access, Health};
-use crate::config::{Loaded, Settings};
+use crate::config::{self, Loaded, Settings};
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::log;
 use crate::policy::{Fingerprint, Policies};
 use crate::proxy::End;
@@ -28,20 +30,75 @@ use super::estate::{self, Bells, Estate};
 use super::house::{Ground, House};
 use super::opening::CannotOpen;
 use super::probes::Probes;
-use super::screen::tally;
+use super::screen::{Screen, one_line, tally};
 use super::{seal_key, test};
 
-/// Serves with this configuration until SIGTERM or SIGINT. What is wrong with the policies goes to `show`.
-pub(super) fn run(loaded: Loaded, show: impl Fn(&[crate::diagnostic::Diagnostic])) -> Result<(), Failure> {
+/// Serves with the configuration at `path` until SIGTERM or SIGINT. What is wrong is shown on a terminal, and else stands in the log in
+/// the form of all its lines.
+pub(super) fn run(path: &Path, screen: Screen) -> Result<(), Failure> {
+    let loaded = config::load(path);
+    let log = match &loaded {
+        Ok(loaded) => loaded.settings.log.clone(),
+        Err(_) => config::glimpse(path).map(|seen| seen.log).unwrap_or_default(),
+    };
+    log::init(log.format, &log.level).context("the log cannot be set up")?;
+    let told = Told::to(screen);
+    let loaded = loaded.map_err(|found| {
+        told.show(&found);
+        Failure::Untold(anyhow!("{} cannot be used: {}", path.display(), tally(&found)))
+    });
+    let served = loaded.and_then(|loaded| {
+        told.show(&loaded.warnings);
+        start(loaded, &told)
+    });
+    served.map_err(|failure| told.fail(failure))
+}
+
+/// Where those who started us hear what is wrong.
+enum Told {
+    Screen(Screen),
+    /// A daemon's standard error is its log, where the lines of a file with secrets have no place.
+    Log,
+}
+
+impl Told {
+    /// A log that is switched off says nothing, and that would leave nobody a word.
+    fn to(screen: Screen) -> Self {
+        let listens = tracing::enabled!(tracing::Level::ERROR);
+        if screen.is_terminal() || !listens { Self::Screen(screen) } else { Self::Log }
+    }
+
+    fn show(&self, found: &[Diagnostic]) {
+        match self {
+            Self::Screen(screen) => screen.diagnostics(found),
+            Self::Log => found.iter().for_each(|problem| match problem.severity {
+                Severity::Error => tracing::error!(event = "start_refused", "{}", problem.one_line()),
+                Severity::Warning => tracing::warn!(event = "start_warning", "{}", problem.one_line()),
+            }),
+        }
+    }
+
+    fn fail(&self, failure: Failure) -> Failure {
+        match (self, failure) {
+            (Self::Log, Failure::Untold(error)) => {
+                tracing::error!(event = "start_failed", "{}", one_line(&error));
+                Failure::Shown
+            }
+            (_, failure) => failure,
+        }
+    }
+}
+
+/// Serves until it is told to end.
+fn start(loaded: Loaded, told: &Told) -> Result<(), Failure> {
     let settings = &loaded.settings;
-    log::init(settings.log.format, &settings.log.level).context("the log cannot be set up")?;
     // Before the files are read: a change in between is seen by the first look of the reloader.
     let fingerprint = settings.policies.fingerprint();
     let policies = Policies::load(&settings.policies).map_err(|found| {
-        show(&found);
+        told.show(&found);
         Failure::Untold(anyhow!("the policies cannot be used: {}", tally(&found)))
     })?;
-    show(policies.warnings());
+    told.show(policies.warnings());
     test::examine(&test::options(settings)).map_err(|problem| Failure::Untold(anyhow!(problem)))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -52,7 +109,7 @@ pub(super) fn run(loaded: Loaded, show: impl Fn(&[crate::diagnostic::Diagnostic]
     handshakes.shutdown_background();
     served.map_err(|error| match error.downcast::<CannotOpen>() {
         Ok(CannotOpen(found)) => {
-            show(std::slice::from_ref(&found));
+            told.show(std::slice::from_ref(&found));
             Failure::Untold(anyhow!("nothing is served: 1 error"))
         }
         Err(error) => error.into(),

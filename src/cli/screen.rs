@@ -55,14 +55,6 @@ impl Screen {
         }
     }
 
-    /// The same for a log, which may be read by more people than the files: one line each, without source lines.
-    pub(super) fn log_lines(self, found: &[Diagnostic]) {
-        let mut out = io::stderr().lock();
-        for diagnostic in found {
-            _ = writeln!(out, "{}: {}", diagnostic.severity.name(), diagnostic.one_line());
-        }
-    }
-
     /// Whatever else is to be read where errors are, as `draw` shows it with or without colour.
     pub(super) fn details(self, draw: impl FnOnce(bool) -> String) {
         _ = write!(io::stderr().lock(), "{}", draw(self.color));

@@ -7,7 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::{files, permissions};
 
 use super::read::{Placed, Read};
-use super::ready::{Admin, Quarantine};
+use super::ready::{Admin, Log, Quarantine};
 use super::report::Report;
 use super::tree::{self, Node, Value};
 use super::{LONGEST, Lookup, assemble, raw};
@@ -21,6 +21,8 @@ pub struct Glimpse {
     pub decisions: Option<PathBuf>,
     /// Where mail is kept that policies keep back.
     pub quarantine: Option<Quarantine>,
+    /// What is logged, and how.
+    pub log: Log,
     /// What is wrong with these, and with the file as YAML.
     pub problems: Vec<Diagnostic>,
 }
@@ -44,7 +46,9 @@ fn glimpse_with(path: &Path, lookup: Lookup<'_>) -> Result<Glimpse, Vec<Diagnost
     let admin = section::<raw::Admin>(&tree, "admin", &mut report);
     let decisions = section::<raw::Decisions>(&tree, "decisions", &mut report);
     let quarantine = section::<Placed<raw::Quarantine>>(&tree, "quarantine", &mut report);
+    let log = section::<raw::Log>(&tree, "log", &mut report);
     Ok(Glimpse {
+        log: assemble::log(log.unwrap_or_default()),
         admin: admin.and_then(|admin| assemble::admin(&admin, &mut report)),
         decisions: decisions.and_then(|decisions| assemble::decisions(decisions, &mut report).file),
         quarantine: quarantine.and_then(|quarantine| assemble::quarantine(&quarantine, &mut report).0),

@@ -173,7 +173,7 @@ fn spool(raw: raw::Spool, report: &mut Report) -> spool::Settings {
     }
 }
 
-fn log(raw: raw::Log) -> Log {
+pub(super) fn log(raw: raw::Log) -> Log {
     Log { format: raw.format.unwrap_or_default(), level: raw.level.unwrap_or_default() }
 }
 
