@@ -201,11 +201,11 @@ impl Setting {
     /// The name of its type, for the operator.
     pub const fn type_name(&self) -> &'static str {
         match self {
-            Self::Text(_) => "text",
-            Self::Integer(_) => "whole number",
-            Self::Float(_) => "number",
+            Self::Text(_) => "a text",
+            Self::Integer(_) => "a whole number",
+            Self::Float(_) => "a number",
             Self::Bool(_) => "true or false",
-            Self::Array(_) => "array",
+            Self::Array(_) => "an array",
         }
     }
 }

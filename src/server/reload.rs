@@ -91,8 +91,8 @@ struct Seen {
     /// `None` before the first look.
     glance: Option<Glance>,
     content: Fingerprint,
-    /// The day of that look.
-    day: Date,
+    /// The day on which what was over could not be replaced; it is reported once a day.
+    kept: Option<Date>,
 }
 
 impl Reloader {
@@ -100,7 +100,7 @@ impl Reloader {
     pub async fn run(self, mut orders: Orders, shutdown: CancellationToken) {
         announce(&self.policies.load(), self.loaded, &self.sources.load(), &self.metrics);
         self.metrics.loaded(KIND, SystemTime::now());
-        let mut seen = Seen { glance: None, content: self.loaded, day: self.sources.load().today() };
+        let mut seen = Seen { glance: None, content: self.loaded, kept: None };
         let mut generations = Generations::default();
         let reloader = Arc::new(self);
         loop {
@@ -129,12 +129,14 @@ impl Reloader {
         let unchanged = || Reload::new(KIND, Reloaded::Unchanged, Vec::new());
         let sources = self.sources.load_full();
         let (glance, day) = (sources.glance(), sources.today());
-        // An exception or an entry of a list counts until a day.
-        let is_over = day != seen.day && self.policies.load().until().is_some_and(|until| until < day);
-        if !ordered && !is_over && seen.glance.is_some_and(|last| last.vouches_for(&glance)) {
-            return (Seen { day, ..seen }, unchanged());
+        // An exception or an entry of a list counts until a day. Asked of what is in force at every look: it may have been loaded
+        // before midnight and put in force behind it.
+        let is_over = self.policies.load().until().is_some_and(|until| until < day);
+        let must_load = ordered || (is_over && seen.kept != Some(day));
+        if !must_load && seen.glance.is_some_and(|last| last.vouches_for(&glance)) {
+            return (seen, unchanged());
         }
-        let now = Seen { glance: Some(glance), content: sources.fingerprint(), day };
+        let now = Seen { glance: Some(glance), content: sources.fingerprint(), ..seen };
         let is_in_force = *now.content.to_string() == **self.policies.load().generation();
         if !is_over && is_in_force && !self.health.is_refused(KIND) {
             if ordered {
@@ -142,12 +144,13 @@ impl Reloader {
             }
             return (now, unchanged());
         }
-        if !ordered && !is_over && now.content == seen.content {
+        if !must_load && now.content == seen.content {
             return (now, unchanged());
         }
         let reload = self.load(now.content, &sources);
         self.health.reloaded(reload.clone());
-        (now, reload)
+        let is_kept = is_over && reload.outcome == Reloaded::Refused;
+        (Seen { kept: is_kept.then_some(day), ..now }, reload)
     }
 
     /// Loads, has the set examined, and swaps it in; or keeps the old one and says so.
@@ -278,5 +281,109 @@ fn labels<'r>(listener: &'r str, rule: &'r RuleInfo, mode: Mode) -> RuleLabels<'
         rule: &rule.rule,
         action: rule.action.name_in(mode),
         mode: mode.name(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::sources::{EntrySource, Selection};
+
+    const GATE: &str =
+        "const GATE = true;\nfn rcpt(session, mail, rcpt) { reject(\"denied\", \"relaying denied\"); }\n";
+
+    /// A reloader with a clock that stands still, and a list of which an entry ends with a day.
+    struct Rig {
+        folder: tempfile::TempDir,
+        reloader: Reloader,
+        seen: Seen,
+    }
+
+    impl Rig {
+        fn new(today: &str) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("00-relay.rhai"), GATE).unwrap();
+            let entries = ["a.example until 2027-03-31", "b.example until 2027-04-02", "c.example"];
+            let entries = EntrySource::Inline(entries.map(str::to_owned).to_vec());
+            let sources = Sources {
+                dir: folder.path().to_owned(),
+                listeners: vec![("mx".to_owned(), Selection::All)],
+                lists: [("partners".to_owned(), entries.into())].into(),
+                today: Some(today.parse().unwrap()),
+                ..Sources::default()
+            };
+            let (policies, loaded) = (Policies::load(&sources).unwrap(), sources.fingerprint());
+            let reloader = Reloader {
+                sources: Arc::new(ArcSwap::from_pointee(sources)),
+                policies: Arc::new(ArcSwap::from_pointee(policies)),
+                loaded,
+                metrics: PolicyMetrics::detached(),
+                health: Arc::default(),
+                examiner: Examiner::new(|_| Ok(())),
+            };
+            Self { folder, reloader, seen: Seen { glance: None, content: loaded, kept: None } }
+        }
+
+        /// What comes of a look on this day.
+        fn look(&mut self, day: &str) -> Reloaded {
+            let today = Some(day.parse().unwrap());
+            let sources = Sources { today, ..Sources::clone(&self.reloader.sources.load()) };
+            self.reloader.sources.store(Arc::new(sources));
+            let (seen, reload) = self.reloader.look(self.seen, false);
+            self.seen = seen;
+            reload.outcome
+        }
+
+        /// How many entries are told to be over, and the last day on which all is as it is.
+        fn in_force(&self) -> (usize, Option<String>) {
+            let policies = self.reloader.policies.load();
+            (policies.warnings().len(), policies.until().map(|day| day.to_string()))
+        }
+    }
+
+    /// No file changes, and nobody orders anything.
+    #[test]
+    fn an_entry_ends_with_its_day() {
+        let mut rig = Rig::new("2027-03-30");
+        for (day, outcome, over, until) in [
+            ("2027-03-30", Reloaded::Unchanged, 0, Some("2027-03-31")),
+            ("2027-03-31", Reloaded::Unchanged, 0, Some("2027-03-31")),
+            ("2027-04-01", Reloaded::Taken, 1, Some("2027-04-02")),
+            ("2027-04-01", Reloaded::Unchanged, 1, Some("2027-04-02")),
+            ("2027-04-02", Reloaded::Unchanged, 1, Some("2027-04-02")),
+            ("2027-04-03", Reloaded::Taken, 2, None),
+            ("2027-04-04", Reloaded::Unchanged, 2, None),
+        ] {
+            assert_eq!(rig.look(day), outcome, "{day}");
+            assert_eq!(rig.in_force(), (over, until.map(str::to_owned)), "{day}");
+        }
+    }
+
+    /// Loaded just before midnight, looked at just behind it.
+    #[test]
+    fn the_first_look_may_be_on_the_next_day() {
+        let mut rig = Rig::new("2027-03-31");
+        assert_eq!(rig.look("2027-04-01"), Reloaded::Taken);
+        assert_eq!(rig.in_force(), (1, Some("2027-04-02".to_owned())));
+    }
+
+    /// A set that is broken when the day ends is reported once a day, and what was in force stays.
+    #[test]
+    fn what_cannot_be_replaced_is_reported_once_a_day() {
+        let mut rig = Rig::new("2027-03-31");
+        let file = rig.folder.path().join("00-relay.rhai");
+        std::fs::write(&file, "fn (").unwrap();
+        for (day, outcome) in [
+            ("2027-04-01", Reloaded::Refused),
+            ("2027-04-01", Reloaded::Unchanged),
+            ("2027-04-02", Reloaded::Refused),
+            ("2027-04-02", Reloaded::Unchanged),
+        ] {
+            assert_eq!(rig.look(day), outcome, "{day}");
+            assert_eq!(rig.in_force(), (0, Some("2027-03-31".to_owned())), "{day}");
+        }
+        std::fs::write(&file, GATE).unwrap();
+        assert_eq!(rig.look("2027-04-02"), Reloaded::Taken);
+        assert_eq!(rig.in_force(), (1, Some("2027-04-02".to_owned())));
     }
 }

@@ -17,7 +17,7 @@ use texts::Texts;
 
 pub(super) use entry::domain as normal_domain;
 pub(super) use entry::domain_of;
-pub(super) use line::{Line, day};
+pub(super) use line::{Line, day, without_comment};
 pub(super) use networks::Networks;
 pub(super) use table::Table;
 

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::lists::{Entries, EntrySet, Line};
+use jiff::civil::Date;
+
+use super::super::lists::{Entries, EntrySet, Line, without_comment};
 use super::super::sources::{EntrySource, Sources};
 use super::calendar::Calendar;
 use super::file;
@@ -13,6 +15,8 @@ use crate::permissions;
 
 /// The largest file of a list or table, in octets: some million entries.
 pub(super) const MAX_LIST: u64 = 256 * 1024 * 1024;
+/// Entries of one list that are over and told of with their places.
+const MAX_OVER: usize = 3;
 /// Problems reported for one list; whoever has more has another kind of file.
 pub(super) const MAX_PROBLEMS: usize = 20;
 
@@ -44,12 +48,15 @@ fn inline(
     calendar: &mut Calendar,
     problems: &mut Vec<Diagnostic>,
 ) {
+    let place = format!("policies.lists.{name}");
+    let mut over = Over::default();
     for entry in entries {
-        if let Err((_, problem)) = add(list, entry, calendar) {
-            problems
-                .push(sources.error(&format!("policies.lists.{name}"), format!("list `{name}`: {problem}")));
+        match add(list, entry, calendar) {
+            Ok(until) => over.see(until, || sources.warning(&place, "")),
+            Err((_, problem)) => problems.push(sources.error(&place, format!("list `{name}`: {problem}"))),
         }
     }
+    over.tell(name, calendar);
 }
 
 fn from_file(
@@ -59,20 +66,73 @@ fn from_file(
     calendar: &mut Calendar,
     problems: &mut Vec<Diagnostic>,
 ) {
-    let add = |line: &str| add(list, line, calendar).map_err(|(place, problem)| (place.to_owned(), problem));
+    let (mut over, mut number) = (Over::default(), 0);
+    let add = |line: &str| {
+        number += 1;
+        let until = add(list, line, calendar).map_err(|(place, problem)| (place.to_owned(), problem))?;
+        over.see(until, || {
+            let text = without_comment(line).trim();
+            let before = line.find(text).and_then(|at| line.get(..at)).unwrap_or_default();
+            let position = Position::new(number, before.chars().count() + 1, text.chars().count());
+            Diagnostic::warning(path, "").at_position(position)
+        });
+        Ok(())
+    };
     read_lines(&format!("list `{name}`"), path, add, problems);
+    over.tell(name, calendar);
 }
 
-/// Adds what a line says, if it still counts.
+/// Entries of one list that are over.
+#[derive(Debug, Default)]
+struct Over {
+    count: usize,
+    /// The first of them: the warning, still without words, and the last day.
+    first: Vec<(Diagnostic, Date)>,
+}
+
+impl Over {
+    /// Takes note of an entry that is over since `until`; `warning` has its place.
+    fn see(&mut self, until: Option<Date>, warning: impl FnOnce() -> Diagnostic) {
+        let Some(until) = until else { return };
+        self.count += 1;
+        if self.first.len() < MAX_OVER {
+            self.first.push((warning(), until));
+        }
+    }
+
+    /// Warns of the first ones, and says how many more there are.
+    fn tell(self, name: &str, calendar: &mut Calendar) {
+        let more = self.count - self.first.len();
+        let last = self.first.len().saturating_sub(1);
+        for (index, (warning, until)) in self.first.into_iter().enumerate() {
+            let mut message = format!("list `{name}`: this entry ended on {until} and is not heeded");
+            if more > 0 && index == last {
+                message += &format!(", nor are {more} more below it");
+            }
+            calendar
+                .notice(Diagnostic { message, ..warning }.with_help("take it out, or give it another day"));
+        }
+    }
+}
+
+/// Adds what a line says, if it still counts; else gives its last day, which is over.
 ///
 /// # Errors
 /// The part of the line that is wrong, and why.
-fn add<'l>(list: &mut Entries, line: &'l str, calendar: &mut Calendar) -> Result<(), (&'l str, String)> {
+fn add<'l>(
+    list: &mut Entries,
+    line: &'l str,
+    calendar: &mut Calendar,
+) -> Result<Option<Date>, (&'l str, String)> {
     let Line { entry, until } = Line::parse(line)?;
-    if entry.is_empty() || !calendar.counts(until) {
-        return Ok(());
+    if entry.is_empty() {
+        return Ok(None);
     }
-    list.add(entry).map_err(|problem| (entry, problem))
+    if !calendar.counts(until) {
+        return Ok(until);
+    }
+    list.add(entry).map_err(|problem| (entry, problem))?;
+    Ok(None)
 }
 
 /// Hands each line of a file to `add`, which says what part of it is wrong, and why.

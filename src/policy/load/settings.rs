@@ -10,6 +10,9 @@ use super::constants::Default;
 use super::{Script, suggest};
 use crate::diagnostic::Diagnostic;
 
+/// Entries of an array that are shown as an example.
+const MAX_SHOWN: usize = 3;
+
 /// The values of a script's settings.
 pub(super) fn resolve(script: &Script, sources: &Sources) -> HashMap<String, Dynamic> {
     let declared = script.constants.settings.iter();
@@ -89,7 +92,29 @@ fn value_problem(
         let problem = error(format!("{path}: there is no setting `{name}`"));
         return Some(suggest(problem, name, settings.iter().map(|default| default.name.as_str())));
     };
-    mismatch(default, value).map(|wanted| error(format!("{path}.{name} must be {wanted}")))
+    let problem = error(format!("{path}.{name} must be {}", mismatch(default, value)?));
+    Some(problem.with_help(format!("write it like its default, `{name}: {}`", in_yaml(&default.value))))
+}
+
+/// The value as it stands in the configuration. A text that would be taken for something else has quotes.
+fn in_yaml(value: &Setting) -> String {
+    match value {
+        Setting::Text(text) => {
+            let is_plain = text.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./@".contains(c))
+                && text.parse::<f64>().is_err()
+                && text.parse::<bool>().is_err();
+            if is_plain { text.clone() } else { format!("\"{}\"", text.escape_debug()) }
+        }
+        Setting::Integer(number) => number.to_string(),
+        Setting::Float(number) => format!("{number:?}"),
+        Setting::Bool(truth) => truth.to_string(),
+        Setting::Array(values) => {
+            let shown: Vec<_> = values.iter().take(MAX_SHOWN).map(in_yaml).collect();
+            let more = if values.len() > MAX_SHOWN { ", ..." } else { "" };
+            format!("[{}{more}]", shown.join(", "))
+        }
+    }
 }
 
 /// What the value should be and is not: the type of the default, and a size or duration where the default is one.
@@ -102,7 +127,7 @@ fn mismatch(default: &Default, value: &Setting) -> Option<&'static str> {
             values
                 .iter()
                 .any(|value| value.type_name() != wanted.type_name())
-                .then_some("an array like its default")
+                .then_some("an array of its default's type")
         }
         (default, value) if default.type_name() == value.type_name() => None,
         (default, _) => Some(default.type_name()),

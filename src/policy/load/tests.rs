@@ -131,7 +131,7 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
         (&*relay.rule, relay.stage, relay.action, relay.code),
         ("relay.denied", Stage::Rcpt, Action::Reject, 550)
     );
-    assert_eq!((&*relay.file, relay.line, relay.gate), ("00-relay.rhai", 10, true));
+    assert_eq!((&*relay.file, relay.line, relay.gate), ("00-relay.rhai", 12, true));
 }
 
 /// What must be refused, at which place of `10-x.rhai`, in which words.
@@ -451,17 +451,29 @@ fn settings_have_the_type_of_their_default() {
         "const SETTINGS = #{ n: 5, f: 0.5, t: \"x\", size: \"5MiB\", wait: \"5s\", on: true, all: [\"a\"] };";
     let table = [
         ("n", Setting::Integer(7), ""),
-        ("n", Setting::Text("7".into()), "must be whole number"),
-        ("n", Setting::Float(1.0), "must be whole number"),
+        ("n", Setting::Text("7".into()), "must be a whole number; write it like its default, `n: 5`"),
+        ("n", Setting::Float(1.0), "must be a whole number; write it like its default, `n: 5`"),
         ("f", Setting::Integer(1), ""),
         ("t", Setting::Text("y".into()), ""),
         ("size", Setting::Text("1GiB".into()), ""),
-        ("size", Setting::Text("1 gig".into()), "must be a size"),
-        ("size", Setting::Integer(5), "must be text"),
-        ("wait", Setting::Text("1MiB".into()), "must be a duration"),
+        (
+            "size",
+            Setting::Text("1 gig".into()),
+            "must be a size such as 25MiB; write it like its default, `size: 5MiB`",
+        ),
+        ("size", Setting::Integer(5), "must be a text; write it like its default, `size: 5MiB`"),
+        (
+            "wait",
+            Setting::Text("1MiB".into()),
+            "must be a duration such as 10m; write it like its default, `wait: 5s`",
+        ),
         ("on", Setting::Bool(false), ""),
         ("all", Setting::Array(vec![]), ""),
-        ("all", Setting::Array(vec![Setting::Integer(1)]), "an array like its default"),
+        (
+            "all",
+            Setting::Array(vec![Setting::Integer(1)]),
+            "must be an array of its default's type; write it like its default, `all: [a]`",
+        ),
         ("siez", Setting::Integer(1), "there is no setting `siez`; did you mean `size`?"),
     ];
     for (name, value, expected) in table {
@@ -562,6 +574,41 @@ fn lists_are_read_and_their_errors_have_lines() {
     );
 }
 
+/// Each with its place, but a list of which thousands are over fills no log, and none stops a load.
+#[test]
+fn entries_that_are_over_are_told_of() {
+    let (dir, mut sources) = folder(&[]);
+    let list = dir.path().join("l.txt");
+    let old: String =
+        (0..1000).map(|n| format!("192.0.2.{}/32 until 2026-01-0{}\n", n % 256, n % 2 + 1)).collect();
+    fs::write(&list, format!("# partners\n  a.example until 2026-03-31  # moves\nb.example\n{old}")).unwrap();
+    sources.lists.insert("l".to_owned(), EntrySource::File(list).into());
+    sources.today = Some("2026-04-01".parse().unwrap());
+    sources.deny_warnings = true;
+    let told = |sources: &Sources| -> Vec<String> {
+        let prefix = format!("{}/", dir.path().display());
+        let policies = Policies::load(sources).unwrap();
+        policies.warnings().iter().map(|warning| warning.one_line().replace(&prefix, "")).collect()
+    };
+    let help = "take it out, or give it another day";
+    assert_eq!(
+        told(&sources),
+        [
+            format!("l.txt:2:3: list `l`: this entry ended on 2026-03-31 and is not heeded; {help}"),
+            format!("l.txt:4:1: list `l`: this entry ended on 2026-01-01 and is not heeded; {help}"),
+            format!(
+                "l.txt:5:1: list `l`: this entry ended on 2026-01-02 and is not heeded, nor are 998 more below it; {help}"
+            ),
+        ]
+    );
+    let inline = vec!["c.example until 2026-03-31".to_owned()];
+    sources.lists = [("in".to_owned(), EntrySource::Inline(inline).into())].into();
+    assert_eq!(
+        told(&sources),
+        [format!("gatepost.yaml: list `in`: this entry ended on 2026-03-31 and is not heeded; {help}")]
+    );
+}
+
 /// Some editors put a mark in front of a text, that nobody sees.
 #[test]
 fn a_byte_order_mark_is_no_part_of_a_file() {
@@ -592,6 +639,8 @@ fn an_entry_counts_until_its_day_is_over() {
         assert_eq!(policies.list("l").unwrap().contains("a.example"), counts, "{today}");
         assert_eq!(policies.list("inline").unwrap().contains("b.example"), counts, "{today}");
         assert!(policies.list("l").unwrap().contains("192.0.2.9"), "{today}");
+        let warnings: Vec<_> = policies.warnings().iter().map(Diagnostic::one_line).collect();
+        assert_eq!(warnings.is_empty(), counts, "{warnings:?}");
     }
     fs::write(&list, "\n  a.example until soon # moves\n").unwrap();
     assert_eq!(

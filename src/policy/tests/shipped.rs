@@ -1,5 +1,7 @@
 //! The shipped policies, rule by rule.
 
+use std::collections::HashSet;
+
 use super::*;
 
 const HEADER: &str = "From: a@sender.test\nTo: b@example.org\nSubject: x\nDate: Sat, 21 Nov 2026 20:00:00 +0100\nMessage-ID: <1@sender.test>";
@@ -357,4 +359,26 @@ fn the_handbook_tells_each_rule_with_its_mode_and_reply() {
     }
     missing.dedup();
     assert!(missing.is_empty(), "policies/README.md does not tell of {missing:?}");
+}
+
+/// The last line of what a file says about itself.
+#[test]
+fn each_shipped_file_states_its_mode() {
+    let rig = Rig::shipped();
+    for policy in rig.policies.policies() {
+        let rules = rig.policies.rules().iter().filter(|rule| rule.policy == policy.name);
+        let softer: HashSet<_> = rules
+            .filter(|rule| rule.mode != policy.mode)
+            .map(|rule| (rule.mode, rule.rule.split_once('.').unwrap().1))
+            .collect();
+        let stated = policy.doc.lines().last().unwrap();
+        let named: Vec<_> = stated.split('`').skip(1).step_by(2).collect();
+        assert_eq!(softer, named.iter().map(|name| (Mode::Shadow, *name)).collect(), "{}", policy.name);
+        let rest = match named.as_slice() {
+            [] if policy.gate => "; a gate knows no other".to_owned(),
+            [] => String::new(),
+            named => format!(", but `{}` in shadow", named.join("`, `")),
+        };
+        assert_eq!(stated, format!("Mode: {}{rest}.", policy.mode.name()), "{}", policy.name);
+    }
 }

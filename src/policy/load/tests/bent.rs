@@ -207,7 +207,10 @@ fn wishes_of_domains_are_checked_as_the_configuration_is() {
             "settings: there is no policy `siez`; did you mean `size`?",
         ),
         (settings("size", "mxa", Setting::Integer(1)), "settings.size: there is no setting `mxa`"),
-        (settings("size", "max", Setting::Bool(true)), "settings.size.max must be whole number"),
+        (
+            settings("size", "max", Setting::Bool(true)),
+            "settings.size.max must be a whole number; write it like its default, `max: 5`",
+        ),
     ];
     for (wishes, problem) in table {
         let (dir, mut sources) = set();
