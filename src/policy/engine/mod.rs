@@ -13,6 +13,7 @@ use super::words::FORBIDDEN;
 
 mod addresses;
 mod arrays;
+mod closures;
 mod effects;
 mod facts;
 mod functions;
@@ -53,6 +54,7 @@ pub(super) fn build(budget: &Budget) -> Engine {
     session::register(&mut engine);
     addresses::register(&mut engine);
     arrays::register(&mut engine);
+    closures::register(&mut engine);
     mail::register(&mut engine);
     message::register(&mut engine);
     parts::register(&mut engine);

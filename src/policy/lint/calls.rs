@@ -11,6 +11,9 @@ use super::value::{Literal, Value, fits};
 use super::{Body, Walk, chain, hand_over};
 use crate::diagnostic::nearest;
 
+/// What stands in the place of a function's name.
+const CLOSURE: &str = "no text names a function: write what is done with each entry, `|entry| ...`";
+
 impl Walk<'_> {
     /// `name(...)`, or an operator.
     pub(super) fn call(&mut self, call: &FnCallExpr, position: Position) -> Value {
@@ -156,7 +159,9 @@ impl Walk<'_> {
     ) {
         let misfits =
             candidates.iter().filter_map(|signature| Some((misfit(signature, values)?, *signature)));
-        let Some((index, nearest)) = misfits.max_by_key(|(index, _)| *index) else { return };
+        let is_closure = |index, signature: &Signature| signature.closure == Some(index);
+        let nearest = misfits.max_by_key(|(index, signature)| (*index, is_closure(*index, signature)));
+        let Some((index, nearest)) = nearest else { return };
         let Some(value) = values.get(index) else { return };
         if is_method && index == 0 {
             let message = format!("{} is {}, which has no `{name}`", value.name(), a(&value.kind));
@@ -165,10 +170,18 @@ impl Walk<'_> {
             return self.error(position, name.chars().count(), message, help);
         }
         let wanted = nearest.parameters.get(index).copied().flatten();
-        let what = wanted.map_or_else(|| "something else".to_owned(), |wanted| a(&wanted));
+        let what = match wanted {
+            Some(wanted) => a(&wanted),
+            None if is_closure(index, nearest) => "a closure".to_owned(),
+            None => "something else".to_owned(),
+        };
         let at = arguments.get(index - usize::from(is_method)).map_or(position, Expr::start_position);
         let message = format!("`{name}` takes {what} here, and {} is {}", value.name(), a(&value.kind));
-        let help = wanted.map(|wanted| conversion(value, &wanted)).unwrap_or_default();
+        let help = match wanted {
+            Some(wanted) => conversion(value, &wanted),
+            None if is_closure(index, nearest) => CLOSURE.to_owned(),
+            None => String::new(),
+        };
         let help = if help.is_empty() && !nearest.names.is_empty() {
             format!("it is called as `{name}({})`", nearest.names.join(", "))
         } else {

@@ -3,7 +3,7 @@
 use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet};
 
-use rhai::{Array, Dynamic, Engine, FuncMetadata, ImmutableString, Map};
+use rhai::{Array, Dynamic, Engine, FnPtr, FuncMetadata, ImmutableString, Map};
 
 use super::super::language::{self, Object, TEXT, Type};
 
@@ -14,6 +14,8 @@ pub(super) struct Signature {
     pub(super) parameters: Vec<Option<Type>>,
     /// The parameters by name, for messages; empty for Rhai's own.
     pub(super) names: Vec<&'static str>,
+    /// The parameter that is a closure, by its index.
+    pub(super) closure: Option<usize>,
     pub(super) gives: Type,
 }
 
@@ -39,13 +41,15 @@ impl Host {
                     Signature {
                         parameters: this.into_iter().chain(parameters).map(Some).collect(),
                         names: signature.iter().map(|parameter| parameter.name).collect(),
+                        closure: None,
                         gives: function.gives,
                     },
                 );
             }
         }
         let own = plain.collect_fn_metadata(None, |info| Some(info.metadata.clone()), true);
-        own.iter().for_each(|function| host.add_own(function));
+        let is_taken = |function: &&FuncMetadata| !own.iter().any(|other| calls_by_name(function, other));
+        own.iter().filter(is_taken).for_each(|function| host.add_own(function));
         host
     }
 
@@ -66,7 +70,8 @@ impl Host {
             None if function.name.starts_with(|c: char| c.is_ascii_lowercase())
                 && !function.name.contains('$') =>
             {
-                self.add(&function.name, Signature { parameters, names: Vec::new(), gives });
+                let closure = function.param_types.iter().position(|id| *id == TypeId::of::<FnPtr>());
+                self.add(&function.name, Signature { parameters, names: Vec::new(), closure, gives });
             }
             None => {}
         }
@@ -103,6 +108,19 @@ impl Host {
 /// The names of an object's properties.
 pub(super) fn properties(object: &Object) -> impl Iterator<Item = &'static str> + use<> {
     object.properties.iter().map(|property| property.name)
+}
+
+/// Whether `function` takes the name of a function where `other` takes a closure. No script may name one so.
+fn calls_by_name(function: &FuncMetadata, other: &FuncMetadata) -> bool {
+    let (ours, theirs) = (&function.param_types, &other.param_types);
+    let mut pairs = ours.iter().zip(theirs);
+    let is_name = |(one, other): (&TypeId, &TypeId)| {
+        *one == TypeId::of::<ImmutableString>() && *other == TypeId::of::<FnPtr>()
+    };
+    function.name == other.name
+        && ours.len() == theirs.len()
+        && pairs.clone().any(is_name)
+        && pairs.all(|pair| pair.0 == pair.1 || is_name(pair))
 }
 
 fn of_id(id: TypeId) -> Option<Type> {

@@ -85,6 +85,48 @@ fn an_enforced_verdict_ends_everything() {
     }
 }
 
+/// Rhai would call what a text names, verdicts too: one that no check at load has seen. What the checks cannot know is refused here.
+#[test]
+fn no_text_names_a_function() {
+    for call in [
+        "[\"r\"].reduce(m.reject, \"no\")",
+        "[\"r\"].reduce_rev(m.reject, \"no\")",
+        "[\"spf\"].map(m.skip)",
+        "[\"spf\"].filter(m.skip)",
+        "[\"spf\"].some(m.skip)",
+        "[\"spf\"].all(m.skip)",
+        "[\"r\", \"no\"].reduce(m.reject)",
+        "[\"r\", \"no\"].reduce_rev(m.reject)",
+        "[\"r\", \"no\"].sort(m.reject)",
+        "[\"r\", \"no\"].dedup(m.reject)",
+        "[\"spf\"].drain(m.skip)",
+        "[\"spf\"].retain(m.skip)",
+    ] {
+        let script = format!("let m = #{{ reject: \"reject\", skip: \"skip\" }}; {call}");
+        let mut rig = Rig::new(&[("10-x.rhai", &helo_policy(&script))]);
+        let judgement = rig.helo();
+        let expected = "451 4.7.0 a policy could not be evaluated, try again later [x.error]";
+        assert_eq!(told(&judgement), expected, "{call}");
+        assert!(format!("{:?}", judgement.errors).contains("takes a closure"), "{call}");
+    }
+}
+
+/// A text that is looked for may have the name of a function.
+#[test]
+fn a_text_in_an_array_is_found() {
+    for (call, index) in [
+        ("[\"a\", [], \"skip\"].index_of(\"skip\")", 2),
+        ("[\"skip\", \"a\", \"skip\"].index_of(\"skip\", 1)", 2),
+        ("[\"skip\", \"a\", \"skip\"].index_of(\"skip\", -3)", 0),
+        ("[\"a\"].index_of(\"skip\", -9)", -1),
+        ("[address(\"a@b.test\")].index_of(\"a@b.test\")", 0),
+    ] {
+        let script = format!("if {call} == {index} {{ reject(\"r\", \"found\"); }}");
+        let mut rig = Rig::new(&[("10-x.rhai", &helo_policy(&script))]);
+        assert_eq!(told(&rig.helo()), "550 5.7.1 found [x.r]", "{call}");
+    }
+}
+
 #[test]
 fn a_verdict_knows_its_file_and_line() {
     let script =
