@@ -118,6 +118,9 @@ impl Walk<'_> {
             return Value::unknown();
         }
         self.all_of_nothing(owner, call, position);
+        if let ("contains", [found]) = (call.name.as_str(), arguments.as_slice()) {
+            self.among(found, owner, position);
+        }
         let this_first: Vec<_> = std::iter::once(owner.clone()).chain(arguments).collect();
         if let (Type::Object(object), false) = (owner.kind, self.host.has(&call.name))
             && object_named(object).is_some_and(|object| object.property(&call.name).is_some())

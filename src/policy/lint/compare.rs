@@ -139,6 +139,7 @@ impl Walk<'_> {
             return self.member_of(&found, entries);
         }
         let at = all.start_position();
+        self.among(&found, &container, at);
         match container.kind {
             Type::Text(_) => {
                 let message = format!("{} is a text: this looks for a part of it", container.name());
@@ -166,6 +167,15 @@ impl Walk<'_> {
                 self.error(at, width(&container), message, "behind `in` stands an array, a map or a list");
             }
             _ => {}
+        }
+    }
+
+    /// Asks whether one of the texts that are written out in `container` is it: each is a comparison.
+    pub(super) fn among(&mut self, found: &Value, container: &Value, at: Position) {
+        for text in container.literal_texts() {
+            let text = Value::text(text);
+            self.tested.compared(found, &text, true, at);
+            self.equality(found, &text, at);
         }
     }
 

@@ -1,10 +1,10 @@
 //! Expressions and their types.
 
-use rhai::{Dynamic, Expr, FnCallExpr, FnPtr, Position};
+use rhai::{Dynamic, Expr, FnCallExpr, FnPtr, Position, Stmt};
 
 use super::super::language::{Form, TEXT, Type};
 use super::super::load::{Role, suggest};
-use super::value::{Value, array_of, is_address, join};
+use super::value::{Literal, Value, array_of, is_address, join};
 use super::{Walk, source};
 
 impl Walk<'_> {
@@ -41,7 +41,10 @@ impl Walk<'_> {
             {
                 self.constant(&variable.1, *position)
             }
-            Expr::Variable(variable, ..) => self.variable(&variable.1).spelled(variable.1.as_str()),
+            Expr::Variable(variable, _, position) => {
+                self.hidden(&variable.1, *position);
+                self.variable(&variable.1).spelled(variable.1.as_str())
+            }
             Expr::Stmt(block) => self.block(block.iter()),
             Expr::FnCall(call, position) => self.call(call, *position),
             Expr::Dot(pair, flags, _) => {
@@ -75,6 +78,16 @@ impl Walk<'_> {
         Value::unknown()
     }
 
+    /// A closure takes along no variable that has the name of a function above it: there the name is the function.
+    fn hidden(&mut self, name: &str, position: Position) {
+        if self.in_closure && self.unit.has(name) && !self.scope.iter().any(|(known, _)| known == name) {
+            let message =
+                format!("in a closure `{name}` is the function of this name, and not what is around it");
+            let help = format!("give it another name in front of the closure: `let outer = {name};`");
+            self.error(position, name.chars().count(), message, help);
+        }
+    }
+
     fn literal_text(&mut self, text: &str, position: Position) -> Value {
         if text.contains("${") {
             let message = "only a text between backticks fills in `${...}`".to_owned();
@@ -84,12 +97,11 @@ impl Walk<'_> {
     }
 
     fn array(&mut self, entries: &[Expr]) -> Value {
-        let mut kind: Option<Type> = None;
-        for entry in entries {
-            let value = self.expression(entry);
-            kind = Some(kind.map_or(value.kind, |kind| join(&kind, &value.kind)));
-        }
-        Value::of(array_of(&kind.unwrap_or(Type::Any)))
+        let values: Vec<_> = entries.iter().map(|entry| self.expression(entry)).collect();
+        let kind = values.iter().map(|value| value.kind).reduce(|one, other| join(&one, &other));
+        let texts: Option<Vec<_>> =
+            values.iter().map(|value| Some(value.literal_text()?.to_owned())).collect();
+        Value { literal: texts.map(Literal::Texts), ..Value::of(array_of(&kind.unwrap_or(Type::Any))) }
     }
 
     /// `x ?? y` where `x` is always there.
@@ -191,6 +203,11 @@ pub(super) fn closure(expression: &Expr) -> Option<(String, &[Expr])> {
     match expression {
         Expr::DynamicConstant(value, _) => Some((value.read_lock::<FnPtr>()?.fn_name().to_owned(), &[])),
         Expr::FnCall(call, _) if call.name == "curry" => curried(call),
+        // What it takes along is shared in front of it.
+        Expr::Stmt(block) => match block.statements() {
+            [Stmt::Share(_), Stmt::Expr(closing)] => closure(closing),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -1,6 +1,11 @@
 //! What a function does somewhere in its text, looked up before it is walked.
 
-use rhai::{ASTNode, Expr, Stmt};
+use std::collections::BTreeSet;
+
+use rhai::{ASTNode, Expr, FnPtr, Stmt, SwitchCasesCollection};
+
+use super::super::language::{self, Nature};
+use super::super::words;
 
 /// Methods that change what they are called on.
 const CHANGING: [&str; 14] = [
@@ -50,6 +55,65 @@ pub(super) fn minds_emptiness(statements: &[Stmt]) -> bool {
         _ => {}
     });
     minds
+}
+
+/// The functions that the statements call or hand around, closures too, and other names.
+pub(super) fn mentions(statements: &[Stmt]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    each(statements, &mut |node| match node {
+        ASTNode::Stmt(Stmt::FnCall(call, _))
+        | ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _)) => {
+            _ = found.insert(call.name.to_string());
+        }
+        // `mail` and `message` are parameters: the stages' functions of these names are never handed around.
+        ASTNode::Expr(Expr::Variable(variable, ..)) if words::stage_named(&variable.1).is_none() => {
+            _ = found.insert(variable.1.to_string());
+        }
+        ASTNode::Expr(Expr::DynamicConstant(value, _)) => {
+            found.extend(value.read_lock::<FnPtr>().map(|closure| closure.fn_name().to_owned()));
+        }
+        _ => {}
+    });
+    found
+}
+
+/// Whether one of the statements is a verdict, whatever it depends on.
+pub(super) fn has_verdict(statements: &[Stmt]) -> bool {
+    let is_verdict =
+        |name: &str| language::find(name).is_some_and(|it| matches!(it.nature, Nature::Verdict(_)));
+    mentions(statements).iter().any(|name| is_verdict(name))
+}
+
+/// Whether the statements do anything or give anything, whichever way they are gone through.
+pub(super) fn says_something(statements: &[Stmt]) -> bool {
+    statements.iter().any(|statement| match statement {
+        Stmt::FnCall(..) | Stmt::Assignment(..) => true,
+        Stmt::Expr(expression) => gives_something(expression),
+        Stmt::Return(Some(value), ..) => gives_something(value),
+        Stmt::Block(block) => says_something(block.statements()),
+        Stmt::TryCatch(flow, _) => says_something(flow.body.statements()),
+        Stmt::If(flow, _) => {
+            says_something(flow.body.statements()) && says_something(flow.branch.statements())
+        }
+        Stmt::Switch(switch, _) => default_arm(switch).is_some_and(gives_something),
+        _ => false,
+    })
+}
+
+/// What stands behind `_` in a `switch`.
+pub(super) fn default_arm(switch: &(Expr, SwitchCasesCollection)) -> Option<&Expr> {
+    switch.1.expressions.get(switch.1.def_case?).map(|arm| &arm.rhs)
+}
+
+/// Whether the expression does anything, or is more than a "no".
+pub(super) fn gives_something(expression: &Expr) -> bool {
+    match expression {
+        Expr::Unit(_) | Expr::BoolConstant(..) | Expr::Variable(..) => false,
+        Expr::StringConstant(text, _) => !text.is_empty(),
+        Expr::IntegerConstant(number, _) => *number != 0,
+        Expr::Stmt(block) => says_something(block.statements()),
+        _ => true,
+    }
 }
 
 fn each(statements: &[Stmt], see: &mut impl FnMut(&ASTNode<'_>)) {

@@ -5,7 +5,7 @@
 //! other one what its callers hand over. That is done in rounds until nothing new is learnt; the problems of the last round are
 //! reported. What is not known has the type [`Type::Any`] and is never a problem: better to miss a mistake than to invent one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use rhai::{AST, ASTNode, Position, Stmt};
 
@@ -15,6 +15,7 @@ use super::sources::Setting;
 use super::units;
 use super::words;
 use crate::diagnostic::Diagnostic;
+use crate::session::stage::Stage;
 
 mod calls;
 mod chain;
@@ -29,7 +30,7 @@ mod source;
 mod statements;
 mod value;
 
-use facts::Tested;
+use facts::{Reach, Tested};
 use flow::Changed;
 pub(super) use host::Host;
 use value::Value;
@@ -57,6 +58,8 @@ struct Body {
     name: String,
     parameters: Vec<String>,
     statements: Vec<Stmt>,
+    /// What it calls or hands around, by name.
+    mentions: BTreeSet<String>,
 }
 
 /// What was learnt about the functions of one script.
@@ -98,6 +101,7 @@ impl Unit {
             Body {
                 name: definition.name.to_string(),
                 parameters: definition.params.iter().map(ToString::to_string).collect(),
+                mentions: flow::mentions(&statements),
                 statements,
             }
         });
@@ -117,6 +121,34 @@ impl Unit {
 
     fn has(&self, name: &str) -> bool {
         self.functions.iter().any(|function| function.name == name)
+    }
+
+    /// What each stage leads to, in the order of the stages, and behind them all that no stage does. A library has none.
+    fn reaches(&self) -> Vec<Reach<'_>> {
+        let all: Reach<'_> = self.functions.iter().map(|function| function.name.as_str()).collect();
+        if self.role == Role::Library {
+            return vec![all];
+        }
+        let stages = Stage::ALL.map(Stage::name).into_iter().filter(|stage| self.has(stage));
+        let mut reaches: Vec<_> = stages.map(|stage| self.reach(stage)).collect();
+        let rest = all.into_iter().filter(|name| !reaches.iter().any(|reach| reach.contains(name))).collect();
+        reaches.push(rest);
+        reaches
+    }
+
+    /// The functions that calling `start` can lead to, itself included.
+    fn reach<'u>(&'u self, start: &'u str) -> Reach<'u> {
+        let mut found = Reach::from([start]);
+        let mut open = vec![start];
+        while let Some(name) = open.pop() {
+            let bodies = self.functions.iter().filter(|body| body.name == name);
+            for next in bodies.flat_map(|body| &body.mentions).filter(|next| self.has(next)) {
+                if found.insert(next) {
+                    open.push(next);
+                }
+            }
+        }
+        found
     }
 }
 
@@ -268,6 +300,7 @@ impl<'a> Walk<'a> {
     }
 
     fn function(&mut self, body: &Body) {
+        self.tested.enter(&body.name);
         self.changed = flow::changed(&body.statements);
         self.minds_emptiness = flow::minds_emptiness(&body.statements);
         self.in_closure = body.name.contains('$');
@@ -306,7 +339,7 @@ impl<'a> Walk<'a> {
 
     /// Runs after all functions of the script.
     fn finish(&mut self) {
-        self.problems.extend(self.tested.problems(&self.unit.file));
+        self.problems.extend(self.tested.problems(&self.unit.file, &self.unit.reaches()));
     }
 
     fn variable(&self, name: &str) -> Value {

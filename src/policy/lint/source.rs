@@ -2,8 +2,16 @@
 
 use rhai::Position;
 
-/// The literal texts in front of `=>` of the `switch` at `position`, with their places.
-pub(super) fn arms(text: &str, position: Position) -> Vec<(String, Position)> {
+/// A literal text in front of `=>`.
+pub(super) struct Arm {
+    pub(super) text: String,
+    pub(super) at: Position,
+    /// How many arms stand in front of its own, of whatever kind.
+    pub(super) number: usize,
+}
+
+/// The literal texts in front of `=>` of the `switch` at `position`.
+pub(super) fn arms(text: &str, position: Position) -> Vec<Arm> {
     let Some(from) = offset(text, position) else { return Vec::new() };
     let Some(rest) = text.get(from..) else { return Vec::new() };
     let mut reader =
@@ -11,6 +19,7 @@ pub(super) fn arms(text: &str, position: Position) -> Vec<(String, Position)> {
     let mut arms = Vec::new();
     let mut depth = 0_usize;
     let mut in_pattern = false;
+    let mut number = 0;
     while let Some(token) = reader.next() {
         match token.kind {
             Kind::Open => {
@@ -26,10 +35,14 @@ pub(super) fn arms(text: &str, position: Position) -> Vec<(String, Position)> {
                 in_pattern = depth == 1 && token.text == "}";
             }
             Kind::Comma if depth == 1 => in_pattern = true,
-            Kind::Arrow | Kind::If if depth == 1 => in_pattern = false,
+            Kind::If if depth == 1 => in_pattern = false,
+            Kind::Arrow if depth == 1 => {
+                in_pattern = false;
+                number += 1;
+            }
             Kind::Text if depth == 1 && in_pattern => {
                 if let Some(at) = token.position() {
-                    arms.push((token.text.trim_matches('"').to_owned(), at));
+                    arms.push(Arm { text: token.text.trim_matches('"').to_owned(), at, number });
                 }
             }
             _ => {}
@@ -161,9 +174,9 @@ mod tests {
         let found = arms(text, Position::new(2, 3));
         let found: Vec<_> = found
             .iter()
-            .map(|(arm, at)| (arm.as_str(), at.line().unwrap(), at.position().unwrap()))
+            .map(|arm| (arm.text.as_str(), arm.at.line().unwrap(), arm.at.position().unwrap(), arm.number))
             .collect();
-        assert_eq!(found, [("a", 3, 5), ("b", 3, 11), ("c", 4, 5), ("d", 6, 5)]);
+        assert_eq!(found, [("a", 3, 5, 0), ("b", 3, 11, 0), ("c", 4, 5, 1), ("d", 6, 5, 2)]);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Statements, one after the other.
 
-use rhai::{ASTFlags, BinaryExpr, Expr, Stmt};
+use rhai::{ASTFlags, BinaryExpr, Expr, Position, Stmt, SwitchCasesCollection};
 
 use super::super::language::Type;
 use super::value::Value;
-use super::{Walk, source};
+use super::{Walk, flow, source};
 
 impl Walk<'_> {
     /// The statements of a block in a scope of their own, and the value of the last one.
@@ -26,15 +26,19 @@ impl Walk<'_> {
             Stmt::FnCall(call, position) => return self.call(call, *position),
             Stmt::Block(block) => return self.block(block.iter()),
             Stmt::If(flow, _) => {
+                let first = self.tested.count();
                 self.condition(&flow.expr);
+                let (then, otherwise) = (flow.body.statements(), flow.branch.statements());
+                let says_else = flow::says_something(otherwise);
+                self.tested.branched(first, flow::has_verdict(then), says_else);
                 let then = self.block(flow.body.iter());
                 return then.join(&self.block(flow.branch.iter()));
             }
             Stmt::Switch(switch, position) => {
                 let subject = self.expression(&switch.0);
-                self.arms(&subject, *position);
-                if switch.1.def_case.is_some() {
-                    self.tested.compared(&subject, &Value::text("_"), false, *position);
+                self.arms(&subject, &switch.1, *position);
+                if flow::default_arm(switch).is_some_and(flow::gives_something) {
+                    self.tested.others(&subject, *position);
                 }
                 return self.cases(switch.1.expressions.iter());
             }
@@ -107,7 +111,7 @@ impl Walk<'_> {
         }
     }
 
-    fn returns(&mut self, value: Value, position: rhai::Position) {
+    fn returns(&mut self, value: Value, position: Position) {
         if self.in_closure {
             let message = "this `return` leaves the closure only, and not the function".to_owned();
             self.warning(position, 6, message, "walk the array with `for`, where `return` ends the function");
@@ -150,11 +154,14 @@ impl Walk<'_> {
     }
 
     /// The arms of a `switch` are comparisons too. The tree keeps no more than hashes of them.
-    fn arms(&mut self, subject: &Value, position: rhai::Position) {
-        for (arm, at) in source::arms(&self.unit.file.text, position) {
-            let literal = Value::text(&arm);
-            self.tested.compared(subject, &literal, true, at);
-            self.equality(subject, &literal, at);
+    fn arms(&mut self, subject: &Value, cases: &SwitchCasesCollection, position: Position) {
+        for arm in source::arms(&self.unit.file.text, position) {
+            let literal = Value::text(&arm.text);
+            let first = self.tested.count();
+            self.tested.compared(subject, &literal, true, arm.at);
+            let does = cases.expressions.get(arm.number).map(|case| Stmt::Expr(case.rhs.clone().into()));
+            self.tested.branched(first, does.is_some_and(|does| flow::has_verdict(&[does])), false);
+            self.equality(subject, &literal, arm.at);
         }
     }
 }

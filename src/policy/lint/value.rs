@@ -25,6 +25,8 @@ pub(super) enum Literal {
     Text(String),
     Character(char),
     Integer(i64),
+    /// An array of nothing but texts that are written out.
+    Texts(Vec<String>),
 }
 
 impl Value {
@@ -61,6 +63,14 @@ impl Value {
         match &self.literal {
             Some(Literal::Text(text)) => Some(text),
             _ => None,
+        }
+    }
+
+    /// The texts of an array, where all are written out.
+    pub(super) fn literal_texts(&self) -> &[String] {
+        match &self.literal {
+            Some(Literal::Texts(texts)) => texts,
+            _ => &[],
         }
     }
 
