@@ -66,6 +66,11 @@ pub(super) const fn enhanced_at(stage: Stage, enhanced: EnhancedCode) -> Enhance
     }
 }
 
+/// Whether this can be the name of a tag.
+pub(super) fn is_tag(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
 /// Whether this can be the name of a rule, of a policy, or of a setting: it becomes a label and a key.
 pub(super) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())

@@ -8,6 +8,7 @@ use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallContext};
 use super::super::judgement::{Action, Applied, HeaderEdit, Mode, RuleEvent, Withheld};
 use super::super::memory::{Note, NoteValue, Score, SizeLimit};
 use super::super::turn::{State, Turn, fault, too_large};
+use super::super::words;
 use super::message::Message;
 use super::verdicts::note_event;
 use crate::message::edit::{FieldError, NewField};
@@ -194,8 +195,7 @@ fn note_value(value: &Dynamic) -> Option<NoteValue> {
 }
 
 fn tag(call: &NativeCallContext<'_>, name: &str, value: &str) -> Said {
-    let is_token = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    if !is_token || value.chars().any(char::is_control) {
+    if !words::is_tag(name) || value.chars().any(char::is_control) {
         return Err(fault(
             call,
             "a tag's name has letters, digits, `-`, `_`, `.`; its value no control characters",

@@ -1,7 +1,7 @@
 //! What orders something and ends nothing.
 
 use super::{
-    AT_MESSAGE, BEFORE_BODY, BEFORE_CLOSE, FROM_DATA, FROM_RCPT, Form, Function, LINE, Named, Nature,
+    AT_MESSAGE, BEFORE_BODY, BEFORE_CLOSE, FIELD, FROM_DATA, FROM_RCPT, Form, Function, LINE, Named, Nature,
     Parameter, TEXT, Type, object, p, words,
 };
 use crate::policy::judgement::Action;
@@ -9,6 +9,7 @@ use crate::policy::words::OVERRIDES;
 use crate::session::stage::Stage;
 
 const NAME: Parameter = p("name", TEXT);
+const FIELD_NAME: Parameter = p("name", FIELD);
 const RULE: Parameter = p("rule", TEXT);
 const TO: Parameter = p("address", TEXT);
 const RCPT: Parameter = p("rcpt", object("Rcpt"));
@@ -36,7 +37,7 @@ pub(super) const EFFECTS: &[Function] = &[
     ),
     effect(
         "tag",
-        &[&[NAME, p("value", LINE)]],
+        &[&[p("name", Type::Text(Form::Tag)), p("value", LINE)]],
         None,
         BEFORE_CLOSE,
         "`X-Gatepost-Tag: name=value` on the accepted message.",
@@ -131,9 +132,13 @@ pub(super) const EFFECTS: &[Function] = &[
         FROM_DATA,
         "The message does not go to this recipient.",
     ),
-    edit("prepend_header", &[&[NAME, p("text", LINE)]], "Adds a field above the header."),
-    edit("append_header", &[&[NAME, p("text", LINE)]], "Adds a field below the header."),
-    edit("remove_header", &[&[NAME]], "Removes every field of this name. A signature that covers it breaks."),
+    edit("prepend_header", &[&[FIELD_NAME, p("text", LINE)]], "Adds a field above the header."),
+    edit("append_header", &[&[FIELD_NAME, p("text", LINE)]], "Adds a field below the header."),
+    edit(
+        "remove_header",
+        &[&[FIELD_NAME]],
+        "Removes every field of this name. A signature that covers it breaks.",
+    ),
 ];
 
 const fn effect(

@@ -1,6 +1,6 @@
 //! What computes a value out of values.
 
-use super::{ANY, Form, Function, LOWER, NETWORK, Named, Nature, Parameter, TEXT, Type, object, p};
+use super::{ANY, DOMAIN, Form, Function, LOWER, NETWORK, Named, Nature, Parameter, TEXT, Type, object, p};
 
 const TEXT_IN: Parameter = p("text", TEXT);
 const IP_IN: Parameter = p("ip", TEXT);
@@ -65,7 +65,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function(
         "organizational_domain",
         &[&[p("domain", TEXT)]],
-        LOWER,
+        DOMAIN,
         "The part of a domain that somebody registered, by the public suffix list: `example.co.uk` of `mail.example.co.uk`. `\"\"` for \
          what has none: a public suffix itself, an IP address, an address literal.",
     ),

@@ -62,15 +62,28 @@ pub(super) enum Form {
     Duration,
     /// One line: nothing that a client or a reader would take for the beginning of another.
     Line,
+    /// A domain in lower case and A-labels, or an address literal.
+    Domain,
+    /// An address in the form in which addresses are compared.
+    Address,
+    /// The end of a file's name, in lower case and without its dot.
+    Extension,
+    /// The name of a header field.
+    Field,
+    /// The name of a tag.
+    Tag,
 }
 
 pub(super) const TEXT: Type = Type::Text(Form::Any);
 pub(super) const LOWER: Type = Type::Text(Form::LowerCase);
+const DOMAIN: Type = Type::Text(Form::Domain);
+const FIELD: Type = Type::Text(Form::Field);
 const IP: Type = Type::Text(Form::Ip);
 const NETWORK: Type = Type::Text(Form::Network);
 /// What goes over the wire in a reply or in a header.
 const LINE: Type = Type::Text(Form::Line);
 const TEXTS: Type = Type::Array(&TEXT);
+const LOWERS: Type = Type::Array(&LOWER);
 /// What names somebody: its text, an address, a recipient.
 const ADDRESSEE: Type = Type::OneOf(&[TEXT, Type::Object("Address"), Type::Object("Rcpt")]);
 
@@ -279,6 +292,11 @@ impl Form {
             Self::Size => "size",
             Self::Duration => "duration",
             Self::Line => "text of one line",
+            Self::Domain => "domain",
+            Self::Address => "address in a text",
+            Self::Extension => "extension",
+            Self::Field => "name of a field",
+            Self::Tag => "name of a tag",
         }
     }
 }

@@ -1,7 +1,9 @@
 //! What the functions of the stages are given, and what hangs on it. Nothing is ever absent: texts are `""`, numbers 0, arrays
 //! empty.
 
-use super::{Form, IP, LOWER, NETWORK, Object, Property, TEXT, TEXTS, Type, fact, object, property, words};
+use super::{
+    DOMAIN, Form, IP, LOWER, LOWERS, NETWORK, Object, Property, TEXT, Type, fact, object, property, words,
+};
 
 const ADDRESSES: Type = Type::Array(&object("Address"));
 const RECIPIENTS: Type = Type::Array(&object("Rcpt"));
@@ -47,7 +49,7 @@ pub(super) const OBJECTS: &[Object] = &[
         doc: "A file in an archive.",
         properties: &[
             property("name", TEXT, "Its name with its folders."),
-            property("extension", LOWER, "What follows the last dot of its name."),
+            property("extension", Type::Text(Form::Extension), "What follows the last dot of its name."),
             property("size", Type::Integer, "In octets, unpacked, as the archive says."),
         ],
     },
@@ -57,7 +59,7 @@ pub(super) const OBJECTS: &[Object] = &[
         doc: "The address of a page in a text.",
         properties: &[
             property("url", TEXT, "As it was written, with `http://` in front where there was only `www.`."),
-            property("host", LOWER, "Its host in A-labels, or its IP address."),
+            property("host", DOMAIN, "Its host in A-labels, or its IP address."),
         ],
     },
     Object {
@@ -98,7 +100,7 @@ const CLIENT: &[Property] = &[
     property("ip", IP, "Its address; an IPv4-mapped one is given as IPv4."),
     property("port", Type::Integer, "Its port."),
     property("network", NETWORK, "Its network: /24 of IPv4, /64 of IPv6."),
-    fact("name", LOWER, "The first name that leads back to its address; empty without one."),
+    fact("name", DOMAIN, "The first name that leads back to its address; empty without one."),
 ];
 
 const AUTH: &[Property] = &[
@@ -112,7 +114,7 @@ const AUTH: &[Property] = &[
 
 const TLS: &[Property] = &[
     property("active", Type::Bool, "Whether there is TLS."),
-    property("version", TEXT, "Such as `TLSv1.3`."),
+    property("version", words(&["TLSv1.2", "TLSv1.3", ""]), "Empty without TLS."),
     property("cipher", TEXT, "The cipher suite."),
     property("sni", LOWER, "The server name that the client asked for."),
     property("group", TEXT, "The key exchange, such as `X25519MLKEM768`."),
@@ -149,10 +151,10 @@ const MAIL: &[Property] = &[
 ];
 
 const ADDRESS: &[Property] = &[
-    property("address", LOWER, "The form to compare; empty for `<>`."),
+    property("address", Type::Text(Form::Address), "The form to compare; empty for `<>`."),
     property("original", TEXT, "As it was written."),
     property("local_part", LOWER, "Before the `@`, without quotes."),
-    property("domain", LOWER, "Behind the `@`, in A-labels; `[192.0.2.1]` for a literal."),
+    property("domain", DOMAIN, "Behind the `@`, in A-labels; `[192.0.2.1]` for a literal."),
     property("domain_unicode", LOWER, "The domain as people read it."),
     property("display", TEXT, "The display name of an address in a header, decoded."),
     property("is_null", Type::Bool, "Whether this is `<>`."),
@@ -164,10 +166,10 @@ const ADDRESS: &[Property] = &[
 ];
 
 const RCPT: &[Property] = &[
-    property("address", LOWER, "The form to compare; empty for `<>`."),
+    property("address", Type::Text(Form::Address), "The form to compare; empty for `<>`."),
     property("original", TEXT, "As it was written."),
     property("local_part", LOWER, "Before the `@`, without quotes."),
-    property("domain", LOWER, "Behind the `@`, in A-labels; `[192.0.2.1]` for a literal."),
+    property("domain", DOMAIN, "Behind the `@`, in A-labels; `[192.0.2.1]` for a literal."),
     property("domain_unicode", LOWER, "The domain as people read it."),
     property("display", TEXT, "Empty: an envelope has no display names."),
     property("is_null", Type::Bool, "Whether this is `<>`, which a recipient never is."),
@@ -184,7 +186,7 @@ const PART: &[Property] = &[
     property("name", TEXT, "Its file name, decoded; empty without one."),
     property(
         "extension",
-        LOWER,
+        Type::Text(Form::Extension),
         "What follows the last dot of the name, without blanks and dots at its end.",
     ),
     property("content_type", LOWER, "As it says, without parameters."),
@@ -225,7 +227,7 @@ const MESSAGE: &[Property] = &[
     property("message_id", TEXT, "Without angle brackets."),
     property("header_size", Type::Integer, "In octets."),
     property("received_count", Type::Integer, "How many Received fields there are."),
-    property("header_names", TEXTS, "Every name once, in lower case, in the order of the header."),
+    property("header_names", LOWERS, "Every name once, in lower case, in the order of the header."),
     fact(
         "parts",
         Type::Array(&object("Part")),

@@ -1,8 +1,9 @@
 //! What belongs to the policy, or was left by another one.
 
-use super::{ADDRESSEE, ANY, Function, LOWER, Named, Nature, Parameter, TEXT, TEXTS, Type, object, p};
+use super::{ADDRESSEE, ANY, FIELD, Function, LOWER, Named, Nature, Parameter, TEXT, TEXTS, Type, object, p};
 
 const NAME: Parameter = p("name", TEXT);
+const FIELD_NAME: Parameter = p("name", FIELD);
 const KEY: Parameter = p("key", TEXT);
 const ADDRESSED: Parameter = p("key", ADDRESSEE);
 
@@ -78,7 +79,7 @@ pub(super) const READS: &[Function] = &[
     read(
         Some("Message"),
         "header",
-        &[&[NAME]],
+        &[&[FIELD_NAME]],
         TEXT,
         None,
         "The first field of this name, decoded and unfolded; `\"\"` if there is none.",
@@ -86,16 +87,23 @@ pub(super) const READS: &[Function] = &[
     read(
         Some("Message"),
         "headers",
-        &[&[NAME]],
+        &[&[FIELD_NAME]],
         TEXTS,
         None,
         "All fields of this name, decoded and unfolded.",
     ),
-    read(Some("Message"), "raw_headers", &[&[NAME]], TEXTS, None, "All fields of this name as they arrived."),
+    read(
+        Some("Message"),
+        "raw_headers",
+        &[&[FIELD_NAME]],
+        TEXTS,
+        None,
+        "All fields of this name as they arrived.",
+    ),
     read(
         Some("Message"),
         "header_count",
-        &[&[NAME]],
+        &[&[FIELD_NAME]],
         Type::Integer,
         None,
         "How many fields of this name there are.",

@@ -1,6 +1,6 @@
 //! What checks and look-ups found. Results are texts of closed sets; who compares them with another text is told at load.
 
-use super::{LOWER, Object, Property, TEXT, TEXTS, Type, property, words};
+use super::{DOMAIN, LOWER, LOWERS, Object, Property, TEXT, TEXTS, Type, property, words};
 use crate::checks::results::{ArcChain, Dkim, Dmarc};
 
 const VALUES: Property =
@@ -179,7 +179,7 @@ const SPF: &[Property] = &[
         words(&["pass", "fail", "softfail", "neutral", "none", "temperror", "permerror"]),
         "`temperror`: DNS could not answer.",
     ),
-    property("domain", LOWER, "The domain that was asked; empty when there was none to ask."),
+    property("domain", DOMAIN, "The domain that was asked; empty when there was none to ask."),
     property("record", TEXT, "The record, as published."),
     property("mechanism", TEXT, "The one that decided, as published: `-all`."),
     property("breadth", Type::Integer, "About how many addresses its records let send, at most 2^32."),
@@ -199,7 +199,7 @@ const DKIM: &[Property] = &[
     property("bits", Type::Integer, "The size of the key; 0 where no key was looked at."),
     property("identity", TEXT, "`i=`: for whom; `@` and the domain where that is not said."),
     property("canonicalization", TEXT, "`c=` of header and body, such as `relaxed/simple`."),
-    property("fields", TEXTS, "`h=`: the fields that it covers, in lower case."),
+    property("fields", LOWERS, "`h=`: the fields that it covers, in lower case."),
     property("signature", TEXT, "The beginning of `b=`, which tells signatures apart."),
     property("signed_at", Type::Integer, "`t=`: seconds as of `now()`; 0 where that is not said."),
     property("expires_at", Type::Integer, "`x=`, likewise."),
@@ -218,7 +218,7 @@ const DMARC: &[Property] = &[
         words(&["none", "quarantine", "reject"]),
         "What the domain asks for, one step less in test mode.",
     ),
-    property("domain", LOWER, "The author's domain; empty when From has none or several."),
+    property("domain", DOMAIN, "The author's domain; empty when From has none or several."),
     property("testing", Type::Bool, "The record says `t=y`."),
     property("record", TEXT, "The record that counts, as published; empty when there is none."),
     LOOKUPS,
@@ -232,7 +232,7 @@ const DMARC: &[Property] = &[
 const ARC: &[Property] = &[
     property("result", words(&["pass", "fail", "none", "temperror"]), "Of the whole chain."),
     property("reason", words(&REASONS_OF_ARC), "Why it did not pass; empty when it did."),
-    property("sealers", TEXTS, "The domains of the seals, the first sealer's first, in lower case."),
+    property("sealers", LOWERS, "The domains of the seals, the first sealer's first, in lower case."),
     property(
         "trusted",
         Type::Bool,

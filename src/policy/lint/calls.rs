@@ -8,8 +8,7 @@ use super::super::units;
 use super::expressions::{a, closure, width};
 use super::host::Signature;
 use super::value::{Literal, Value, fits};
-use super::{Body, Walk, chain, hand_over};
-use crate::diagnostic::nearest;
+use super::{Body, Walk, chain, compare, forms};
 
 /// What stands in the place of a function's name.
 const CLOSURE: &str = "no text names a function: write what is done with each entry, `|entry| ...`";
@@ -29,9 +28,28 @@ impl Walk<'_> {
         } else if self.unit.has(&call.name) {
             self.own_call(call, &values, position)
         } else {
+            self.weights(call);
             self.host_call(&call.name, &values, &call.args, position, false)
         };
         value.spelled(if call.args.len() < 2 { spelled(call) } else { format!("{}(...)", call.name) })
+    }
+
+    /// Lists in DNS are a map of weights.
+    fn weights(&mut self, call: &FnCallExpr) {
+        let ("dnsbl" | "dnswl", [_, Expr::Map(map, _)]) = (call.name.as_str(), &*call.args) else { return };
+        for (zone, weight) in &map.0 {
+            let value = self.expression(weight);
+            if !fits(&Type::OneOf(&[Type::Integer, Type::Float]), &value.kind) {
+                let message = format!(
+                    "the weight of `{}` is a number, and {} is {}",
+                    zone.name,
+                    value.name(),
+                    a(&value.kind)
+                );
+                let help = compare::number_help(&value);
+                self.error(weight.start_position(), width(&value), message, help);
+            }
+        }
     }
 
     fn own_call(&mut self, call: &FnCallExpr, values: &[Value], position: Position) -> Value {
@@ -42,7 +60,7 @@ impl Walk<'_> {
             return Value::unknown();
         }
         let name = (call.name.to_string(), values.len());
-        hand_over(&mut self.next.parameters, name.clone(), values);
+        self.hand_over(name.clone(), values);
         self.known.gives.get(&name).cloned().unwrap_or_else(Value::unknown)
     }
 
@@ -74,7 +92,7 @@ impl Walk<'_> {
         }
         let name = (call.name.to_string(), values.len());
         let handed = self.handed.entry(library.to_owned()).or_default();
-        hand_over(&mut handed.parameters, name.clone(), values);
+        handed.called(name.clone(), values, &self.minded);
         learnt.gives.get(&name).cloned().unwrap_or_else(Value::unknown)
     }
 
@@ -121,6 +139,7 @@ impl Walk<'_> {
             return Value::unknown();
         };
         self.forms(first, values, arguments, position, is_method);
+        self.parts_of_texts(name, values, arguments, position);
         if chain::is_setting(name) {
             return chain::setting(self, values.last().and_then(Value::literal_text));
         }
@@ -206,7 +225,7 @@ impl Walk<'_> {
             if let Some(Literal::Character(character)) = value.literal {
                 let message = format!("'{character}' is a single character, and this takes a text");
                 self.error(at, 3, message, format!("a text has double quotes: \"{character}\""));
-            } else if let Some((message, help)) = misshapen(*form, value) {
+            } else if let Some((message, help)) = forms::misshapen(*form, value) {
                 self.error(at, width(value), message, help);
             }
         }
@@ -219,50 +238,6 @@ fn misfit(signature: &Signature, values: &[Value]) -> Option<usize> {
         Some(wanted) => !fits(wanted, &value.kind),
         None => value.kind != Type::Any,
     })
-}
-
-/// What is wrong with a text where `form` is wanted, and the way out.
-fn misshapen(form: Form, value: &Value) -> Option<(String, String)> {
-    if let (Form::Size, Type::Text(Form::Duration)) | (Form::Duration, Type::Text(Form::Size)) =
-        (form, value.kind)
-    {
-        let (is, wanted) = if form == Form::Size { ("duration", "size") } else { ("size", "duration") };
-        return Some((format!("{} is a {is}, and this takes a {wanted}", value.name()), String::new()));
-    }
-    let text = value.literal_text()?;
-    let (fits, example, help) = match form {
-        Form::Any | Form::LowerCase => return None,
-        Form::Line => {
-            let message = "a control character cannot stand in a reply or a header";
-            let help = "leave out what `\\r`, `\\n`, `\\t` or the like stands for; it is one line";
-            return text.chars().any(char::is_control).then(|| (message.to_owned(), help.to_owned()));
-        }
-        Form::Size => {
-            let help = "a size is a whole number with B, KiB, MiB, GiB, KB, MB or GB";
-            (units::bytes(text).is_some(), "no size such as 25MiB", help)
-        }
-        Form::Duration => {
-            let help = "a duration is a whole number with s, m, h or d";
-            (units::seconds(text).is_some(), "no duration such as 10m", help)
-        }
-        Form::Network => {
-            let help = "behind the slash stand 0 to 32 bits for IPv4, 0 to 128 for IPv6";
-            (units::network(text).is_some(), "no network such as 192.0.2.0/24", help)
-        }
-        Form::Ip => (
-            text.parse::<std::net::IpAddr>().is_ok(),
-            "no IP address",
-            "write it as 192.0.2.1 or 2001:db8::1",
-        ),
-        Form::Words(words) => {
-            let help = match nearest(text, words.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("it is one of {}", words.join(", ")),
-            };
-            return (!words.contains(&text)).then(|| (format!("`{text}` cannot stand here"), help));
-        }
-    };
-    (!fits).then(|| (format!("`{text}` is {example}"), help.to_owned()))
 }
 
 /// How to make of a value what is wanted.
@@ -284,6 +259,12 @@ fn conversion(value: &Value, wanted: &Type) -> String {
         (Type::Text(Form::Size), Type::Integer) => format!("write `bytes({})`", value.spelled),
         (Type::Text(Form::Duration), Type::Integer) => format!("write `seconds({})`", value.spelled),
         (Type::Integer, Type::Float) if value.literal.is_some() => format!("write `{}.0`", value.spelled),
+        (Type::Integer, Type::Text(Form::Duration)) if value.literal.is_some() => {
+            format!("write `\"{}s\"` for seconds; m, h and d are minutes, hours and days", value.spelled)
+        }
+        (Type::Integer, Type::Text(Form::Size)) if value.literal.is_some() => {
+            format!("a number is octets already: write {} alone, or a size such as \"25MiB\"", value.spelled)
+        }
         (Type::Integer | Type::Float, Type::Text(_)) if value.literal.is_some() => {
             format!("write `\"{}\"`", value.spelled)
         }

@@ -4,11 +4,11 @@ use rhai::{ASTFlags, Expr, FnCallExpr, Position};
 
 use super::super::language::{self, Object, Type, object_named};
 use super::super::load::{Role, suggest};
+use super::Walk;
 use super::expressions::{a, absent_help, closure};
 use super::host::{self, Signature};
 use super::inside::About;
 use super::value::Value;
-use super::{Walk, hand_over};
 
 impl Walk<'_> {
     /// `owner.rest`; the rest may be a chain itself.
@@ -43,6 +43,11 @@ impl Walk<'_> {
             Type::Array(entry) => Value::of(*entry).spelled(spelled(owner, "[...]")),
             _ => Value::unknown(),
         };
+        let index = match rest {
+            Expr::Dot(pair, ..) | Expr::Index(pair, ..) if !flags.contains(ASTFlags::BREAK) => &pair.lhs,
+            whole => whole,
+        };
+        self.index_into(owner, index);
         if !flags.contains(ASTFlags::BREAK) {
             match rest {
                 Expr::Dot(pair, inner, _) => {
@@ -61,6 +66,9 @@ impl Walk<'_> {
     }
 
     fn property(&mut self, owner: &Value, name: &str, position: Position) -> Value {
+        if name == "len" || name == "is_empty" {
+            self.minds_emptiness(owner);
+        }
         let found = match owner.kind {
             Type::Any | Type::Map | Type::OneOf(_) => return Value::unknown(),
             Type::Object(object) => {
@@ -86,6 +94,7 @@ impl Walk<'_> {
             let help = "read it in the policy, and hand over the value";
             self.error(position, name.chars().count(), message, help);
         }
+        self.minds_by_property((object.name, property.name));
         let mut value = Value::of(property.kind);
         value.source = Some((object.name, property.name));
         value.about = About::of_property((object.name, property.name));
@@ -107,8 +116,7 @@ impl Walk<'_> {
             },
             kind => suggest(problem, name, self.host.own_properties(&kind)),
         };
-        let help = problem.help.clone().unwrap_or_default();
-        self.push(problem, help);
+        self.push(problem);
     }
 
     /// `owner.name(...)`.
@@ -117,7 +125,8 @@ impl Walk<'_> {
         if self.unit.has(&call.name) {
             return Value::unknown();
         }
-        self.all_of_nothing(owner, call, position);
+        self.all_of_nothing(owner, &call.name, position);
+        self.minds_by_call(owner, &call.name);
         if let ("contains", [found]) = (call.name.as_str(), arguments.as_slice()) {
             self.among(found, owner, position);
         }
@@ -131,6 +140,9 @@ impl Walk<'_> {
             return Value::unknown();
         }
         let mut value = self.host_call(&call.name, &this_first, &call.args, position, true);
+        if let (Type::Object(object), Type::Array(_)) = (owner.kind, value.kind) {
+            value.source = method_of(object, &call.name);
+        }
         if call.name == "is_empty" {
             value.about = About::of_emptiness(owner);
         }
@@ -169,18 +181,14 @@ impl Walk<'_> {
                 values.extend(std::iter::once(entry).take(own).chain(rest));
             }
         }
-        hand_over(&mut self.next.parameters, (name.to_owned(), all), &values);
+        self.hand_over((name.to_owned(), all), &values);
     }
+}
 
-    /// `[].all(...)` is true.
-    fn all_of_nothing(&mut self, owner: &Value, call: &FnCallExpr, position: Position) {
-        let of_header = matches!(owner.source, Some(("Message", _)));
-        if call.name == "all" && of_header && !self.minds_emptiness {
-            let message = format!("`all` is also true when {} is empty", owner.name());
-            let help = format!("check the length first: `{}.len() == 1 && ...`", owner.spelled);
-            self.warning(position, 3, message, help);
-        }
-    }
+/// The object and its method, as the source of what that gives.
+fn method_of(object: &'static str, name: &str) -> Option<(&'static str, &'static str)> {
+    let mut methods = language::functions().filter(|method| method.receiver == Some(object));
+    methods.find(|method| method.name == name).map(|method| (object, method.name))
 }
 
 /// Whether the value can stand in front of the function.

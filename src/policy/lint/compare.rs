@@ -6,8 +6,9 @@ use super::super::language::{Form, Type, object_named};
 use super::super::units;
 use super::Walk;
 use super::expressions::{a, absent_help, width};
+use super::forms;
 use super::inside::About;
-use super::value::{Literal, Value, comparable, fits, is_lower_case};
+use super::value::{Literal, Value, comparable, fits, is_address, is_lower_case};
 use crate::diagnostic::nearest;
 
 impl Walk<'_> {
@@ -28,6 +29,8 @@ impl Walk<'_> {
             position
         };
         self.tested.compared(&left, &right, is_equality, at);
+        self.minds_emptiness(&left);
+        self.minds_emptiness(&right);
         self.equality(&left, &right, at);
         let equal = About::of_equality(&left, &right);
         if is_equality { equal } else { equal.map(About::negated) }
@@ -60,6 +63,14 @@ impl Walk<'_> {
     /// Whether the value can have this text at all.
     fn possible(&mut self, value: &Value, text: &str, at: Position) {
         let len = text.chars().count() + 2;
+        let form = match value.kind {
+            Type::Text(form) => form,
+            Type::Object(name) if is_address(name) => Form::Address,
+            _ => return,
+        };
+        if let Some((message, help)) = forms::never(form, value, text) {
+            return self.error(at, len, message, help);
+        }
         match value.kind {
             Type::Text(Form::Words(words)) if !words.contains(&text) => {
                 let shown: Vec<_> =
@@ -71,14 +82,6 @@ impl Walk<'_> {
                     None => all,
                 };
                 self.error(at, len, format!("{} is never `{text}`", value.name()), help);
-            }
-            Type::Text(Form::Ip) if !text.is_empty() && text.parse::<std::net::IpAddr>().is_err() => {
-                let message = format!("{} is an IP address, and never `{text}`", value.name());
-                let help = match units::network(text) {
-                    Some(_) => format!("write `in_network({}, \"{text}\")`", value.spelled),
-                    None => String::new(),
-                };
-                self.error(at, len, message, help);
             }
             kind if is_lower_case(&kind) && text.chars().any(char::is_uppercase) => {
                 let message = format!("{} is in lower case, and never `{text}`", value.name());
@@ -139,7 +142,9 @@ impl Walk<'_> {
             return self.member_of(&found, entries);
         }
         let at = all.start_position();
-        self.among(&found, &container, at);
+        self.minds_emptiness(&container);
+        let literal = if found.literal.is_some() { item.start_position() } else { at };
+        self.among(&found, &container, literal);
         match container.kind {
             Type::Text(_) => {
                 let message = format!("{} is a text: this looks for a part of it", container.name());
@@ -170,8 +175,14 @@ impl Walk<'_> {
         }
     }
 
-    /// Asks whether one of the texts that are written out in `container` is it: each is a comparison.
+    /// Asks whether one of the entries of `container` is it, which is a comparison with each that is known.
     pub(super) fn among(&mut self, found: &Value, container: &Value, at: Position) {
+        if let (Type::Array(entry), Some(_)) = (container.kind, found.literal_text())
+            && comparable(entry, &found.kind)
+        {
+            let entry = Value::of(*entry).spelled(format!("{}[...]", container.spelled));
+            self.equality(&entry, found, at);
+        }
         for text in container.literal_texts() {
             let text = Value::text(text);
             self.tested.compared(found, &text, true, at);
@@ -185,6 +196,35 @@ impl Walk<'_> {
             let value = self.expression(entry);
             self.tested.compared(found, &value, true, entry.start_position());
             self.equality(found, &value, entry.start_position());
+        }
+    }
+
+    /// Functions that look for a part of a text, where that is written out: what it looks for may never be there.
+    pub(super) fn parts_of_texts(
+        &mut self,
+        name: &str,
+        values: &[Value],
+        arguments: &[Expr],
+        position: Position,
+    ) {
+        let (text, part) = match (name, values) {
+            ("starts_with" | "ends_with" | "contains" | "index_of", [text, part, ..]) => (text, part),
+            ("glob", [pattern, text]) => (text, pattern),
+            _ => return,
+        };
+        let (Type::Text(form), Some(written)) = (text.kind, part.literal_text()) else { return };
+        let at = if name == "glob" { arguments.first() } else { arguments.last() };
+        let at = at.map_or(position, Expr::start_position);
+        if is_lower_case(&text.kind) && written.chars().any(char::is_uppercase) {
+            let message = format!("{} is in lower case, and has never `{written}` in it", text.name());
+            self.error(at, width(part), message, format!("write \"{}\"", written.to_lowercase()));
+        } else if form == Form::Domain && !written.is_ascii() {
+            let message = format!("{} is in A-labels, and has never `{written}` in it", text.name());
+            let help = match text.spelled.strip_suffix(".domain") {
+                Some(owner) => format!("ask `{owner}.domain_unicode`, or write it as `xn--...`"),
+                None => "write it as `xn--...`".to_owned(),
+            };
+            self.error(at, width(part), message, help);
         }
     }
 

@@ -69,11 +69,11 @@ impl Walk<'_> {
         if unit.role == Role::Library && !unit.constants.iter().any(|constant| constant == name) {
             let problem = unit.file.error(position, 1, format!("this library has no constant `{name}`"));
             let problem = suggest(problem, name, unit.constants.iter().map(String::as_str));
-            let help = problem
-                .help
-                .clone()
-                .unwrap_or_else(|| format!("declare it at the top: `const {name} = ...;`"));
-            self.push(problem, help);
+            self.push(if problem.help.is_some() {
+                problem
+            } else {
+                problem.with_help(format!("declare it at the top: `const {name} = ...;`"))
+            });
         }
         Value::unknown()
     }
@@ -142,7 +142,10 @@ impl Walk<'_> {
 
     /// The parts of an `&&` or an `||`.
     fn conditions(&mut self, parts: &[Expr], is_or: bool) -> Value {
+        self.in_and += usize::from(!is_or);
         let values: Vec<_> = parts.iter().map(|part| self.condition(part)).collect();
+        self.in_and -= usize::from(!is_or);
+        self.decide();
         self.trusted_or_logged_in(parts, &values, is_or);
         Value::of(Type::Bool)
     }
@@ -170,6 +173,7 @@ impl Walk<'_> {
 
     /// What a `for` over the value walks.
     pub(super) fn entry_of(&mut self, all: &Value, expression: &Expr) -> Value {
+        self.minds_emptiness(all);
         match all.kind {
             Type::Array(entry) => Value::of(*entry),
             Type::Any | Type::Text(_) | Type::OneOf(_) => Value::unknown(),

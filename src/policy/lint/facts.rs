@@ -95,7 +95,7 @@ impl Tested {
         for (stage, reach) in reaches.iter().enumerate() {
             let earlier = reaches.get(..stage).unwrap_or_default();
             let mut told: Vec<&Seen> = Vec::new();
-            for seen in self.within(reach).filter(|seen| seen.result == "fail") {
+            for seen in self.within(reach).filter(|seen| seen.acts_on_fail()) {
                 let is_told = told.iter().any(|other| seen.is_about(other));
                 if is_told || self.is_minded(seen, reach, earlier) {
                     continue;
@@ -131,6 +131,11 @@ impl Seen {
             _ => true,
         };
         self.object == other.object && same_origin
+    }
+
+    /// `!= "fail"` says in so many words that everything else passes.
+    fn acts_on_fail(&self) -> bool {
+        self.result == "fail" && self.is_equality
     }
 
     /// Whether `temperror` is among the results that it takes in.

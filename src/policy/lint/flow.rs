@@ -42,21 +42,6 @@ pub(super) fn changed(statements: &[Stmt]) -> Changed {
     found
 }
 
-/// Whether the statements look at a length or at DMARC, which passes only with exactly one author.
-pub(super) fn minds_emptiness(statements: &[Stmt]) -> bool {
-    let mut minds = false;
-    each(statements, &mut |node| match node {
-        ASTNode::Expr(Expr::MethodCall(call, _)) => {
-            minds |= ["len", "is_empty"].contains(&call.name.as_str())
-        }
-        ASTNode::Expr(Expr::Property(property, _)) => {
-            minds |= ["len", "is_empty", "dmarc"].contains(&property.2.as_str())
-        }
-        _ => {}
-    });
-    minds
-}
-
 /// The functions that the statements call or hand around, closures too, and other names.
 pub(super) fn mentions(statements: &[Stmt]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();

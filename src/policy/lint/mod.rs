@@ -20,9 +20,11 @@ use crate::session::stage::Stage;
 mod calls;
 mod chain;
 mod compare;
+mod emptiness;
 mod expressions;
 mod facts;
 mod flow;
+mod forms;
 mod host;
 mod inside;
 mod operators;
@@ -30,6 +32,7 @@ mod source;
 mod statements;
 mod value;
 
+use emptiness::{Minded, Undecided};
 use facts::{Reach, Tested};
 use flow::Changed;
 pub(super) use host::Host;
@@ -69,6 +72,8 @@ pub(super) struct Learnt {
     parameters: HashMap<Name, Vec<Value>>,
     /// What the functions give back.
     gives: HashMap<Name, Value>,
+    /// The arrays whose emptiness every caller looked at before.
+    minded: HashMap<Name, Minded>,
 }
 
 /// The libraries by name, and what is known about each.
@@ -192,10 +197,7 @@ pub(super) fn lint(
         let settled = settle(host, &known, unit, &Learnt::default());
         problems.extend(settled.problems);
         for (library, learnt) in settled.outside {
-            let all = handed.entry(library).or_default();
-            for (name, values) in learnt.parameters {
-                hand_over(&mut all.parameters, name, &values);
-            }
+            handed.entry(library).or_default().join(learnt);
         }
     }
     for (name, unit, _) in &known.units {
@@ -237,6 +239,24 @@ fn unknown(mut learnt: Learnt) -> Learnt {
     learnt
 }
 
+impl Learnt {
+    /// One more call of a function, behind a look at these arrays.
+    fn called(&mut self, name: Name, values: &[Value], minded: &Minded) {
+        let before = self.minded.get(&name).unwrap_or(&Minded::All);
+        let minded = before.meet(minded);
+        _ = self.minded.insert(name.clone(), minded);
+        hand_over(&mut self.parameters, name, values);
+    }
+
+    /// The calls of others too.
+    fn join(&mut self, other: Self) {
+        for (name, values) in other.parameters {
+            let minded = other.minded.get(&name).unwrap_or(&Minded::All);
+            self.called(name, &values, minded);
+        }
+    }
+}
+
 /// Joins what one more caller hands over.
 fn hand_over(parameters: &mut HashMap<Name, Vec<Value>>, name: Name, values: &[Value]) {
     match parameters.get_mut(&name) {
@@ -269,8 +289,13 @@ struct Walk<'a> {
     returned: Option<Value>,
     changed: Changed,
     in_closure: bool,
-    /// Whether the function looks at a length, or at DMARC, which knows of exactly one author.
-    minds_emptiness: bool,
+    /// The arrays whose emptiness was looked at so far.
+    minded: Minded,
+    /// How many `&&` there are around, and what is open in them.
+    in_and: usize,
+    undecided: Vec<Undecided>,
+    /// How many `try` there are around.
+    in_try: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -286,7 +311,7 @@ impl<'a> Walk<'a> {
             libraries,
             unit,
             known,
-            next: Learnt { parameters: outside.parameters.clone(), gives: HashMap::new() },
+            next: Learnt { gives: HashMap::new(), ..outside.clone() },
             handed: HashMap::new(),
             problems: Vec::new(),
             tested: Tested::default(),
@@ -295,14 +320,18 @@ impl<'a> Walk<'a> {
             block_begins: 0,
             changed: Changed::default(),
             in_closure: false,
-            minds_emptiness: false,
+            minded: Minded::none(),
+            in_and: 0,
+            undecided: Vec::new(),
+            in_try: 0,
         }
     }
 
     fn function(&mut self, body: &Body) {
         self.tested.enter(&body.name);
         self.changed = flow::changed(&body.statements);
-        self.minds_emptiness = flow::minds_emptiness(&body.statements);
+        self.minded = self.minded_before(body);
+        (self.in_and, self.in_try) = (0, 0);
         self.in_closure = body.name.contains('$');
         self.returned = None;
         self.scope = self.parameters(body);
@@ -312,6 +341,16 @@ impl<'a> Walk<'a> {
             None => last,
         };
         _ = self.next.gives.insert((body.name.clone(), body.parameters.len()), given.spelled(""));
+    }
+
+    /// What every caller looked at; a stage's function has none.
+    fn minded_before(&self, body: &Body) -> Minded {
+        let is_stage = self.unit.role == Role::Policy && words::stage_named(&body.name).is_some();
+        if is_stage {
+            return Minded::none();
+        }
+        let known = self.known.minded.get(&(body.name.clone(), body.parameters.len()));
+        known.cloned().unwrap_or(Minded::All)
     }
 
     /// The parameters with what is known of them: by the stage, by the callers, or else by their names.
@@ -342,6 +381,11 @@ impl<'a> Walk<'a> {
         self.problems.extend(self.tested.problems(&self.unit.file, &self.unit.reaches()));
     }
 
+    /// One more call of a function of the script's own.
+    fn hand_over(&mut self, name: Name, values: &[Value]) {
+        self.next.called(name, values, &self.minded);
+    }
+
     fn variable(&self, name: &str) -> Value {
         let found = self.scope.iter().rev().find(|(known, _)| known == name);
         found.map_or_else(Value::unknown, |(_, value)| value.clone())
@@ -368,21 +412,22 @@ impl<'a> Walk<'a> {
     }
 
     fn error(&mut self, at: Position, len: usize, message: String, help: impl Into<String>) {
-        let problem = self.unit.file.error(at, len, message);
-        self.push(problem, help.into());
+        self.push(with_help(self.unit.file.error(at, len, message), help.into()));
     }
 
     fn warning(&mut self, at: Position, len: usize, message: String, help: impl Into<String>) {
-        let problem = self.unit.file.warning(at, len, message);
-        self.push(problem, help.into());
+        self.push(with_help(self.unit.file.warning(at, len, message), help.into()));
     }
 
-    fn push(&mut self, problem: Diagnostic, help: String) {
-        let problem = if help.is_empty() { problem } else { problem.with_help(help) };
+    fn push(&mut self, problem: Diagnostic) {
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
     }
+}
+
+fn with_help(problem: Diagnostic, help: String) -> Diagnostic {
+    if help.is_empty() { problem } else { problem.with_help(help) }
 }
 
 /// What a parameter usually is that has the name of one of the stages' own.

@@ -81,7 +81,9 @@ impl Walk<'_> {
                 }
             }
             Stmt::TryCatch(flow, position) => {
+                self.in_try += 1;
                 self.block(flow.body.iter());
+                self.in_try -= 1;
                 // The variable of `catch` is in the expression's place.
                 let outer = self.scope.len();
                 if let Expr::Variable(variable, ..) = &flow.expr {
@@ -122,23 +124,47 @@ impl Walk<'_> {
         });
     }
 
-    /// What hangs on an object of the host's cannot be given another value.
-    /// Gives the value that is assigned.
+    /// What hangs on an object of the host's cannot be given another value. Gives the value that is assigned.
     fn assignment(&mut self, assignment: &BinaryExpr) -> Value {
         let value = self.expression(&assignment.rhs);
-        let Expr::Dot(dot, ..) = &assignment.lhs else {
+        let (Expr::Dot(pair, ..) | Expr::Index(pair, ..)) = &assignment.lhs else {
             self.expression(&assignment.lhs);
             return value;
         };
-        let owner = self.expression(&dot.lhs);
-        if let (Type::Object(_), Expr::Property(property, position)) = (owner.kind, &dot.rhs) {
-            let message = format!("`{}` of {} cannot be changed", property.2, owner.name());
-            let help = "keep the new value in a variable of your own: `let size = ...`";
-            self.error(*position, property.2.chars().count(), message, help);
-            return value;
+        let owner = self.expression(&pair.lhs);
+        match self.fixed(&owner, &assignment.lhs) {
+            Some((owner, property, position)) => {
+                let message = format!("`{property}` of {} cannot be changed", owner.name());
+                let help = format!("keep the new value in a variable of your own: `let {property} = ...`");
+                self.error(position, property.chars().count(), message, help);
+            }
+            None => _ = self.expression(&assignment.lhs),
         }
-        self.expression(&assignment.lhs);
         value
+    }
+
+    /// The last object of the host's on the way to `place`, which begins with `owner`, and the property that is taken from it.
+    fn fixed(&mut self, owner: &Value, place: &Expr) -> Option<(Value, String, Position)> {
+        let (Expr::Dot(pair, flags, _) | Expr::Index(pair, flags, _)) = place else { return None };
+        let (next, rest) = match (place, &pair.rhs) {
+            (Expr::Dot(..), Expr::Property(..)) => (None, None),
+            (Expr::Dot(..), rest @ (Expr::Dot(inner, ..) | Expr::Index(inner, ..))) => {
+                (Some(self.dot(owner.clone(), &inner.lhs, ASTFlags::empty())), Some(rest))
+            }
+            (Expr::Index(..), rest @ (Expr::Dot(inner, ..) | Expr::Index(inner, ..)))
+                if !flags.contains(ASTFlags::BREAK) =>
+            {
+                (Some(self.index(owner, &inner.lhs, ASTFlags::BREAK)), Some(rest))
+            }
+            _ => (None, None),
+        };
+        let deeper = next.zip(rest).and_then(|(next, rest)| self.fixed(&next, rest));
+        deeper.or_else(|| match (place, owner.kind, step(&pair.rhs)) {
+            (Expr::Dot(..), Type::Object(_), Expr::Property(property, position)) => {
+                Some((owner.clone(), property.2.to_string(), *position))
+            }
+            _ => None,
+        })
     }
 
     fn cases<'s>(&mut self, cases: impl Iterator<Item = &'s BinaryExpr>) -> Value {
@@ -163,5 +189,13 @@ impl Walk<'_> {
             self.tested.branched(first, does.is_some_and(|does| flow::has_verdict(&[does])), false);
             self.equality(subject, &literal, arm.at);
         }
+    }
+}
+
+/// The first step of what stands behind a dot.
+fn step(rest: &Expr) -> &Expr {
+    match rest {
+        Expr::Dot(pair, ..) | Expr::Index(pair, ..) => &pair.lhs,
+        step => step,
     }
 }

@@ -174,8 +174,16 @@ fn engine_name(object: &'static str) -> &'static str {
 pub(super) fn is_lower_case(kind: &Type) -> bool {
     match kind {
         Type::Text(form) => match form {
-            Form::LowerCase | Form::Ip | Form::Network => true,
-            Form::Any | Form::Words(_) | Form::Size | Form::Duration | Form::Line => false,
+            Form::LowerCase | Form::Ip | Form::Network | Form::Domain | Form::Address | Form::Extension => {
+                true
+            }
+            Form::Any
+            | Form::Words(_)
+            | Form::Size
+            | Form::Duration
+            | Form::Line
+            | Form::Field
+            | Form::Tag => false,
         },
         Type::Object(name) => is_address(name),
         _ => false,

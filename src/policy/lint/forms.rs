@@ -1,0 +1,173 @@
+//! What a text of a form can be, where one is written out.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::super::language::{Form, Type};
+use super::super::{units, words};
+use super::value::Value;
+use crate::diagnostic::nearest;
+use crate::message::edit::NewField;
+use crate::smtp::path::{Domain, Mailbox};
+
+/// What is wrong with a text where `form` is wanted, and the way out.
+pub(super) fn misshapen(form: Form, value: &Value) -> Option<(String, String)> {
+    if let (Form::Size, Type::Text(Form::Duration)) | (Form::Duration, Type::Text(Form::Size)) =
+        (form, value.kind)
+    {
+        let (is, wanted) = if form == Form::Size { ("duration", "size") } else { ("size", "duration") };
+        return Some((format!("{} is a {is}, and this takes a {wanted}", value.name()), String::new()));
+    }
+    let text = value.literal_text()?;
+    let (fits, example, help) = match form {
+        Form::Any | Form::LowerCase | Form::Domain | Form::Address | Form::Extension => return None,
+        Form::Line => {
+            let message = "a control character cannot stand in a reply or a header";
+            let help = "leave out what `\\r`, `\\n`, `\\t` or the like stands for; it is one line";
+            return text.chars().any(char::is_control).then(|| (message.to_owned(), help.to_owned()));
+        }
+        Form::Size => {
+            let help = "a size is a whole number with B, KiB, MiB, GiB, KB, MB or GB";
+            (units::bytes(text).is_some(), "no size such as 25MiB", help)
+        }
+        Form::Duration => {
+            let help = "a duration is a whole number with s, m, h or d";
+            (units::seconds(text).is_some(), "no duration such as 10m", help)
+        }
+        Form::Network => {
+            let help = "behind the slash stand 0 to 32 bits for IPv4, 0 to 128 for IPv6";
+            (units::network(text).is_some(), "no network such as 192.0.2.0/24", help)
+        }
+        Form::Ip => (text.parse::<IpAddr>().is_ok(), "no IP address", "write it as 192.0.2.1 or 2001:db8::1"),
+        Form::Field => {
+            let help =
+                "a field's name is 1 to 76 printable ASCII characters without colon and blank: \"X-Mine\"";
+            (NewField::new(text, "").is_ok(), "no name of a header field", help)
+        }
+        Form::Tag => (
+            words::is_tag(text),
+            "no name of a tag",
+            "it has letters, digits, `-`, `_` and `.`: \"spf-result\"",
+        ),
+        Form::Words(words) => {
+            let help = match nearest(text, words.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("it is one of {}", words.join(", ")),
+            };
+            return (!words.contains(&text)).then(|| (format!("`{text}` cannot stand here"), help));
+        }
+    };
+    (!fits).then(|| (format!("`{text}` is {example}"), help.to_owned()))
+}
+
+/// Why a value of this form never equals `text`, and what to write instead. Any text may be empty.
+pub(super) fn never(form: Form, value: &Value, text: &str) -> Option<(String, String)> {
+    if text.is_empty() {
+        return None;
+    }
+    let name = value.name();
+    let never = |is: &str, help: String| Some((format!("{name} is {is}, and never `{text}`"), help));
+    match form {
+        Form::Ip if text.parse::<IpAddr>().is_err() => never(
+            "an IP address",
+            match units::network(text) {
+                Some(_) => format!("write `in_network({}, \"{text}\")`", value.spelled),
+                None => String::new(),
+            },
+        ),
+        Form::Network => no_network(value, text).and_then(|help| never("a network", help)),
+        Form::Domain => no_domain(&value.spelled, text).and_then(|help| never("a domain", help)),
+        Form::Address => no_address(value, text).and_then(|help| never("an address", help)),
+        Form::Extension => {
+            let (_, last) = text.rsplit_once('.')?;
+            never("what follows the last dot", format!("write \"{}\"", last.to_lowercase()))
+        }
+        _ => None,
+    }
+}
+
+/// What to write in the place of a text that is never a network of a client.
+fn no_network(value: &Value, text: &str) -> Option<String> {
+    let of_client = value.source == Some(("Client", "network"));
+    let ip = value.spelled.strip_suffix(".network").map(|client| format!("{client}.ip"));
+    let Ok(network) = text.parse::<IpNet>() else {
+        return Some(match (text.parse::<IpAddr>(), ip) {
+            (Ok(_), Some(ip)) => format!("compare the address: `{ip} == \"{text}\"`"),
+            _ => "a network has its length: \"192.0.2.0/24\"".to_owned(),
+        });
+    };
+    let own = if network.addr().is_ipv4() { 24 } else { 64 };
+    if of_client && network.prefix_len() != own {
+        let ip = ip.unwrap_or_else(|| "ip".to_owned());
+        return Some(format!(
+            "networks of clients are /24 of IPv4 and /64 of IPv6: write `in_network({ip}, \"{text}\")`"
+        ));
+    }
+    let written = network.trunc().to_string();
+    (written != text).then(|| format!("write \"{written}\""))
+}
+
+/// What to write in the place of a text that is never a domain. Whether it has capitals is looked at elsewhere.
+fn no_domain(spelled: &str, text: &str) -> Option<String> {
+    if let Some((_, domain)) = text.rsplit_once('@') {
+        return Some(format!("a domain is what stands behind the `@`: \"{domain}\""));
+    }
+    if text.contains(['*', '?']) {
+        return Some(format!("`*` and `?` mean something in patterns only: `glob(\"{text}\", {spelled})`"));
+    }
+    if let Some(parent) = text.strip_prefix('.') {
+        return Some(format!(
+            "for all below a domain, and the domain itself, write `is_subdomain({spelled}, \"{parent}\")`"
+        ));
+    }
+    if let Some(name) = text.strip_suffix('.') {
+        return Some(format!("no dot stands at its end: \"{name}\""));
+    }
+    if text.contains(char::is_whitespace) {
+        return Some(format!("there are no blanks in it: \"{}\"", text.replace(char::is_whitespace, "")));
+    }
+    (!text.is_ascii()).then(|| in_a_labels(spelled, text))
+}
+
+/// How to compare with a name that is not written in A-labels.
+pub(super) fn in_a_labels(spelled: &str, text: &str) -> String {
+    let labels = Mailbox::parse(&format!("x@{text}")).ok();
+    let domain = labels.and_then(|mailbox| match mailbox.domain() {
+        Domain::Name(name) => Some(name.ascii().to_owned()),
+        Domain::Literal(_) => None,
+    });
+    match (domain, spelled.strip_suffix(".domain")) {
+        (Some(domain), Some(owner)) => {
+            format!("it is in A-labels: write \"{domain}\", or compare `{owner}.domain_unicode`")
+        }
+        (Some(domain), None) => format!("it is in A-labels: write \"{domain}\""),
+        (None, Some(owner)) => format!("it is in A-labels: compare `{owner}.domain_unicode`"),
+        (None, None) => "it is in A-labels: `xn--...`".to_owned(),
+    }
+}
+
+/// What to write in the place of a text that is never an address. `postmaster` may stand alone (RFC 5321 4.5.1).
+fn no_address(value: &Value, text: &str) -> Option<String> {
+    let owner = value.spelled.strip_suffix(".address").unwrap_or(&value.spelled);
+    let inside = text.strip_prefix('<').and_then(|text| text.strip_suffix('>'));
+    if let Some(address) = inside {
+        return Some(match address {
+            "" => format!("ask `{owner}.is_null`"),
+            address => format!("write it without `<` and `>`: \"{address}\""),
+        });
+    }
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        let is_domain = text.contains('.');
+        let part = if is_domain { "domain" } else { "local_part" };
+        let known = text.eq_ignore_ascii_case("postmaster");
+        return (!known).then(|| format!("an address has an `@`; compare `{owner}.{part} == \"{text}\"`"));
+    };
+    if local.is_empty() || local == "*" {
+        return Some(format!("compare its domain: `{owner}.domain == \"{domain}\"`"));
+    }
+    if text.contains('*') && !local.contains('"') {
+        return Some(format!("`*` means something in patterns only: `glob(\"{text}\", {owner}.address)`"));
+    }
+    no_domain(&format!("{owner}.domain"), domain)
+}
