@@ -53,6 +53,8 @@ pub struct Sources {
     pub quarantine: bool,
     /// The domains to which policies may redirect mail or add recipients: ours, and those that the operator adds.
     pub redirect_domains: DomainSet,
+    /// The web services that policies may ask, `host` or `host:port`; `None` where that is not known.
+    pub http_hosts: Option<Vec<String>>,
     /// Our recipients' domains.
     pub our_domains: DomainSet,
     /// The day that is taken for today, in UTC, where something counts until a day; `None` for the real one.

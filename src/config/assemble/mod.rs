@@ -66,7 +66,7 @@ pub(super) fn settings(file: raw::File, report: &mut Report) -> Option<Settings>
     let services = services::services(file.policies.as_ref(), report);
     let raw_policies = file.policies.unwrap_or_default();
     let tarpits = tarpits(&raw_policies, report);
-    let mut policies = policy::sources(raw_policies, file.listeners.as_ref(), report);
+    let mut policies = policy::sources(raw_policies, file.listeners.as_ref(), &services, report);
     if let Some(policies) = &mut policies {
         policies.quarantine = quarantine.is_some();
         policies.receive_for(domains.as_deref().unwrap_or_default());

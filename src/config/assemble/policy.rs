@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::facts::ServiceSettings;
 use crate::files;
 use crate::policy::judgement::Mode;
 use crate::policy::sources::{
@@ -21,6 +22,7 @@ use super::{count, duration, exceptions, name};
 pub(super) fn sources(
     raw: raw::Policies,
     listeners: Option<&Named<raw::Listener>>,
+    services: &ServiceSettings,
     report: &mut Report,
 ) -> Option<Sources> {
     let dir = folder(raw.dir.as_ref(), report);
@@ -42,6 +44,7 @@ pub(super) fn sources(
             .into_iter()
             .flatten()
             .collect(),
+        http_hosts: Some(services.http_hosts.clone()),
         // What the other sections say is not known here.
         quarantine: false,
         require_tests: raw.require_tests.unwrap_or(false),

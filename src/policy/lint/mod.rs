@@ -5,17 +5,14 @@
 //! other one what its callers hand over. That is done in rounds until nothing new is learnt; the problems of the last round are
 //! reported. What is not known has the type [`Type::Any`] and is never a problem: better to miss a mistake than to invent one.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use rhai::{AST, ASTNode, Position, Stmt};
+use rhai::Position;
 
 use super::language::{self, Type};
-use super::load::{Role, ScriptFile};
-use super::sources::Setting;
-use super::units;
+use super::load::Role;
 use super::words;
 use crate::diagnostic::Diagnostic;
-use crate::session::stage::Stage;
 
 mod calls;
 mod chain;
@@ -30,12 +27,15 @@ mod inside;
 mod operators;
 mod source;
 mod statements;
+mod unit;
 mod value;
 
 use emptiness::{Minded, Undecided};
-use facts::{Reach, Tested};
+use facts::Tested;
 use flow::Changed;
 pub(super) use host::Host;
+use unit::Body;
+pub(super) use unit::Unit;
 use value::Value;
 
 /// Rounds after which what is still in motion counts as unknown.
@@ -43,27 +43,6 @@ const MAX_ROUNDS: usize = 6;
 
 /// A function by its name and the number of its parameters.
 type Name = (String, usize);
-
-/// One script, as it is walked.
-#[derive(Debug)]
-pub(super) struct Unit {
-    file: ScriptFile,
-    role: Role,
-    functions: Vec<Body>,
-    settings: HashMap<String, Type>,
-    /// Of a library, whose functions can see them.
-    constants: Vec<String>,
-}
-
-/// One function with its statements.
-#[derive(Debug)]
-struct Body {
-    name: String,
-    parameters: Vec<String>,
-    statements: Vec<Stmt>,
-    /// What it calls or hands around, by name.
-    mentions: BTreeSet<String>,
-}
 
 /// What was learnt about the functions of one script.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -80,96 +59,6 @@ pub(super) struct Learnt {
 #[derive(Debug, Default)]
 pub(super) struct Libraries {
     units: Vec<(String, Unit, Learnt)>,
-}
-
-impl Unit {
-    /// The functions of a compiled script, with the settings that it declares.
-    pub(super) fn of<'s>(
-        ast: &AST,
-        file: &ScriptFile,
-        role: Role,
-        settings: impl Iterator<Item = (&'s str, &'s Setting)>,
-    ) -> Self {
-        let functions = ast.iter_fn_def().map(|definition| {
-            // The type of a body is not public; a tree with this one function can be walked all the same.
-            let mut alone = ast.clone_functions_only();
-            alone.retain_functions(|_, _, name, parameters| {
-                *name == *definition.name && parameters == definition.params.len()
-            });
-            let mut statements = Vec::new();
-            alone.walk(&mut |path| {
-                if let [ASTNode::Stmt(statement)] = path {
-                    statements.push((*statement).clone());
-                }
-                true
-            });
-            Body {
-                name: definition.name.to_string(),
-                parameters: definition.params.iter().map(ToString::to_string).collect(),
-                mentions: flow::mentions(&statements),
-                statements,
-            }
-        });
-        let settings = settings.map(|(name, value)| (name.to_owned(), setting_type(value)));
-        let constants = ast.statements().iter().filter_map(|statement| match statement {
-            Stmt::Var(variable, ..) => Some(variable.0.name.to_string()),
-            _ => None,
-        });
-        Self {
-            file: file.clone(),
-            role,
-            functions: functions.collect(),
-            settings: settings.collect(),
-            constants: constants.collect(),
-        }
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.functions.iter().any(|function| function.name == name)
-    }
-
-    /// What each stage leads to, in the order of the stages, and behind them all that no stage does. A library has none.
-    fn reaches(&self) -> Vec<Reach<'_>> {
-        let all: Reach<'_> = self.functions.iter().map(|function| function.name.as_str()).collect();
-        if self.role == Role::Library {
-            return vec![all];
-        }
-        let stages = Stage::ALL.map(Stage::name).into_iter().filter(|stage| self.has(stage));
-        let mut reaches: Vec<_> = stages.map(|stage| self.reach(stage)).collect();
-        let rest = all.into_iter().filter(|name| !reaches.iter().any(|reach| reach.contains(name))).collect();
-        reaches.push(rest);
-        reaches
-    }
-
-    /// The functions that calling `start` can lead to, itself included.
-    fn reach<'u>(&'u self, start: &'u str) -> Reach<'u> {
-        let mut found = Reach::from([start]);
-        let mut open = vec![start];
-        while let Some(name) = open.pop() {
-            let bodies = self.functions.iter().filter(|body| body.name == name);
-            for next in bodies.flat_map(|body| &body.mentions).filter(|next| self.has(next)) {
-                if found.insert(next) {
-                    open.push(next);
-                }
-            }
-        }
-        found
-    }
-}
-
-/// What a setting is, out of its default.
-fn setting_type(default: &Setting) -> Type {
-    match default {
-        Setting::Text(text) if units::bytes(text).is_some() => Type::Text(language::Form::Size),
-        Setting::Text(text) if units::seconds(text).is_some() => Type::Text(language::Form::Duration),
-        Setting::Text(_) => language::TEXT,
-        Setting::Integer(_) => Type::Integer,
-        Setting::Float(_) => Type::Float,
-        Setting::Bool(_) => Type::Bool,
-        Setting::Array(values) => {
-            values.first().map_or(Type::Array(&Type::Any), |first| value::array_of(&setting_type(first)))
-        }
-    }
 }
 
 /// Lints every script with all libraries. What scripts hand to libraries is known when these are walked.

@@ -54,7 +54,7 @@ impl Case {
         let condition = if self.is_condition {
             expression.to_owned()
         } else {
-            format!("noted(\"x.y\") ==\n{expression}")
+            format!("noted(\"early.seen\") ==\n{expression}")
         };
         let settings = if self.settings.is_empty() {
             String::new()
@@ -108,6 +108,8 @@ fn said(files: &BTreeMap<String, String>) -> Vec<String> {
         dir: dir.path().to_owned(),
         listeners: vec![("mx".to_owned(), Selection::All)],
         lists: [("partners".to_owned(), EntrySource::Inline(vec!["partner.test".to_owned()]).into())].into(),
+        http_hosts: Some(vec!["api.example.org".to_owned()]),
+        redirect_domains: ["ours.example".to_owned()].into_iter().collect(),
         config: "gatepost.yaml".into(),
         ..Sources::default()
     };
@@ -120,8 +122,7 @@ fn said(files: &BTreeMap<String, String>) -> Vec<String> {
 }
 
 /// A policy that is asked before all others, at one stage.
-const EARLY: &str =
-    "//! Early.\nfn connect(session) { if session.client.port == 0 { reject(\"port\", \"no\"); } }\n";
+const EARLY: &str = "//! Early.\nfn connect(session) { note(\"seen\", 1); if session.client.port == 0 { reject(\"port\", \"no\"); } }\n";
 
 fn with_gate(script: &str, library: &str) -> BTreeMap<String, String> {
     let mut files: BTreeMap<_, _> = [

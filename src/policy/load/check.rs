@@ -12,7 +12,8 @@ use super::suggest;
 use super::survey::{Argument, Call, Function, Literal, Survey};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::session::stage::Stage;
-use crate::smtp::reply::{Code, EnhancedCode};
+
+mod codes;
 
 /// What a script names, for the checks that need the other files or the configuration.
 #[derive(Debug, Default)]
@@ -30,6 +31,15 @@ pub(super) struct Names {
     /// What is remembered, and what is asked for.
     pub(super) kept: Vec<(String, Position)>,
     pub(super) remembered: Vec<(String, Position)>,
+    /// What is noted, and what is asked for.
+    pub(super) notes: Vec<(String, Position)>,
+    pub(super) noted: Vec<(String, Position)>,
+    /// Whether it notes something under a name that is known only when it runs.
+    pub(super) notes_anything: bool,
+    /// The addresses to which it sends mail.
+    pub(super) addresses: Vec<(String, Position)>,
+    /// The web services that it asks.
+    pub(super) urls: Vec<(String, Position)>,
 }
 
 /// A call that names a rule.
@@ -157,13 +167,17 @@ impl Check<'_> {
     fn double_rules(&mut self) {
         for (index, site) in self.names.rules.iter().enumerate() {
             let mut earlier = self.names.rules.iter().take(index);
-            let Some(first) = earlier.find(|other| other.rule == site.rule && other.action != site.action)
-            else {
+            let differs = |other: &&RuleSite| (other.action, other.code) != (site.action, site.code);
+            let Some(first) = earlier.find(|other| other.rule == site.rule && differs(other)) else {
                 continue;
             };
             let line = first.position.line().unwrap_or(0);
             let (now, before) = (site.action.name(), first.action.name());
-            let message = format!("the rule `{}` is `{now}` here and `{before}` in line {line}", site.rule);
+            let message = if site.action == first.action {
+                format!("the rule `{}` says {} here and {} in line {line}", site.rule, site.code, first.code)
+            } else {
+                format!("the rule `{}` is `{now}` here and `{before}` in line {line}", site.rule)
+            };
             let problem = self.file.warning(site.position, now.len(), message);
             self.problems
                 .push(problem.with_help("give each its own name: modes, exceptions and metrics go by it"));
@@ -183,7 +197,7 @@ impl Check<'_> {
         match call.word() {
             Some(word) if self.role == Role::Library && !word.is_pure() => self.impure(call),
             Some(word) => self.word(function, call, word),
-            None => self.plain_call(call),
+            None => self.plain_call(function, call),
         }
     }
 
@@ -192,7 +206,7 @@ impl Check<'_> {
         self.at_name(call, message, Some("say it in the policy that calls the library"));
     }
 
-    fn plain_call(&mut self, call: &Call) {
+    fn plain_call(&mut self, function: &Function, call: &Call) {
         let forbidden = FORBIDDEN.iter().find(|(name, _)| *name == call.name && *name != "curry");
         if let Some((name, why)) = forbidden {
             return self.at_name(call, format!("a script cannot use `{name}`"), Some(why));
@@ -211,8 +225,20 @@ impl Check<'_> {
                 call.name.len(),
                 format!("there is no function `{}`", call.name),
             );
+            if function.variables.contains(&call.name) {
+                let help = format!(
+                    "`{0}` is a variable, and a closure in one is not called by itself: write `fn {0}(...)`",
+                    call.name
+                );
+                return self.problems.push(problem.with_help(help));
+            }
             let candidates = self.host.names().chain(own());
-            self.problems.push(suggest(problem, &call.name, candidates));
+            let problem = suggest(problem, &call.name, candidates);
+            self.problems.push(if problem.help.is_some() {
+                problem
+            } else {
+                problem.with_help("policies/reference.md has all of them; one of your own begins with `fn`")
+            });
         }
     }
 
@@ -247,9 +273,32 @@ impl Check<'_> {
 
     /// An effect without a rule is counted in the name of its policy.
     fn unnamed(&mut self, call: &Call, word: &language::Function, stages: Vec<Stage>) {
+        self.mentioned(call, word.name);
         if let Nature::Order(action) = word.nature {
             self.names.orders.push(OrderSite { action, stages, position: call.position });
         }
+    }
+
+    /// Notes, addresses and URLs that are written out.
+    fn mentioned(&mut self, call: &Call, name: &str) {
+        let argument = match name {
+            "redirect" => call.arguments.last(),
+            _ => call.arguments.first(),
+        };
+        let Some(Argument { value, position }) = argument else { return };
+        let names = &mut self.names;
+        let Literal::Text(text) = value else {
+            names.notes_anything |= name == "note";
+            return;
+        };
+        let place = match name {
+            "note" => &mut names.notes,
+            "noted" => &mut names.noted,
+            "redirect" | "add_recipient" => &mut names.addresses,
+            "http_get" | "http_post" => &mut names.urls,
+            _ => return,
+        };
+        place.push((text.clone(), *position));
     }
 
     /// A verdict or an effect with a rule: `(rule, text)`, `(rule, enhanced, text)`, `(rule, code, enhanced, text)`.
@@ -285,82 +334,6 @@ impl Check<'_> {
             return None;
         }
         Some(words::default_codes(action).0)
-    }
-
-    /// The reply code of a verdict, when everything about its codes is right.
-    fn codes(&mut self, call: &Call, action: Action) -> Option<u16> {
-        let (default_code, default_enhanced) = words::default_codes(action);
-        let (code, enhanced, text) = match call.arguments.as_slice() {
-            [_, text] => (None, None, text),
-            [_, enhanced, text] => (None, Some(enhanced), text),
-            [_, code, enhanced, text] => (Some(code), Some(enhanced), text),
-            _ => {
-                let message = format!(
-                    "`{}` takes (rule, text), (rule, enhanced code, text) or (rule, code, enhanced code, text)",
-                    call.name
-                );
-                self.at_name(call, message, None);
-                return None;
-            }
-        };
-        let code = code.map_or(Some(default_code), |code| self.code(code, action));
-        let enhanced = enhanced.map_or(Some(default_enhanced), |enhanced| self.enhanced(enhanced));
-        self.no_code_as_text(text);
-        let (code, enhanced) = (code?, enhanced?);
-        if u16::from(enhanced.class) != code / 100 {
-            let message = format!("the enhanced code {enhanced} does not belong to the code {code}");
-            let help = format!("with {code} it begins with {}", code / 100);
-            self.at_name(call, message, Some(&help));
-            return None;
-        }
-        Some(code)
-    }
-
-    fn code(&mut self, argument: &Argument, action: Action) -> Option<u16> {
-        let (allowed, help): (fn(u16) -> bool, _) = match action {
-            Action::Defer => (|code| code / 100 == 4, "`defer` has a code from 400 to 499, such as 451"),
-            Action::Disconnect => {
-                (|code| code == 421 || code / 100 == 5, "`disconnect` has 421, or a code from 500 to 599")
-            }
-            _ => (|code| code / 100 == 5, "`reject` has a code from 500 to 599, such as 550"),
-        };
-        let code = match argument.value {
-            Literal::Integer(code) => u16::try_from(code).ok(),
-            _ => None,
-        };
-        let code = code.filter(|code| allowed(*code) && Code::new(*code).is_some());
-        if code.is_none() {
-            let problem =
-                self.file.error(argument.position, 1, "this is not a reply code that can stand here");
-            self.problems.push(problem.with_help(format!("{help}, written out")));
-        }
-        code
-    }
-
-    fn enhanced(&mut self, argument: &Argument) -> Option<EnhancedCode> {
-        let code = match &argument.value {
-            Literal::Text(text) => EnhancedCode::parse(text),
-            _ => None,
-        };
-        if code.is_none() {
-            let problem = self.file.error(argument.position, 1, "this is no enhanced status code");
-            self.problems.push(problem.with_help("write it out, such as \"5.7.1\" (RFC 3463)"));
-        }
-        code
-    }
-
-    /// `reject("rule", "5.7.1")`: the text was forgotten.
-    fn no_code_as_text(&mut self, argument: &Argument) {
-        if let Literal::Text(text) = &argument.value
-            && EnhancedCode::parse(text).is_some()
-        {
-            let problem = self.file.error(
-                argument.position,
-                text.len() + 2,
-                "the last argument is the text for the client",
-            );
-            self.problems.push(problem.with_help("add a text in plain words behind the code"));
-        }
     }
 
     fn targets(&mut self, call: &Call, stages: &[Stage]) {

@@ -12,7 +12,7 @@ use super::super::plan::{Plan, Tenant};
 use super::super::policies::{Policy, Rule, RuleInfo, Setting};
 use super::super::sources::{Selection, Sources, split_target};
 use super::super::telling::RuleWords;
-use super::{Named, Script, ScriptFile, kept, modes, settings, suggest, telling, zones};
+use super::{Named, Script, ScriptFile, kept, modes, settings, suggest, targets, telling, zones};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::session::stage::Stage;
 
@@ -44,6 +44,7 @@ pub(super) fn join(
     check_named(&scripts, sources, named, problems);
     check_targets(&scripts, problems);
     kept::check(&scripts, problems);
+    targets::check(&scripts, sources, problems);
     check_quarantine(&scripts, sources, problems);
     let of_scripts = scripts.iter().map(|script| (&script.file, &script.names.regexes));
     let of_libraries = of_libraries.iter().map(|(file, patterns)| (file, patterns));
@@ -200,7 +201,9 @@ fn target_problem(
         return Some(if problem.help.is_some() { problem } else { problem.with_help(help) });
     }
     let turns = turns(policy, rule);
-    let has_turn = |from: &Stage| turns.iter().any(|to| comes_later(*from, skipping, *to, index));
+    // In its own run a policy can still skip a rule, and no longer itself.
+    let own = usize::from(index == skipping && rule.is_none());
+    let has_turn = |from: &Stage| turns.iter().any(|to| comes_later(*from, skipping + own, *to, index));
     (!stages.iter().any(has_turn)).then(|| {
         let help = "skip it at an earlier stage, or in a policy whose file comes before its own";
         error(format!("`{target}` has no turn after this: it was asked before")).with_help(help)

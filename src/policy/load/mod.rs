@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use rhai::{AST, Engine, Module, ParseError, ParseErrorType, Position, Scope};
+use rhai::{AST, Engine, Module, ParseErrorType, Scope};
 
 use super::domains::Domains;
 use super::engine;
@@ -13,7 +13,7 @@ use super::exceptions::Exception;
 use super::lists::{EntrySet, Table};
 use super::policies::Policies;
 use super::sources::{Budget, Sources};
-use super::words::{self, FORBIDDEN};
+use super::words;
 use crate::diagnostic::{Diagnostic, nearest};
 
 mod calendar;
@@ -31,7 +31,9 @@ mod modes;
 mod ours;
 mod settings;
 mod survey;
+mod syntax;
 mod tables;
+mod targets;
 mod telling;
 mod tenants;
 mod zones;
@@ -43,6 +45,7 @@ use constants::Constants;
 use instrument::Instrument;
 use join::Patterns;
 use survey::Survey;
+use syntax::Known;
 
 pub(super) use check::Role;
 pub(super) use file::ScriptFile;
@@ -81,12 +84,13 @@ impl Policies {
         let instrument = sources.coverage.clone().map(|coverage| Instrument::new(&mut engine, coverage));
         let instrument = instrument.as_ref();
         let mut broken = Vec::new();
-        let (libraries, patterns) =
+        let Libraries { units: libraries, patterns, names } =
             load_libraries(&mut engine, sources, &host, instrument, (&mut problems, &mut broken));
+        let known = Known { host: &host, libraries: Some(&names) };
         let mut scripts = Vec::new();
         for folder in folders(sources, &mut problems) {
             let found = (&mut problems, &mut broken);
-            scripts.extend(load_scripts(&engine, &folder, &host, instrument, found));
+            scripts.extend(load_scripts(&engine, &folder, known, instrument, found));
         }
         lint::lint(&host, libraries, &units(&scripts), &mut problems);
         let mut calendar = Calendar::new(sources);
@@ -219,6 +223,15 @@ fn units(scripts: &[Script]) -> Vec<Unit> {
     scripts.iter().map(unit).collect()
 }
 
+/// The libraries as the lint and the join want them.
+#[derive(Default)]
+struct Libraries {
+    units: Vec<(String, Unit)>,
+    patterns: Vec<Patterns>,
+    /// The names of all, those too that have a mistake.
+    names: Vec<String>,
+}
+
 /// Registers every file of `lib/` as a module under its own name. Those that do not compile are among the broken.
 fn load_libraries(
     engine: &mut Engine,
@@ -226,23 +239,28 @@ fn load_libraries(
     host: &Host,
     instrument: Option<&Instrument>,
     (problems, broken): (&mut Vec<Diagnostic>, &mut Vec<PathBuf>),
-) -> (Vec<(String, Unit)>, Vec<Patterns>) {
+) -> Libraries {
     let dir = sources.dir.join("lib");
-    let (mut units, mut patterns) = (Vec::new(), Vec::new());
+    let mut libraries = Libraries::default();
     if !dir.is_dir() {
-        return (units, patterns);
+        return libraries;
     }
     let mut modules = HashMap::new();
     for file in file::scripts(&dir, "lib/", problems) {
-        let Some(ast) = compile(engine, &file, instrument, problems) else {
+        libraries.names.push(file.stem().to_owned());
+        // It sees no other library.
+        let known = Known { host, libraries: None };
+        let Some(ast) = compile(engine, &file, instrument, known, problems) else {
             broken.push(file.path);
             continue;
         };
         constants::check_library(&file, ast.statements(), problems);
         let survey = Survey::of(&ast, &file);
         let names = check::check(&file, &survey, Role::Library, host, problems);
-        patterns.push((file.clone(), names.regexes));
-        units.push((file.stem().to_owned(), Unit::of(&ast, &file, Role::Library, std::iter::empty())));
+        libraries.patterns.push((file.clone(), names.regexes));
+        libraries
+            .units
+            .push((file.stem().to_owned(), Unit::of(&ast, &file, Role::Library, std::iter::empty())));
         let ast = to_run(engine, &file, ast, instrument);
         match Module::eval_ast_as_new(Scope::new(), &ast, engine) {
             Ok(module) => _ = modules.insert(file.stem().to_owned(), module),
@@ -253,13 +271,13 @@ fn load_libraries(
     for (name, module) in modules {
         engine.register_static_module(name, module.into());
     }
-    (units, patterns)
+    libraries
 }
 
 fn load_scripts(
     engine: &Engine,
     folder: &Folder,
-    host: &Host,
+    known: Known<'_>,
     instrument: Option<&Instrument>,
     (problems, broken): (&mut Vec<Diagnostic>, &mut Vec<PathBuf>),
 ) -> Vec<Script> {
@@ -278,7 +296,7 @@ fn load_scripts(
             let message = format!("the policy `{name}` is there twice, also in {}", twin.file.name);
             problems.push(Diagnostic::error(&file.path, message));
         }
-        let Some(ast) = compile(engine, &file, instrument, problems) else {
+        let Some(ast) = compile(engine, &file, instrument, known, problems) else {
             broken.push(file.path);
             continue;
         };
@@ -287,7 +305,7 @@ fn load_scripts(
             problems.push(Diagnostic::error(&file.path, "a policy of a domain's own is no gate"));
         }
         let survey = Survey::of(&ast, &file);
-        let names = check::check(&file, &survey, role, host, problems);
+        let names = check::check(&file, &survey, role, known.host, problems);
         let runs = to_run(engine, &file, ast.clone(), instrument);
         let domain = folder.domain.clone();
         scripts.push(Script { file, name, domain, ast, runs, constants, survey, names });
@@ -312,6 +330,7 @@ fn compile(
     engine: &Engine,
     file: &ScriptFile,
     instrument: Option<&Instrument>,
+    known: Known<'_>,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<AST> {
     if let Some(instrument) = instrument {
@@ -327,43 +346,13 @@ fn compile(
             Err(error) => error,
         };
         let ParseErrorType::VariableUndefined(name) = error.err_type() else {
-            problems.push(syntax_error(file, &error));
+            problems.extend(syntax::stopped(file, &error, known));
             return None;
         };
-        let problem = file.error(error.position(), name.chars().count(), error.err_type().to_string());
-        problems.push(match name.to_ascii_lowercase().as_str() {
-            "settings" => problem.with_help("read a setting with `setting(\"name\")`"),
-            _ => suggest(problem, name, parameters(&file.text)),
-        });
-        text = written_over(&text, error.position(), name)?;
+        problems.push(syntax::undefined(file, &error, name, known));
+        text = syntax::written_over(&text, error.position(), name)?;
     }
     None
-}
-
-fn syntax_error(file: &ScriptFile, error: &ParseError) -> Diagnostic {
-    let message = error.err_type().to_string();
-    let forbidden = FORBIDDEN.iter().find(|(name, _)| message.contains(&format!("'{name}'")));
-    let problem = file.error(error.position(), 1, message);
-    match forbidden {
-        Some((name, why)) => problem.with_help(format!("`{name}` is switched off: {why}")),
-        None => problem,
-    }
-}
-
-/// The parameters of all functions of a script: what an undefined variable was most likely meant to be.
-fn parameters(text: &str) -> impl Iterator<Item = &str> {
-    let lists = text.split("fn ").skip(1).filter_map(|function| function.split_once('(')?.1.split_once(')'));
-    lists.flat_map(|(list, _)| list.split(',')).map(str::trim).filter(|name| !name.is_empty())
-}
-
-/// `text` with a number in place of the variable `name` at `position`, all else where it was. `None` when it is not there.
-fn written_over(text: &str, position: Position, name: &str) -> Option<String> {
-    let (line, column) = (position.line()?.checked_sub(1)?, position.position()?.checked_sub(1)?);
-    let before_line: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-    let before_name = text.get(before_line..)?.chars().take(column).map(char::len_utf8).sum::<usize>();
-    let (head, tail) = text.split_at_checked(before_line + before_name)?;
-    let rest = tail.strip_prefix(name)?;
-    Some(format!("{head}0{}{rest}", " ".repeat(name.chars().count().checked_sub(1)?)))
 }
 
 /// The same problem with the nearest name that exists, if there is one.

@@ -24,6 +24,8 @@ pub(super) struct Function {
     /// The first line of its `///` text.
     pub(super) doc: String,
     pub(super) calls: Vec<Call>,
+    /// Its parameters and variables.
+    pub(super) variables: Vec<String>,
     /// Names with `global::` in front.
     pub(super) globals: Vec<Position>,
     /// The functions that it mentions without calling them, as it does with its closures.
@@ -71,6 +73,7 @@ impl Survey {
                 position: file.position_of_function(&definition.name, definition.body.start_position()),
                 doc: first_line(definition.comments.iter().map(AsRef::as_ref)),
                 calls: Vec::new(),
+                variables: definition.params.iter().map(ToString::to_string).collect(),
                 globals: Vec::new(),
                 mentions: Vec::new(),
             };
@@ -93,14 +96,14 @@ impl Survey {
         let reaching: Vec<_> = own
             .iter()
             .copied()
-            .filter(|stage| self.reachable(stage.name()).contains(function.name.as_str()))
+            .filter(|stage| self.reachable(stage.name()).contains(&function.key()))
             .collect();
         if reaching.is_empty() { own } else { reaching }
     }
 
     /// Whether any stage's function can lead to `function`. The names of closures are Rhai's own.
     pub(super) fn is_reached(&self, function: &Function) -> bool {
-        let reaches = |stage: &Stage| self.reachable(stage.name()).contains(function.name.as_str());
+        let reaches = |stage: &Stage| self.reachable(stage.name()).contains(&function.key());
         function.name.contains('$') || self.stages().iter().any(reaches)
     }
 
@@ -110,17 +113,15 @@ impl Survey {
         Stage::ALL.into_iter().filter(has).collect()
     }
 
-    /// The names of all functions that a call of `start` can lead to, itself included.
-    fn reachable<'s>(&'s self, start: &'s str) -> BTreeSet<&'s str> {
-        let mut found = BTreeSet::from([start]);
-        let mut open = vec![start];
-        while let Some(name) = open.pop() {
-            for function in self.functions.iter().filter(|function| function.name == name) {
-                let called = function.calls.iter().map(|call| call.name.as_str());
-                for next in called.chain(function.mentions.iter().map(String::as_str)) {
-                    if found.insert(next) {
-                        open.push(next);
-                    }
+    /// All functions that a call of the stage's function `start` can lead to, itself included.
+    fn reachable<'s>(&'s self, start: &str) -> BTreeSet<Key<'s>> {
+        let named = self.functions.iter().filter(|function| function.name == start);
+        let mut open: Vec<_> = named.collect();
+        let mut found: BTreeSet<_> = open.iter().map(|function| function.key()).collect();
+        while let Some(function) = open.pop() {
+            for next in self.functions.iter().filter(|next| function.leads_to(next)) {
+                if found.insert(next.key()) {
+                    open.push(next);
                 }
             }
         }
@@ -128,10 +129,26 @@ impl Survey {
     }
 }
 
+/// A function by its name and the number of its parameters: others may have the same name.
+type Key<'s> = (&'s str, usize);
+
 impl Function {
+    fn key(&self) -> Key<'_> {
+        (&self.name, self.parameters)
+    }
+
+    /// Whether it calls the other one, or hands it around.
+    fn leads_to(&self, other: &Self) -> bool {
+        let called = self.calls.iter().any(|call| {
+            call.name == other.name && (call.is_method || call.arguments.len() == other.parameters)
+        });
+        called || self.mentions.contains(&other.name)
+    }
+
     /// Takes down one node; always goes on.
     fn see(&mut self, node: &ASTNode<'_>) -> bool {
         match node {
+            ASTNode::Stmt(Stmt::Var(variable, ..)) => self.variables.push(variable.0.name.to_string()),
             ASTNode::Stmt(Stmt::FnCall(call, position)) => self.see_call(call, *position, false),
             ASTNode::Expr(Expr::FnCall(call, position)) => self.see_call(call, *position, false),
             ASTNode::Expr(Expr::MethodCall(call, position)) => self.see_call(call, *position, true),

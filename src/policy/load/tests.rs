@@ -318,7 +318,7 @@ fn undefined_variables_hide_nothing_behind_them() {
         errors_of("10-x.rhai", script),
         [
             "10-x.rhai:2:21: Undefined variable: sesion; did you mean `session`?",
-            "10-x.rhai:2:36: Undefined variable: nope",
+            "10-x.rhai:2:36: Undefined variable: nope; a variable is declared with `let nope = ...`; a text has double quotes: \"nope\"",
             "10-x.rhai:2:43: there is no function `rejekt`; did you mean `reject`?",
         ]
     );

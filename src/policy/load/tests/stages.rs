@@ -44,6 +44,7 @@ fn said(stage: Stage, call: &str) -> Vec<String> {
     let later = "fn violation(session, event) { } fn message(session, mail, message) { tag(\"a\", \"b\"); }";
     let (dir, mut sources) = folder(&[("10-x.rhai", &script), ("20-later.rhai", later)]);
     sources.quarantine = true;
+    sources.redirect_domains = ["example.org".to_owned()].into_iter().collect();
     errors(&sources, dir.path())
 }
 
