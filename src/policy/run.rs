@@ -156,11 +156,12 @@ impl StageRun {
         let State { done, read, learnt, remembered, skips, .. } = std::mem::take(&mut *turn.state());
         let moment = turn.0.scene.moment.clone();
         for fact in &mut judgement.facts {
-            let askers = learnt.get(&fact.question).map_or(&[][..], |known| &known.askers);
-            fact.also = names(&turn, askers).filter(|name| *name != fact.policy).collect();
+            let Some(known) = learnt.get(&fact.question) else { continue };
+            fact.also = names(&turn, known).filter(|name| *name != fact.policy).collect();
         }
         let remembered = remembered.into_iter().map(|(question, known)| {
-            FactTrace::remembered(question, known.answer, names(&turn, &known.askers).collect())
+            let names = names(&turn, &known).collect();
+            FactTrace::remembered(question, known.answer, names)
         });
         judgement.facts.extend(remembered);
         // The memory is not shared any more, so that writing to it copies nothing.
@@ -388,9 +389,9 @@ impl StageRun {
     }
 }
 
-/// The names of these policies.
-fn names<'t>(turn: &'t Turn, indices: &'t [usize]) -> impl Iterator<Item = Arc<str>> + 't {
-    let policies = indices.iter().filter_map(|index| turn.0.policies.policy(*index));
+/// The names of the policies that had an answer in hand.
+fn names<'t>(turn: &'t Turn, known: &'t InHand) -> impl Iterator<Item = Arc<str>> + 't {
+    let policies = known.askers().filter_map(|index| turn.0.policies.policy(index));
     policies.map(|policy| Arc::clone(&policy.name))
 }
 

@@ -139,18 +139,27 @@ impl State {
 #[derive(Debug)]
 pub(super) struct InHand {
     pub(super) answer: Answer,
-    /// Their indices.
-    pub(super) askers: Vec<usize>,
+    /// The index of the first of them.
+    first: Option<usize>,
+    /// Those of the others; most answers have none.
+    others: Vec<usize>,
 }
 
 impl InHand {
-    pub(super) fn of(answer: Answer, asker: Option<usize>) -> Self {
-        Self { answer, askers: asker.into_iter().collect() }
+    pub(super) const fn of(answer: Answer, asker: Option<usize>) -> Self {
+        Self { answer, first: asker, others: Vec::new() }
+    }
+
+    /// The indices of all.
+    pub(super) fn askers(&self) -> impl Iterator<Item = usize> {
+        self.first.iter().chain(&self.others).copied()
     }
 
     fn asked_by(&mut self, policy: usize) {
-        if !self.askers.contains(&policy) {
-            self.askers.push(policy);
+        match self.first {
+            None => self.first = Some(policy),
+            Some(first) if first == policy || self.others.contains(&policy) => {}
+            Some(_) => self.others.push(policy),
         }
     }
 }
