@@ -84,15 +84,12 @@ impl Policies {
         let instrument = sources.coverage.clone().map(|coverage| Instrument::new(&mut engine, coverage));
         let instrument = instrument.as_ref();
         let mut broken = Vec::new();
-        let Libraries { units: libraries, patterns, names } =
-            load_libraries(&mut engine, sources, &host, instrument, (&mut problems, &mut broken));
-        let known = Known { host: &host, libraries: Some(&names) };
-        let mut scripts = Vec::new();
-        for folder in folders(sources, &mut problems) {
-            let found = (&mut problems, &mut broken);
-            scripts.extend(load_scripts(&engine, &folder, known, instrument, found));
-        }
-        lint::lint(&host, libraries, &units(&scripts), &mut problems);
+        let found = (&mut problems, &mut broken);
+        let libraries = load_libraries(&mut engine, sources, &host, instrument, found);
+        let known = Known { host: &host, libraries: Some(&libraries.names) };
+        let found = (&mut problems, &mut broken);
+        let scripts = load_folders(&engine, sources, known, instrument, found);
+        lint::lint(&host, libraries.units, &units(&scripts), &mut problems);
         let mut calendar = Calendar::new(sources);
         let (optional_lists, optional_tables) = optional(&scripts);
         let lists = lists::load(sources, optional_lists, &mut calendar, &mut problems);
@@ -100,7 +97,7 @@ impl Policies {
         let exceptions = exceptions::load(&scripts, sources, &mut calendar, &mut problems);
         let domains = domains::load(&scripts, sources, &mut problems);
         let named = Named { lists: &lists, tables: &tables, exceptions: &exceptions, domains: &domains };
-        let parts = join::join(sources, scripts, &patterns, &named, &mut problems);
+        let parts = join::join(sources, scripts, &libraries.patterns, &named, &mut problems);
         put_in_order(&mut problems, &broken);
         if problems.iter().any(|problem| problem.is_error() || sources.deny_warnings) {
             return Err(problems);
@@ -272,6 +269,21 @@ fn load_libraries(
         engine.register_static_module(name, module.into());
     }
     libraries
+}
+
+/// The policies of all folders. Those that do not compile are among the broken.
+fn load_folders(
+    engine: &Engine,
+    sources: &Sources,
+    known: Known<'_>,
+    instrument: Option<&Instrument>,
+    (problems, broken): (&mut Vec<Diagnostic>, &mut Vec<PathBuf>),
+) -> Vec<Script> {
+    let mut scripts = Vec::new();
+    for folder in folders(sources, problems) {
+        scripts.extend(load_scripts(engine, &folder, known, instrument, (&mut *problems, &mut *broken)));
+    }
+    scripts
 }
 
 fn load_scripts(
