@@ -78,6 +78,7 @@ fn start(postfix: &Postfix, authority: &Authority) -> Gatepost {
     let keys: String = keys.map(|key| key.replacen(' ', " TXT ", 1) + "\n").collect();
     Plan::in_front_of(postfix)
         .policy("70-odd.rhai", odd)
+        .section("policies: { dir: \"@POLICIES@\", http_hosts: [\"127.0.0.1:1\"] }")
         .section("quarantine: { dir: quarantine }")
         .dns(&keys)
         .dns("2.0.0.127.list.test A 127.0.0.2\n")
