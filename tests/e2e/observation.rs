@@ -171,12 +171,14 @@ fn what_a_tour_counts_was_there_with_zero() {
 #[test]
 fn strangers_cannot_make_new_series() {
     let postfix = Postfix::delivering();
-    let gatepost = Plan::in_front_of(&postfix).listener("limits: { errors: 1000 }").start();
+    let gatepost =
+        Plan::in_front_of(&postfix).listener("limits: { errors: 10000, junk_commands: 10000 }").start();
     let mut client = gatepost.introduced();
     client.ask("NONSENSE");
     client.ask("MAIL FROM:<nobody@nowhere.example> X=1");
     let before = gatepost.metrics();
-    for number in 0..8 {
+    for number in 0..600 {
+        assert_eq!(client.ask(&format!("EHLO host{number}.nowhere{number}.example")).code, 250);
         client.ask(&format!("NONSENSE{number}"));
         client.ask(&format!("MAIL FROM:<nobody{number}@nowhere{number}.example> X{number}=1"));
     }
