@@ -10,12 +10,7 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
 };
-use mimalloc::MiMalloc;
 use rustix::time::{ClockId, clock_gettime};
-
-/// As the program has it.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The best of so many rounds counts: whatever else the machine does only adds.
 const ROUNDS: u32 = 40;
