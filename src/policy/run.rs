@@ -37,6 +37,8 @@ pub struct StageRun {
     spent: Duration,
     /// Whether it was seen what the policies behind the first that waited will want.
     looked_ahead: bool,
+    /// What that took. A budget of its own: nobody fails for what another one did before its turn.
+    ahead: Duration,
     open: Vec<Open>,
     judgement: Judgement,
 }
@@ -103,6 +105,7 @@ impl StageRun {
             used: [Used::default(); 2],
             spent: Duration::ZERO,
             looked_ahead: false,
+            ahead: Duration::ZERO,
             open: Vec::new(),
             judgement: Judgement::pass(),
         };
@@ -118,7 +121,8 @@ impl StageRun {
         }
     }
 
-    /// Goes on until an answer is missing or the judgement is found. Never blocks and never takes longer than the budget.
+    /// Goes on until an answer is missing or the judgement is found. Never blocks, and never takes longer than the budget and, to look
+    /// ahead, half of it.
     pub fn step(&mut self) -> Step {
         let Some(turn) = self.turn.clone() else { return Step::Done };
         let mut watch = Watch::start();
@@ -334,9 +338,9 @@ impl StageRun {
             }
             std::mem::replace(&mut state.policy, index)
         };
-        let left = turn.0.policies.budget.time.saturating_sub(self.used(policy).time) / 2;
+        let left = (turn.0.policies.budget.time / 2).saturating_sub(self.ahead);
         let (_, spent) = watch.measure(left, || run_script(turn, policy, &self.arguments));
-        self.used(policy).time += spent;
+        self.ahead += spent;
         // Used up: it hears so when it has its turn.
         let _ = self.take_known(turn, policy);
         let mut state = turn.state();

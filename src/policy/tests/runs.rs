@@ -253,6 +253,22 @@ fn faults_have_a_kind_and_a_place() {
     }
 }
 
+/// What a policy behind it uses up before its turn, be it all at once, is not taken from a policy that waits for an answer.
+#[test]
+fn nobody_fails_for_what_another_one_did_ahead() {
+    let asks = helo_policy("dns_a(session.helo).result; for n in 0..20 { noted(\"burns.k\"); }");
+    let burns = helo_policy(
+        "note(\"k\", 1); let text = \"a\"; text.pad(250000, \"a\"); loop { text.replace(\"a\", \"b\"); text.replace(\"b\", \"a\"); }",
+    );
+    let mut rig = Rig::with(&[("10-asks.rhai", &asks), ("20-burns.rhai", &burns)], |sources| {
+        sources.budget.time = Duration::from_millis(2);
+        sources.budget.operations = u64::MAX;
+    });
+    let judgement = rig.helo();
+    let failed: Vec<_> = judgement.errors.iter().map(|fault| (&*fault.policy, fault.kind)).collect();
+    assert_eq!(failed, [("burns", FaultKind::Time)]);
+}
+
 #[test]
 fn what_a_failed_run_ordered_is_dropped() {
     let mut rig =
