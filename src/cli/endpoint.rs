@@ -1,8 +1,7 @@
 //! Speaks with the process that serves by a configuration.
 
-use std::time::Duration;
-
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;

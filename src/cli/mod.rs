@@ -219,15 +219,13 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
         return answer;
     }
     let path = config::find(arguments.config.as_deref())?;
-    if let Command::Check { format, deny, online } = command {
-        check::check(&path, *format, deny.is_some(), screen)?;
-        return if *online { doctor::online(&path, screen) } else { Ok(()) };
-    }
-    if let Command::Doctor { format } = command {
-        return doctor::doctor(&path, *format, screen);
-    }
     match command {
         Command::Run => run::run(&path, screen),
+        Command::Check { format, deny, online } => {
+            check::check(&path, *format, deny.is_some(), screen)?;
+            if *online { doctor::online(&path, screen) } else { Ok(()) }
+        }
+        Command::Doctor { format } => doctor::doctor(&path, *format, screen),
         Command::Replay { files, policies, format } => {
             replay::run(load_quietly(&path, screen)?, files, policies, *format, screen)
         }
@@ -235,8 +233,19 @@ fn dispatch(arguments: &Arguments, screen: Screen) -> Result<(), Failure> {
             let load = || load(&path, |found| screen.diagnostics(found));
             test::test(load()?, wanted, screen, load)
         }
-        // All others are answered above.
-        _ => Ok(()),
+        // Answered above.
+        Command::Init(_)
+        | Command::Definitions { .. }
+        | Command::Schema
+        | Command::Completions { .. }
+        | Command::Man { .. }
+        | Command::Status { .. }
+        | Command::Reload { .. }
+        | Command::Log { .. }
+        | Command::Trace(_)
+        | Command::Rules { .. }
+        | Command::Explain(_)
+        | Command::Quarantine { .. } => Ok(()),
     }
 }
 

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ipnet::IpNet;
+
 use crate::message::header::Header;
 use crate::session::stage::{Stage, Violation};
 use crate::smtp::params::Param;
@@ -113,6 +115,18 @@ pub struct ClientScene {
     pub port: u16,
     /// Its name in lower case, where somebody whom we trust verified it; empty otherwise, and then scripts ask for it as a fact.
     pub name: String,
+}
+
+/// The network of `ip` that one operator usually has: a /24 of IPv4, a /64 of IPv6.
+pub fn client_network(ip: IpAddr) -> String {
+    network_of(ip, 24, 64).unwrap_or_default()
+}
+
+/// The network of `ip` with the prefix of its family, such as `192.0.2.0/24`; `None` when that is too long.
+pub(super) fn network_of(ip: IpAddr, v4: u8, v6: u8) -> Option<String> {
+    let ip = ip.to_canonical();
+    let prefix = if ip.is_ipv4() { v4 } else { v6 };
+    IpNet::new(ip, prefix).ok().map(|network| network.trunc().to_string())
 }
 
 /// `session.auth`.

@@ -1,12 +1,9 @@
 //! Why a rule spoke: in the words of its policy, and by what that had in hand.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
-
 use super::super::record::{Decision, Fact, Read, Rule, StageRecord};
 use super::{checks, files, lists, sentence};
 use crate::policy::question::{Answer, Question};
+use crate::policy::scene::client_network;
 use crate::policy::telling::{BLANKS, RuleWords, filled};
 
 /// A rule that decided, with what is recorded of it.
@@ -147,7 +144,7 @@ impl<'d> Spoken<'d> {
         let known = match name {
             "client" => decision.client.ip.to_string(),
             "client_name" => decision.client.name.clone(),
-            "client_network" => network(decision.client.ip),
+            "client_network" => client_network(decision.client.ip),
             "helo" => decision.helo.clone(),
             "hostname" => decision.hostname.to_string(),
             "listener" => decision.listener.to_string(),
@@ -201,12 +198,6 @@ const fn is_check(question: &Question) -> bool {
 
 fn domain(address: &str) -> String {
     address.rsplit_once('@').map(|(_, domain)| domain.to_owned()).unwrap_or_default()
-}
-
-/// What counts as the client's network: a /24, or a /64 of IPv6.
-fn network(ip: IpAddr) -> String {
-    let prefix = if ip.is_ipv4() { 24 } else { 64 };
-    IpNet::new(ip, prefix).map(|network| network.trunc().to_string()).unwrap_or_default()
 }
 
 /// Octets that came, or that were declared.

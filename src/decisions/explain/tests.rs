@@ -231,7 +231,7 @@ fn what_was_seen_and_what_is_allowed_is_told_and_whose_limit_it_is() {
 #[test]
 fn what_broke_the_grammar_is_shown() {
     let mut decision = decided("protocol", "bad-path", "violation");
-    decision.deciding.as_mut().unwrap().said = "MAIL FROM:<a@@b>".into();
+    decision.deciding.as_mut().unwrap().said = "MAIL FROM:<a@@b\u{202e}\u{1b}>".into();
     let page = explain(&decision).to_string();
     assert!(
         page.starts_with(
@@ -239,5 +239,5 @@ fn what_broke_the_grammar_is_shown() {
         ),
         "{page}"
     );
-    assert!(page.contains("It said `MAIL FROM:<a@@b>`."), "{page}");
+    assert!(page.contains(r"It said `MAIL FROM:<a@@b\u{202e}\u{1b}>`."), "{page}");
 }

@@ -19,34 +19,34 @@ pub(super) fn register(engine: &mut Engine) {
     FuncRegistration::new("contains").with_purity(true).register_into_engine(engine, contains_text);
 }
 
-/// Whether a text is among the entries. What is no text decides itself whether it equals one.
+/// Whether a text is among the entries.
 #[allow(clippy::needless_pass_by_value)] // Rhai hands values over.
 fn contains_text(
     call: NativeCallContext<'_>,
     array: &mut Array,
     text: ImmutableString,
 ) -> Result<bool, Box<EvalAltResult>> {
-    for entry in array.iter_mut() {
-        let is_it = entry.as_immutable_string_ref().map(|entry| *entry == text);
-        if is_it.map_or_else(|_| is_equal(&call, entry, &text), Ok)? {
+    for entry in array {
+        if equals(&call, entry, &text)? {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Whether an entry equals the text by the `==` of its own type; without one it does not.
-fn is_equal(
+/// Whether an entry equals the text: a text at once, anything else by the `==` of its own type. Without one it does not.
+pub(super) fn equals(
     call: &NativeCallContext<'_>,
     entry: &mut Dynamic,
     text: &ImmutableString,
 ) -> Result<bool, Box<EvalAltResult>> {
+    if let Ok(entry) = entry.as_immutable_string_ref() {
+        return Ok(*entry == *text);
+    }
     match call.call_native_fn_raw("==", true, &mut [entry, &mut text.clone().into()]) {
         Ok(said) => Ok(said.as_bool().unwrap_or(false)),
-        Err(error) => match *error {
-            EvalAltResult::ErrorFunctionNotFound(ref name, _) if name.starts_with("==") => Ok(false),
-            _ => Err(error),
-        },
+        Err(error) if matches!(*error, EvalAltResult::ErrorFunctionNotFound(..)) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

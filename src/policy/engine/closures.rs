@@ -7,6 +7,7 @@
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FuncRegistration, ImmutableString, NativeCallContext};
 
 use super::super::turn::fault;
+use super::arrays::equals;
 
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
 type Text = ImmutableString;
@@ -64,14 +65,4 @@ fn index_of(call: &NativeCallContext<'_>, array: &mut Array, text: &Text, from: 
         }
     }
     Ok(-1)
-}
-
-/// As `==` compares them; what cannot be compared with a text is not equal to it.
-fn equals(call: &NativeCallContext<'_>, entry: &mut Dynamic, text: &Text) -> Outcome<bool> {
-    let mut text = Dynamic::from(text.clone());
-    match call.call_native_fn_raw("==", true, &mut [entry, &mut text]) {
-        Ok(is_equal) => Ok(is_equal.as_bool().unwrap_or(false)),
-        Err(error) if matches!(*error, EvalAltResult::ErrorFunctionNotFound(..)) => Ok(false),
-        Err(error) => Err(error),
-    }
 }

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
 use rhai::{Array, Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
+use super::super::scene::network_of;
 use super::super::turn::{Turn, fault, too_large};
 use super::super::units;
 use super::MAX_TEXT;
@@ -100,13 +100,6 @@ fn network(call: &NativeCallContext<'_>, ip: &str, v4: i64, v6: i64) -> Result<T
     let Ok(ip) = ip.parse::<IpAddr>() else { return Ok(Text::new()) };
     let network = network_of(ip, v4, v6);
     network.map(Text::from).ok_or_else(|| fault(call, "a prefix has 0 to 32 bits in IPv4, 0 to 128 in IPv6"))
-}
-
-/// The network of `ip` with the prefix of its family, such as `192.0.2.0/24`.
-pub(super) fn network_of(ip: IpAddr, v4: u8, v6: u8) -> Option<String> {
-    let ip = ip.to_canonical();
-    let prefix = if ip.is_ipv4() { v4 } else { v6 };
-    IpNet::new(ip, prefix).ok().map(|network| network.trunc().to_string())
 }
 
 /// Not an address of the public internet: loopback, private, shared, link-local, unspecified.

@@ -6,9 +6,8 @@ use std::sync::{Arc, OnceLock};
 use rhai::{Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
 use super::super::question::{Answer, Question};
-use super::super::scene::SessionScene;
+use super::super::scene::{SessionScene, client_network};
 use super::super::turn::Turn;
-use super::functions::network_of;
 
 /// `session`.
 #[derive(Clone, Debug)]
@@ -30,9 +29,8 @@ impl Session {
 }
 
 impl View {
-    /// What one operator usually has: a /24 of IPv4, a /64 of IPv6.
     fn network(&self) -> &ImmutableString {
-        self.network.get_or_init(|| network_of(self.client.ip, 24, 64).unwrap_or_default().into())
+        self.network.get_or_init(|| client_network(self.client.ip).into())
     }
 }
 

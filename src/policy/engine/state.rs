@@ -1,6 +1,5 @@
 //! `rate`, `greylist`, `remember`, `remembered`: memory that outlives sessions.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +7,11 @@ use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, NativeCallContext};
 
 use super::super::judgement::Mode;
 use super::super::question::{Answer, Ask, GreylistAnswer, RateAnswer, lasting};
+use super::super::scene::client_network;
 use super::super::turn::{Turn, fault, too_large};
 use super::super::units;
 use super::addresses::Address;
 use super::effects::withhold;
-use super::functions::network_of;
 use super::mail::Rcpt;
 use super::session::text;
 
@@ -185,7 +184,7 @@ fn address(call: &NativeCallContext<'_>, value: &Dynamic) -> Fallible<String> {
 
 /// The network that a client's mail comes from: senders retry from a neighbour.
 fn client(ip: &str) -> String {
-    let network = ip.parse::<IpAddr>().ok().and_then(|ip| network_of(ip, 24, 64));
+    let network = ip.parse().ok().map(client_network);
     let network = network.or_else(|| units::network(ip).map(|network| network.to_string()));
     network.unwrap_or_else(|| ip.to_lowercase())
 }

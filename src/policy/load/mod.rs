@@ -286,6 +286,7 @@ fn load_folders(
     scripts
 }
 
+/// The policies of one folder, likewise.
 fn load_scripts(
     engine: &Engine,
     folder: &Folder,
