@@ -130,13 +130,16 @@ impl Ear {
             self.lose();
         }
         let text = String::from_utf8_lossy(line);
-        match self.doubt {
-            Doubt::Responses if auth::may_be_text(line) => return "(response)".to_owned(),
-            // An unknown word is no sign of a client that went on to something else.
-            Doubt::Responses if verb != Verb::Unknown => self.doubt = Doubt::Cleared,
-            Doubt::Cleared | Doubt::Responses | Doubt::Message => {}
+        if self.doubt == Doubt::Responses {
+            match auth::may_be_text(line) {
+                true if !is_spelt_as_verb(verb, line) => return "(response)".to_owned(),
+                // Neither is an unknown word a sign of a client that went on to something else.
+                true => {}
+                false if verb == Verb::Unknown => {}
+                false => self.doubt = Doubt::Cleared,
+            }
         }
-        let whole = if self.doubt == Doubt::Message { hidden(verb, line) } else { text.to_string() };
+        let whole = if self.doubt == Doubt::Cleared { text.to_string() } else { hidden(verb, line) };
         let mut words = text.split_ascii_whitespace().skip(1);
         match verb {
             Verb::Auth => {
@@ -226,6 +229,16 @@ impl Ear {
             (State::Unknown, _) => State::Rejoined,
         };
     }
+}
+
+/// Whether a line is a verb alone, written as people and programs write one: `RSET`, `rset` or `Rset`.
+///
+/// Of these `Rset` and `bdat` are base64 of texts too, but of such as nobody has for a login or a password: one letter and one that
+/// hardly any language has. In the other spellings there are some that might be: `QUIt` is `AB-`.
+fn is_spelt_as_verb(verb: Verb, line: &[u8]) -> bool {
+    let (name, [_, rest @ ..]) = (verb.name().as_bytes(), line) else { return false };
+    let is_verb = verb != Verb::Unknown && line.eq_ignore_ascii_case(name);
+    is_verb && (line == name || rest.iter().all(u8::is_ascii_lowercase))
 }
 
 /// A command of which no more may be seen than which it is.

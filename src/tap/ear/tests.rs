@@ -142,6 +142,26 @@ fn a_response_that_reads_like_a_verb_is_none() {
 }
 
 #[test]
+fn a_verb_that_reads_like_a_response_is_a_verb_in_the_spellings_that_people_use() {
+    for (line, shown) in [("Rset", "RSET"), ("bdat", "BDAT (chunk)"), ("rset", "rset"), ("Quit", "Quit")] {
+        let mut ear = listening();
+        ear.hear(b"AUTH LOGIN\r\n");
+        answer(&mut ear, &[(Verb::Auth, 535)]);
+        assert_eq!(ear.hear(format!("{line}\r\n").as_bytes()), [shown]);
+    }
+    // It might have been a response all the same, and another may follow.
+    let mut ear = listening();
+    ear.hear(b"AUTH LOGIN\r\n");
+    answer(&mut ear, &[(Verb::Auth, 535)]);
+    assert_eq!(ear.hear(b"Rset\r\nRSEt\r\nMAIL FROM:<>\r\n"), ["RSET", "(response)", "MAIL FROM:<>"]);
+    // Behind a chunk of nobody knows which size a message may stand.
+    let mut ear = listening();
+    ear.hear(b"AUTH LOGIN\r\n");
+    answer(&mut ear, &[(Verb::Auth, 535)]);
+    assert_eq!(ear.hear(b"bdat\r\nMail secret\r\n"), ["BDAT (chunk)", "MAIL …"]);
+}
+
+#[test]
 fn of_what_is_sent_behind_a_refused_message_no_more_than_verbs_are_shown() {
     let mut ear = listening();
     assert_eq!(ear.hear(b"DATA\r\n"), ["DATA"]);
