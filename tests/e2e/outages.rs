@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::{AtTheDot, Client, Gatepost, Load, Plan, Postfix, Sink};
+use crate::harness::{AtTheDot, Client, Gatepost, Load, Plan, Postfix, SOON, Sink, until};
 
 const CLIENTS: usize = 50;
 const LIMIT: Duration = Duration::from_secs(150);
@@ -58,11 +58,16 @@ fn sigterm_under_load_ends_within_the_limit_and_loses_nothing() {
     let (postfix, mut gatepost) = start();
     let load = Load::start(gatepost.address(), CLIENTS, 100_000, LIMIT);
     load.await_acknowledged(500);
+    // As long as this one is within its message, the metrics can be asked.
+    let mut last = within_a_message(&gatepost);
     gatepost.signal(Signal::TERM);
     let begin = Instant::now();
+    let report = load.stop();
+    gatepost.balanced();
+    last.send(b"\r\n.\r\n").unwrap();
+    last.expect(250);
     let status = gatepost.exit(Duration::from_secs(10));
     let took = begin.elapsed();
-    let report = load.stop();
     assert!(status.success(), "{status}");
     assert!(took < Duration::from_secs(10), "{took:?}");
     // Who was within a message got an answer to it; the others were told to come back.
@@ -70,26 +75,39 @@ fn sigterm_under_load_ends_within_the_limit_and_loses_nothing() {
     assert!(unexpected.is_empty(), "{unexpected:?}");
     let surplus = report.surplus_in(&postfix.queued());
     assert_eq!(surplus, 0, "a message was taken and its client was not told");
+    gatepost.left_well();
+}
+
+/// A client whose message has begun and does not end.
+fn within_a_message(gatepost: &Gatepost) -> Client {
+    let mut client = gatepost.introduced();
+    assert_eq!(client.ask("MAIL FROM:<joe@sender.example>").code, 250);
+    assert_eq!(client.ask("RCPT TO:<load@example.org>").code, 250);
+    assert_eq!(client.ask("DATA").code, 354);
+    client.send(b"From: <joe@sender.example>\r\nSubject: [last.0]\r\n").unwrap();
+    client
 }
 
 #[test]
 fn a_client_that_does_not_end_its_message_hears_421_within_the_limit() {
-    let sink = Sink::start(AtTheDot::Take);
-    let mut gatepost = Plan::in_front_of_server(sink.address()).start();
-    let mut client = gatepost.introduced();
-    assert_eq!(client.ask("MAIL FROM:<joe@sender.example>").code, 250);
-    assert_eq!(client.ask("RCPT TO:<suzie@example.org>").code, 250);
-    assert_eq!(client.ask("DATA").code, 354);
-    client.send(b"Subject: without end\r\n").unwrap();
+    let sink = Sink::start(AtTheDot::SayNothing);
+    let mut gatepost = Plan::in_front_of_server(sink.address()).section("shutdown: { drain: 4s }").start();
+    // Whose message is at the upstream is waited for a second longer, and so long the metrics can be asked.
+    let mut waiting = within_a_message(&gatepost);
+    waiting.send(b"\r\n.\r\n").unwrap();
+    until("the message to be at the upstream", SOON, || (sink.taken().len() == 1).then_some(()));
+    let mut client = within_a_message(&gatepost);
     gatepost.signal(Signal::TERM);
     let begin = Instant::now();
     let reply = client.expect(421);
     assert!(reply.text().starts_with("4.3.2 "), "{reply}");
+    gatepost.balanced();
     assert!(gatepost.exit(Duration::from_secs(10)).success());
     let took = begin.elapsed();
     assert!(took < Duration::from_secs(10), "{took:?}");
     // It has its line in the log like every other.
     gatepost.logged(&["\"outcome\":\"aborted\"", "\"rule\":\"shutdown\""]);
+    gatepost.left_well();
 }
 
 /// A client that is not offered 8BITMIME re-encodes its mail, and breaks its signatures.
