@@ -31,6 +31,14 @@ pub(super) struct At {
     socket: Option<PathBuf>,
 }
 
+impl At {
+    /// The socket that is named.
+    pub(super) fn endpoint(&self) -> Option<Endpoint> {
+        let place = Place::Unix(self.socket.clone()?);
+        Some(Endpoint { place, token: None, no_token: None })
+    }
+}
+
 /// What the configuration `named` on the command line, or the usual one, says of the process that serves: also when it cannot be used
 /// for anything else.
 ///
@@ -51,10 +59,7 @@ impl Endpoint {
     /// # Errors
     /// As [`glimpse`]; or nothing is opened.
     pub(super) fn find(config: Option<&Path>, at: &At, screen: Screen) -> Result<Self, Failure> {
-        match &at.socket {
-            Some(socket) => Ok(Self { place: Place::Unix(socket.clone()), token: None, no_token: None }),
-            None => Self::of(&glimpse(config, screen)?, screen),
-        }
+        at.endpoint().map_or_else(|| Self::of(&glimpse(config, screen)?, screen), Ok)
     }
 
     /// The one that a configuration opens, a UNIX socket before all others.

@@ -15,7 +15,7 @@ use crate::decisions::{Decision, OUTCOMES, Query, merge, read_all};
 use crate::units::parse_duration;
 
 use super::Failure;
-use super::endpoint::{At, Endpoint};
+use super::endpoint::{At, Endpoint, glimpse};
 use super::rehearse::{self, Rehearsal};
 use super::screen::Screen;
 use super::trace::network;
@@ -190,9 +190,8 @@ fn recorded(config: Option<&Path>, wanted: Wanted, screen: Screen) -> Result<Vec
     if let Some(file) = named {
         return Ok(read_all(&file, &query)?.0);
     }
-    let remembered = Endpoint::find(config, &at, screen).and_then(|endpoint| remembered(&endpoint, &query));
-    // What is wrong with the configuration has been shown.
-    let file = config::find(config).ok().and_then(|path| config::glimpse(&path).ok()?.decisions);
+    let (endpoint, file) = sources(config, &at, screen);
+    let remembered = endpoint.and_then(|endpoint| remembered(&endpoint, &query));
     let Some(file) = &file else { return remembered };
     let found = remembered.unwrap_or_default();
     // The memory has the youngest.
@@ -206,6 +205,19 @@ fn recorded(config: Option<&Path>, wanted: Wanted, screen: Screen) -> Result<Vec
             screen.details(|_| format!("{error}; this is what the process that serves remembers\n"));
             Ok(found)
         }
+    }
+}
+
+/// Whom to ask, and the file that is configured. What is wrong with the configuration is shown, but where a socket is named: then it is
+/// not needed.
+fn sources(config: Option<&Path>, at: &At, screen: Screen) -> (Result<Endpoint, Failure>, Option<PathBuf>) {
+    if let Some(endpoint) = at.endpoint() {
+        let file = config::find(config).ok().and_then(|path| config::glimpse(&path).ok()?.decisions);
+        return (Ok(endpoint), file);
+    }
+    match glimpse(config, screen) {
+        Ok(seen) => (Endpoint::of(&seen, screen), seen.decisions),
+        Err(failure) => (Err(failure), None),
     }
 }
 
