@@ -5,10 +5,20 @@ use crate::harness::{AtTheDot, Browser, Plan, Sink, keep_picture, letter};
 /// Enter, as WebDriver types it.
 const ENTER: char = '\u{e007}';
 
+/// A policy that reads a setting and asks for a fact.
+const OWN: &str = r#"
+const SETTINGS = #{ "most": 3 };
+fn mail(session, mail) {
+    if setting("most") > 2 && mail_hosts(mail.sender.domain).result == "null_mx" {
+        reject("null-mx", "your domain takes no mail");
+    }
+}
+"#;
+
 #[test]
 fn the_operator_finds_a_decision_and_reads_why() {
     let sink = Sink::start(AtTheDot::Take);
-    let plan = Plan::in_front_of_server(sink.address()).file("token", "s3cret\n");
+    let plan = Plan::in_front_of_server(sink.address()).file("token", "s3cret\n").policy("09-own.rhai", OWN);
     let gatepost = plan.admin("token: { file: token }").start();
     let mut client = gatepost.introduced();
     assert_eq!(client.deliver("joe@sender.example", "suzie@example.org", &letter("hello")).code, 250);
@@ -32,6 +42,10 @@ fn the_operator_finds_a_decision_and_reads_why() {
     browser.shows("document.querySelector('#explain').open");
     browser
         .shows("document.querySelector('#explanation').textContent.includes('by the rule relay.denied (00-relay.rhai:')");
+    // Whose each fact and each read setting is.
+    for line in ["fact for own: mail_hosts sender.example: ", "read by own: setting own.most: 3"] {
+        browser.shows(&format!("document.querySelector('#explanation').textContent.includes('    {line}')"));
+    }
     keep_picture(&browser, "GATEPOST_PICTURE_EXPLAIN");
     browser.click("#explain button");
 

@@ -1,9 +1,10 @@
 //! The page that a person reads.
 
 use std::fmt::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::record::{Decision, StageRecord};
+use super::super::record::{Decision, Fact, StageRecord};
 use super::Explanation;
 use crate::log::safe;
 
@@ -166,14 +167,10 @@ fn stage_lines(f: &mut fmt::Formatter<'_>, stage: &StageRecord) -> fmt::Result {
         let place = if rule.place.is_empty() { String::new() } else { format!("  {}", rule.place) };
         writeln!(f, "    {:<32} {}{mode}{place}", rule.rule, rule.outcome)?;
     }
-    for fact in &stage.facts {
-        let answer =
-            fact.answer.as_ref().map_or_else(|| "see the checks".to_owned(), |answer| answer.summary());
-        let call = format!("{} {}", fact.question.word(), fact.question.arguments());
-        writeln!(f, "    fact {}: {} ({})", safe(call.trim()), safe(&answer), lasted(fact.took))?;
-    }
+    stage.facts.iter().try_for_each(|fact| fact_line(f, fact))?;
     for read in &stage.reads {
-        writeln!(f, "    read {}: {}", safe(&read.what), safe(&read.value))?;
+        let reader = named(" by", std::iter::once(&read.policy));
+        writeln!(f, "    read{reader} {}: {}", safe(&read.what), safe(&read.value))?;
     }
     for effect in &stage.effects {
         let shadow = if effect.shadow { " (in shadow, not applied)" } else { "" };
@@ -182,6 +179,19 @@ fn stage_lines(f: &mut fmt::Formatter<'_>, stage: &StageRecord) -> fmt::Result {
     stage.faults.iter().try_for_each(|fault| {
         writeln!(f, "    failed: {} at {}: {}", fault.policy, safe(&fault.place), safe(&fault.message))
     })
+}
+
+fn fact_line(f: &mut fmt::Formatter<'_>, fact: &Fact) -> fmt::Result {
+    let answer = fact.answer.as_ref().map_or_else(|| "see the checks".to_owned(), |answer| answer.summary());
+    let call = format!("{} {}", fact.question.word(), fact.question.arguments());
+    let askers = named(" for", std::iter::once(&fact.policy).chain(&fact.also));
+    writeln!(f, "    fact{askers} {}: {} ({})", safe(call.trim()), safe(&answer), lasted(fact.took))
+}
+
+/// Whose something was, as ` by spf, dmarc:`; empty where nobody is named.
+fn named<'d>(word: &str, policies: impl Iterator<Item = &'d Arc<str>>) -> String {
+    let names: Vec<&str> = policies.map(AsRef::as_ref).filter(|name| !name.is_empty()).collect();
+    if names.is_empty() { String::new() } else { format!("{word} {}:", names.join(", ")) }
 }
 
 #[cfg(test)]

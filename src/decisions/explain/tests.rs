@@ -117,6 +117,15 @@ fn a_rule_without_words_is_explained_by_what_its_policy_asked_and_read() {
             "It read the list partners: x: no."
         ]
     );
+    // Further down stands what all policies of the stage did, each with whose it was.
+    let page = explanation.to_string();
+    for line in [
+        "fact for own: mail_hosts mine.example: none (",
+        "fact for greylist, own: mail_hosts ours.example: none (",
+        "read by lists: list deny_senders: x: no\n",
+    ] {
+        assert!(page.contains(&format!("    {line}")), "{line} in {page}");
+    }
     let otherwise = "Something of what its policy asked and read, or saw of the session, would have had to be different: the condition is at 60-dmarc.rhai:12.";
     assert_eq!(explanation.otherwise, [otherwise]);
 }
