@@ -217,6 +217,8 @@ impl Dossier {
         if let Some(message) = &transaction.message {
             decision.size = message.size;
             decision.header = stages::header(message, self.headers);
+            let authors = message.header.from_addresses().list;
+            decision.authors = authors.into_iter().map(|author| author.address).collect();
         }
         decision
     }

@@ -71,6 +71,9 @@ pub struct Decision {
     /// What is kept of the message's header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<Header>,
+    /// The addresses of From, until the decision is kept: what is redacted has to be known, whatever is kept of the header.
+    #[serde(skip)]
+    pub authors: Vec<String>,
     /// The stages at which policies were asked, in order. Of earlier recipients only those that were accepted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageRecord>,
@@ -526,6 +529,7 @@ impl Default for Decision {
             size: 0,
             checks: Checks::default(),
             header: None,
+            authors: Vec::new(),
             stages: Vec::new(),
             truncated: false,
             outcome: "none",

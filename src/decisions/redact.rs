@@ -1,12 +1,13 @@
 //! What is taken out of decisions before they are kept.
 
-use std::net::IpAddr;
+mod alone;
+
 use std::sync::LazyLock;
 
-use ipnet::IpNet;
 use regex::Regex;
 use serde_json::Value;
 
+use self::alone::{LocalParts, Text, is_client, without_word};
 use super::record::Decision;
 use crate::checks::results::Spf;
 use crate::serial::REDACTED as MARK;
@@ -17,7 +18,8 @@ pub enum Redact {
     /// Nothing.
     #[default]
     None,
-    /// Local parts of addresses, wherever they stand: in the envelope, in header fields, in replies, in what was asked. Logins too.
+    /// Local parts of addresses, wherever those stand: in the envelope, in header fields, in replies, in what was asked. Those of the
+    /// envelope and of From also where they stand alone. Logins too.
     LocalPart,
 }
 
@@ -38,6 +40,38 @@ const TEXTS: [&str; 8] = ["reply", "detail", "effect", "message", "value", "url"
 /// Keys under which names stand that were looked up, and what a domain says about a failure.
 const EXPANDED: [&str; 2] = ["name", "explanation"];
 
+/// Where a value stands.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place<'k> {
+    key: &'k str,
+    /// Within the facts, but for what policies count and remember by: there the same keys mean something else.
+    in_facts: bool,
+}
+
+impl<'k> Place<'k> {
+    fn below(self, key: &'k str) -> Self {
+        Self { key, in_facts: (self.in_facts && key != "state") || key == "facts" }
+    }
+
+    /// What a text here is, if local parts may stand alone in it: it is nothing of ours.
+    fn text(self) -> Option<Text> {
+        Some(match self.key {
+            "dns" | "mail_hosts" | "domain" | "subject" | "zone" | "name" | "host" if self.in_facts => {
+                Text::Name
+            }
+            "http_get" => Text::Url,
+            "values" | "error" if self.in_facts => Text::Free,
+            "url" => Text::Url,
+            "reply" => Text::Reply,
+            "effect" => Text::Behind(' '),
+            "parameters" => Text::Behind('='),
+            "fields" | "what" => Text::Behind(':'),
+            "body" | "detail" | "envid" | "explanation" | "message" | "orcpt" | "value" => Text::Free,
+            _ => return None,
+        })
+    }
+}
+
 impl Redact {
     /// Takes it out of `json`, which is what `decision` is in JSON.
     pub(super) fn apply(self, decision: &Decision, json: &mut Value) {
@@ -45,7 +79,11 @@ impl Redact {
             return;
         }
         let login = decision.auth.as_ref().map_or("", |auth| &auth.user);
-        take_out(json, "", &Known { login, expansions: expansions(decision) });
+        let (expansions, alone) = (expansions(decision), LocalParts::of(decision));
+        let source = decision.deciding.as_ref().map_or("", |deciding| deciding.source);
+        let detail_is_ours = matches!(source, "limit" | "protocol");
+        let known = Known { login: login.to_lowercase(), expansions, alone, detail_is_ours };
+        take_out(json, Place::default(), &known);
         if let Some(user) = json.pointer_mut("/auth/user")
             && !login.is_empty()
             && !login.contains('@')
@@ -61,9 +99,13 @@ impl Redact {
 /// What nobody would know for a local part or a login by its look.
 #[derive(Debug, Default)]
 struct Known<'d> {
-    login: &'d str,
+    /// In lower case.
+    login: String,
     /// Names and texts that macros of SPF made, and the same without the local part.
     expansions: Vec<(&'d str, &'d str)>,
+    alone: LocalParts,
+    /// What the operator reads beyond the reply is ours, with figures in it.
+    detail_is_ours: bool,
 }
 
 /// What macros of SPF have put local parts into. The longest first, since one may be in another.
@@ -80,22 +122,27 @@ fn expansions_of(spf: &Spf) -> impl Iterator<Item = (&str, &str)> {
     names.chain(spf.explanation_less.as_deref().map(|less| (&*spf.explanation, less)))
 }
 
-/// Takes it out of what stands under `key`.
-fn take_out(value: &mut Value, key: &str, known: &Known<'_>) {
+/// Takes it out of what stands there.
+fn take_out(value: &mut Value, at: Place<'_>, known: &Known<'_>) {
     match value {
         Value::String(text) => {
-            if let Some(less) = without(text, key, known) {
+            if let Some(less) = without(text, at, known) {
                 *text = less;
             }
         }
-        Value::Array(all) => all.iter_mut().for_each(|value| take_out(value, key, known)),
-        Value::Object(all) => all.iter_mut().for_each(|(key, value)| take_out(value, key, known)),
+        Value::Array(all) => {
+            // The first of a question to the DNS is the type of records.
+            let ours = usize::from(at.in_facts && at.key == "dns");
+            all.iter_mut().skip(ours).for_each(|value| take_out(value, at, known));
+        }
+        Value::Object(all) => all.iter_mut().for_each(|(key, value)| take_out(value, at.below(key), known)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
 /// The text without what is to be taken out; `None` where it stays.
-fn without(text: &str, key: &str, known: &Known<'_>) -> Option<String> {
+fn without(text: &str, at: Place<'_>, known: &Known<'_>) -> Option<String> {
+    let key = at.key;
     if ADDRESSES.contains(&key)
         && let Some((_, domain)) = text.rsplit_once('@')
     {
@@ -106,8 +153,7 @@ fn without(text: &str, key: &str, known: &Known<'_>) -> Option<String> {
     }
     // What policies count by and remember is whatever they put together, a login or a local part among it.
     if key == "key" {
-        let is_client = text.parse::<IpAddr>().is_ok() || text.parse::<IpNet>().is_ok();
-        return (!is_client && !text.is_empty()).then(|| MARK.to_owned());
+        return (!is_client(text) && !text.is_empty()).then(|| MARK.to_owned());
     }
     let mut less = text.to_owned();
     if TEXTS.contains(&key) || EXPANDED.contains(&key) {
@@ -115,7 +161,10 @@ fn without(text: &str, key: &str, known: &Known<'_>) -> Option<String> {
     }
     less = ADDRESS.replace_all(&less, format!("${{1}}{MARK}${{2}}")).into_owned();
     if TEXTS.contains(&key) {
-        less = without_word(&less, known.login);
+        less = without_word(&less, &known.login);
+    }
+    if let Some(kind) = at.text().filter(|_| key != "detail" || !known.detail_is_ours) {
+        less = known.alone.taken_out(&less, kind);
     }
     (less != text).then_some(less)
 }
@@ -127,28 +176,11 @@ fn without_argument(text: &str) -> Option<String> {
     (!names).then(|| format!("{verb} {MARK}"))
 }
 
-/// `text` without `word` where it stands alone.
-fn without_word(text: &str, word: &str) -> String {
-    if word.is_empty() {
-        return text.to_owned();
-    }
-    let (mut less, mut rest) = (String::new(), text);
-    let joins = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
-    while let Some((before, behind)) = rest.split_once(word) {
-        let last = before.chars().next_back().or_else(|| less.chars().next_back());
-        let alone = !joins(last) && !joins(behind.chars().next());
-        less.push_str(before);
-        less.push_str(if alone { MARK } else { word });
-        rest = behind;
-    }
-    less + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::checks::results::Asked;
-    use crate::decisions::record::{Checks, Login};
+    use crate::decisions::record::{self, Checks, Login};
 
     fn of(json: &Value) -> Decision {
         let login =
@@ -260,6 +292,55 @@ mod tests {
         assert_eq!(json["checks"]["spf"]["explanation"], "not for [redacted]");
         assert_eq!(json["reply"], "550 5.7.23 not for [redacted]; see [redacted].a.example");
         assert_eq!(json["outcome"], "rejected", "a word of ours stays");
+    }
+
+    #[test]
+    fn local_parts_that_stand_alone_are_gone_where_others_wrote() {
+        let mut json = serde_json::json!({
+            "mail": { "sender": "limit@sender.example", "parameters": ["ENVID=limit", "LIMIT"] },
+            "deciding": { "source": "limit", "rule": "limit", "detail": "limit 5 of 5" },
+            "header": { "fields": ["Limit: a limit\r\n"] },
+            "recipients": [{ "address": "a@example.org", "reply": "550 5.1.1 no A here" }],
+            "stages": [{
+                "facts": [
+                    { "question": { "dns": ["a", "a.users.test"] }, "answer": { "lookup": { "result": "limit", "values": ["for limit"] } } },
+                    { "question": { "listed": [[{ "domain": "limit.users.test" }], [{ "name": "limit.test" }]] } },
+                    { "question": { "http_post": { "url": "https://limit/limit", "body": "limit", "policy": "limit" } } },
+                    { "question": { "state": { "policy": "limit", "ask": { "remember": { "name": "limit.limit", "key": "limit" } } } } },
+                ],
+                "reads": [{ "policy": "limit", "what": "list limit: limit", "value": "limit" }],
+                "effects": [{ "by": "limit", "effect": "limit limit" }],
+                "faults": [{ "policy": "limit", "kind": "limit", "message": "limit" }],
+            }],
+            "outcome": "limit",
+        });
+        let decision = Decision {
+            mail: Some(record::Mail { sender: "limit@sender.example".to_owned(), ..Default::default() }),
+            authors: vec!["a@example.org".to_owned()],
+            deciding: Some(record::Deciding { source: "limit", ..Default::default() }),
+            ..Decision::default()
+        };
+        Redact::LocalPart.apply(&decision, &mut json);
+        let expected = serde_json::json!({
+            "redacted": true,
+            "mail": { "sender": "[redacted]@sender.example", "parameters": ["ENVID=[redacted]", "LIMIT"] },
+            "deciding": { "source": "limit", "rule": "limit", "detail": "limit 5 of 5" },
+            "header": { "fields": ["Limit: [redacted] [redacted]\r\n"] },
+            "recipients": [{ "address": "[redacted]@example.org", "reply": "550 5.1.1 no [redacted] here" }],
+            "stages": [{
+                "facts": [
+                    { "question": { "dns": ["a", "[redacted].users.test"] }, "answer": { "lookup": { "result": "limit", "values": ["for [redacted]"] } } },
+                    { "question": { "listed": [[{ "domain": "[redacted].users.test" }], [{ "name": "[redacted].test" }]] } },
+                    { "question": { "http_post": { "url": "https://limit/[redacted]", "body": "[redacted]", "policy": "limit" } } },
+                    { "question": { "state": { "policy": "limit", "ask": { "remember": { "name": "limit.limit", "key": "[redacted]" } } } } },
+                ],
+                "reads": [{ "policy": "limit", "what": "list limit: [redacted]", "value": "[redacted]" }],
+                "effects": [{ "by": "limit", "effect": "limit [redacted]" }],
+                "faults": [{ "policy": "limit", "kind": "limit", "message": "[redacted]" }],
+            }],
+            "outcome": "limit",
+        });
+        assert_eq!(json, expected);
     }
 
     #[test]

@@ -312,14 +312,26 @@ fn what_is_remembered_and_what_is_in_the_file_are_explained_together() {
     gatepost.end_well();
 }
 
+/// A policy that puts local parts where nobody would look for them.
+const INDISCREET: &str = r#"
+fn mail(session, mail) {
+    if dns_a(`${mail.sender.local_part}.users.test`).result == "ok" { reject("user", "you may not"); }
+}
+fn message(session, mail, message) {
+    if dns_txt(`a.${message.from[0].local_part}.authors.test`).result == "ok" { reject("author", "you may not"); }
+}
+"#;
+
 /// Whoever asks for an address is given what was kept about its domain, and told so.
 #[test]
 fn what_was_redacted_is_found_by_its_domain() {
     let sink = Sink::start(AtTheDot::Take);
     let plan = Plan::in_front_of_server(sink.address())
+        .policy("09-indiscreet.rhai", INDISCREET)
         .section("decisions: { redact: local_part, file: decisions.jsonl }");
     let gatepost = plan.admin("").start();
     let mut client = gatepost.introduced();
+    assert_eq!(client.deliver("jim@sender.example", "suzie@example.org", &letter("known")).code, 250);
     assert_eq!(client.ask("MAIL FROM:<joe@sender.example>").code, 250);
     assert_eq!(client.ask("RCPT TO:<suzie@elsewhere.example>").code, 550);
     assert_eq!(client.ask("RSET").code, 250);
@@ -334,6 +346,13 @@ fn what_was_redacted_is_found_by_its_domain() {
     assert_eq!(other.status.code(), Some(1));
     let page = stdout(&ask(&gatepost, &["explain", "--rule", "bad-path", "--limit", "1"]));
     assert!(page.contains("It said `MAIL [redacted]`") && !page.contains("doe"), "{page}");
+    let kept = fs::read_to_string(gatepost.path("decisions.jsonl")).unwrap();
+    for asked in ["[redacted].users.test", "a.[redacted].authors.test"] {
+        assert!(kept.contains(asked), "{asked} in {kept}");
+    }
+    for gone in ["joe", "jim", "suzie"] {
+        assert!(!kept.to_lowercase().contains(gone), "{gone} in {kept}");
+    }
     gatepost.end_well();
 }
 
