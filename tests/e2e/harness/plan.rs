@@ -14,6 +14,8 @@ use super::{Dns, Gatepost, Launch, Postfix};
 pub(crate) struct Plan {
     upstream: String,
     other_upstreams: Vec<(String, String)>,
+    /// Each as in the configuration: `domain: upstream`.
+    routes: Vec<String>,
     domains: Vec<String>,
     listener: Vec<String>,
     top: Vec<String>,
@@ -47,6 +49,7 @@ impl Plan {
         Self {
             upstream: upstream.to_owned(),
             other_upstreams: Vec::new(),
+            routes: Vec::new(),
             domains: vec!["example.org".to_owned()],
             listener: Vec::new(),
             top: Vec::new(),
@@ -64,7 +67,8 @@ impl Plan {
     pub(crate) fn route(mut self, domain: &str, name: &str, upstream: &str) -> Self {
         self.domains.push(domain.to_owned());
         self.other_upstreams.push((name.to_owned(), upstream.to_owned()));
-        self.section(format!("routes: {{ {domain}: {name} }}"))
+        self.routes.push(format!("{domain}: {name}"));
+        self
     }
 
     /// Whose mail is ours, instead of example.org's.
@@ -172,26 +176,28 @@ listeners:
             text,
             "upstreams: {{ main: {}{} }}
 domains: {}
+routes: {{ {} }}
 spool: {{ dir: \"{}\" }}
-dns: {{ servers: [\"{}\"], timeout: 2s }}
 admin: {{ {} }}
 ",
             self.upstream,
             self.other_upstreams.iter().map(|(name, text)| format!(", {name}: {text}")).collect::<String>(),
             self.our_domains(),
+            self.routes.join(", "),
             folder.display(),
-            dns.address(),
             self.side_door(ports.admin)
         )
         .unwrap();
-        if !self.top.iter().any(|section| section.starts_with("decisions:")) {
-            writeln!(text, "decisions: {{ file: decisions.jsonl }}").unwrap();
-        }
-        if !self.top.iter().any(|section| section.starts_with("log:")) {
-            writeln!(text, "log: {{ format: json, level: {} }}", self.log_level).unwrap();
-        }
-        if !self.top.iter().any(|section| section.starts_with("policies:")) {
-            writeln!(text, "policies: {{ dir: \"{}\" }}", policies.display()).unwrap();
+        for usual in [
+            format!("dns: {{ servers: [\"{}\"], timeout: 2s }}", dns.address()),
+            "decisions: { file: decisions.jsonl }".to_owned(),
+            format!("log: {{ format: json, level: {} }}", self.log_level),
+            format!("policies: {{ dir: \"{}\" }}", policies.display()),
+        ] {
+            let (name, _) = usual.split_once(' ').unwrap();
+            if !self.top.iter().any(|section| section.starts_with(name)) {
+                writeln!(text, "{usual}").unwrap();
+            }
         }
         for section in &self.top {
             writeln!(text, "{}", section.replace("@POLICIES@", &policies.display().to_string())).unwrap();
