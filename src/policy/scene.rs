@@ -104,6 +104,11 @@ impl SessionScene {
     pub fn is_inside(&self) -> bool {
         self.trusted || !self.auth.mechanism.is_empty()
     }
+
+    /// Whether the client is one of ours, or runs on this host.
+    pub fn is_local(&self) -> bool {
+        self.is_inside() || self.client.ip.to_canonical().is_loopback()
+    }
 }
 
 /// `session.client`.

@@ -70,6 +70,7 @@ fn register_session(engine: &mut Engine) {
         .register_get("helo", |s: &mut Session| text(&s.0.helo))
         .register_get("helo_verb", |s: &mut Session| text(s.0.helo_verb))
         .register_get("inside", |s: &mut Session| s.0.is_inside())
+        .register_get("local", |s: &mut Session| s.0.is_local())
         .register_get("trusted", |s: &mut Session| s.0.trusted)
         .register_get("client", |s: &mut Session| Client(Arc::clone(&s.0)))
         .register_get("auth", |s: &mut Session| Auth(Arc::clone(&s.0)))

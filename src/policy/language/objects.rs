@@ -83,6 +83,11 @@ const SESSION: &[Property] = &[
     property("helo", LOWER, "What the client calls itself; empty before HELO."),
     property("helo_verb", words(&["EHLO", "HELO", ""]), "How it said so."),
     property("inside", Type::Bool, "From a trusted network, or logged in."),
+    property(
+        "local",
+        Type::Bool,
+        "Inside, or the client runs on this host: its address is a loopback address.",
+    ),
     property("trusted", Type::Bool, "From a trusted network."),
     property("client", object("Client"), "Who connected."),
     property("auth", object("Auth"), "Who logged in."),
