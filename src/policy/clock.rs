@@ -3,8 +3,9 @@
 //! Rhai counts operations too, but begins anew from where the caller was in every call of a closure that one of its own functions
 //! makes: `a.filter(|x| b.filter(|y| ...))` would have no end.
 //!
-//! Asking for CPU time is a system call, asking the clock on the wall is not. CPU time never runs faster than the wall's, so that a
-//! run which was short by the wall needs no second question.
+//! Asking for CPU time is a system call, which on a virtual machine takes longer than many a script; asking the clock on the wall is
+//! none. CPU time never runs faster than the wall's, so that what it was shortly before, and what a run took that was short by the
+//! wall, need no further question.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -13,13 +14,15 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::judgement::FaultKind;
 
-/// Runs that take less by the wall are counted by it.
+/// What is shorter than this by the wall is counted by it. That is how much more than its budget a script may get, or less.
 const SHORT: Duration = Duration::from_millis(1);
 
 thread_local! {
     /// When the running script's time can be over by the wall, and when it is over by the thread's CPU time, which is what counts.
     /// A script never leaves its thread while it runs.
     static END: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+    /// When this thread was asked last for its CPU time, and what it was.
+    static ASKED: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
     /// The operations that the running script was allowed so far, those of its closures counted.
     static ALLOWED: Cell<u64> = const { Cell::new(0) };
     /// How many of them are left.
@@ -34,14 +37,14 @@ const LOOK_EVERY: u64 = 16;
 /// Measures the runs of scripts that follow each other on one thread without a pause.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watch {
-    /// The thread's CPU time, or at most [`SHORT`] a run more.
+    /// The thread's CPU time, or a little more: at most [`SHORT`] at the start and for each run.
     now: Duration,
 }
 
 impl Watch {
     /// A watch for this thread, from now on.
     pub(super) fn start() -> Self {
-        Self { now: cpu_time() }
+        Self { now: recent_cpu_time() }
     }
 
     /// Runs a script that may use so much CPU time, and says how much it used.
@@ -95,6 +98,19 @@ pub(super) fn spent() -> Option<FaultKind> {
 
 fn is_over() -> bool {
     END.get().is_some_and(|(wall, cpu)| Instant::now() >= wall && cpu_time() >= cpu)
+}
+
+/// The CPU time that this thread has used, or up to [`SHORT`] more.
+fn recent_cpu_time() -> Duration {
+    if let Some((then, cpu_time)) = ASKED.get() {
+        let passed = then.elapsed();
+        if passed < SHORT {
+            return cpu_time + passed;
+        }
+    }
+    let now = cpu_time();
+    ASKED.set(Some((Instant::now(), now)));
+    now
 }
 
 /// The CPU time that this thread has used.
