@@ -5,6 +5,7 @@ use rhai::{Dynamic, EvalAltResult, Position};
 use super::judgement::{FaultKind, ScriptFault};
 use super::policies::Policy;
 use super::turn::{Fault, Stop};
+use crate::session::stage::Stage;
 
 /// The longest message, in characters: it may hold text of the client's.
 const MAX_MESSAGE: usize = 400;
@@ -25,20 +26,20 @@ pub(super) fn of_error(policy: &Policy, error: EvalAltResult) -> ScriptFault {
     fault(policy, kind, place(&file, position), &message(&mut error))
 }
 
-/// A budget of Rhai's is used up, which does not say where the script was.
-pub(super) fn spent(policy: &Policy, kind: FaultKind) -> ScriptFault {
-    exhausted(policy, kind, used_up(kind))
+/// A budget of Rhai's is used up, and nothing says where the script was but at which stage.
+pub(super) fn spent(policy: &Policy, stage: Stage, kind: FaultKind) -> ScriptFault {
+    exhausted(policy, stage, kind, used_up(kind))
 }
 
-/// A budget is used up.
-pub(super) fn exhausted(policy: &Policy, kind: FaultKind, message: &str) -> ScriptFault {
-    fault(policy, kind, policy.file.to_string(), message)
+/// A budget is used up. The place is that of the stage's function.
+pub(super) fn exhausted(policy: &Policy, stage: Stage, kind: FaultKind, message: &str) -> ScriptFault {
+    fault(policy, kind, place(&policy.file, policy.compiled.begin(stage)), message)
 }
 
-/// A function of the host's panicked.
-pub(super) fn panicked(policy: &Policy) -> ScriptFault {
+/// A function of the host's panicked. The place is that of the stage's function.
+pub(super) fn panicked(policy: &Policy, stage: Stage) -> ScriptFault {
     let message = "a function of Gatepost's own panicked; please report it";
-    fault(policy, FaultKind::Panic, policy.file.to_string(), message)
+    exhausted(policy, stage, FaultKind::Panic, message)
 }
 
 fn fault(policy: &Policy, kind: FaultKind, place: String, message: &str) -> ScriptFault {

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rhai::{Dynamic, EvalAltResult, FuncArgs, ImmutableString};
+use rhai::{Dynamic, EvalAltResult, ImmutableString};
 
 use super::clock::{self, Watch};
 use super::delayed::{self, Delayed};
@@ -94,8 +94,8 @@ impl StageRun {
         let (turn, arguments) = if plan.is_empty() {
             (None, Arguments::default())
         } else {
-            let arguments = Arguments::new(&scene);
-            (Some(Turn::new(Arc::clone(policies), scene, memory, known())), arguments)
+            let turn = Turn::new(Arc::clone(policies), scene, memory, known());
+            (Some(turn.clone()), Arguments::new(turn))
         };
         let mut run = Self {
             turn,
@@ -206,7 +206,7 @@ impl StageRun {
     /// Runs the policy's function once.
     fn call(&mut self, turn: &Turn, policy: &Policy, watch: &mut Watch) -> Ending {
         let left = turn.0.policies.budget.time.saturating_sub(self.used(policy).time);
-        let (outcome, spent) = watch.measure(left, || run_script(turn, policy, &self.arguments));
+        let (outcome, spent) = watch.measure(left, || run_script(turn, policy, &mut self.arguments));
         self.used(policy).time += spent;
         self.spent += spent;
         match self.take_known(turn, policy) {
@@ -231,7 +231,7 @@ impl StageRun {
         };
         self.judgement.facts.extend(known.into_iter().map(trace));
         let budget = turn.0.policies.budget.facts;
-        if self.used(policy).facts > budget { Err(exhausted(policy, budget)) } else { Ok(()) }
+        if self.used(policy).facts > budget { Err(exhausted(turn, policy)) } else { Ok(()) }
     }
 
     /// The run came to its end: what it ordered counts.
@@ -267,11 +267,7 @@ impl StageRun {
         {
             return Ok(());
         }
-        let budget = turn.0.policies.budget.facts;
-        if self.open_one(turn, policy, needed, true) {
-            return Ok(());
-        }
-        Err(exhausted(policy, budget))
+        if self.open_one(turn, policy, needed, true) { Ok(()) } else { Err(exhausted(turn, policy)) }
     }
 
     /// Takes one more question from the policy's budget; `false` if it is used up.
@@ -339,7 +335,7 @@ impl StageRun {
             std::mem::replace(&mut state.policy, index)
         };
         let left = (turn.0.policies.budget.time / 2).saturating_sub(self.ahead);
-        let (_, spent) = watch.measure(left, || run_script(turn, policy, &self.arguments));
+        let (_, spent) = watch.measure(left, || run_script(turn, policy, &mut self.arguments));
         self.ahead += spent;
         // Used up: it hears so when it has its turn.
         let _ = self.take_known(turn, policy);
@@ -399,50 +395,86 @@ fn names<'t>(turn: &'t Turn, known: &'t InHand) -> impl Iterator<Item = Arc<str>
     policies.map(|policy| Arc::clone(&policy.name))
 }
 
-fn exhausted(policy: &Policy, budget: usize) -> ScriptFault {
-    faults::exhausted(policy, FaultKind::Facts, &format!("more than {budget} facts at one stage"))
+fn exhausted(turn: &Turn, policy: &Policy) -> ScriptFault {
+    let message = format!("more than {} facts at one stage", turn.0.policies.budget.facts);
+    faults::exhausted(policy, turn.0.stage, FaultKind::Facts, &message)
 }
 
-/// The arguments of a stage's function.
-#[derive(Clone, Debug, Default)]
-struct Arguments(Vec<Dynamic>);
+/// What the functions of a stage are called with, one after the other.
+#[derive(Debug, Default)]
+struct Arguments {
+    values: Vec<Dynamic>,
+    /// Which things they are.
+    marks: Vec<Option<usize>>,
+    /// The [`Turn`], for the host's words: shared, as each call has it.
+    turn: Dynamic,
+}
 
 impl Arguments {
-    fn new(scene: &Scene) -> Self {
-        let mut all = vec![Dynamic::from(Session::new(&scene.session))];
-        match &scene.moment {
-            Moment::Connect | Moment::Helo | Moment::Auth | Moment::Close => {}
-            Moment::Violation(event) => all.push(Dynamic::from(ImmutableString::from(event.name()))),
-            Moment::Mail(mail) | Moment::Data(mail) => all.push(Dynamic::from(Mail(Arc::clone(mail)))),
-            Moment::Rcpt(mail, rcpt) => {
-                all.push(Dynamic::from(Mail(Arc::clone(mail))));
-                all.push(Dynamic::from(Rcpt(Arc::clone(rcpt))));
-            }
-            Moment::Message(mail, message) => {
-                all.push(Dynamic::from(Mail(Arc::clone(mail))));
-                all.push(Dynamic::from(Message::new(message)));
-            }
+    fn new(turn: Turn) -> Self {
+        let mut new = Self::default();
+        new.fill(&turn.0.scene);
+        new.turn = Dynamic::from(turn).into_shared();
+        new
+    }
+
+    fn fill(&mut self, scene: &Scene) {
+        self.values = values(scene);
+        self.marks = self.values.iter().map(mark).collect();
+    }
+
+    /// Parameters are variables: what a function put in the place of a value is not for the next one.
+    fn mend(&mut self, scene: &Scene) {
+        let is_whole = |(value, known): (&Dynamic, &Option<usize>)| known.is_some() && mark(value) == *known;
+        if !self.values.iter().zip(&self.marks).all(is_whole) {
+            self.fill(scene);
         }
-        Self(all)
     }
 }
 
-impl FuncArgs for &Arguments {
-    fn parse<ARGS: Extend<Dynamic>>(self, args: &mut ARGS) {
-        args.extend(self.0.iter().cloned());
+/// Which thing a value is, for those that a script cannot change.
+fn mark(value: &Dynamic) -> Option<usize> {
+    if value.is_shared() {
+        return None;
     }
+    let session = || value.read_lock::<Session>().map(|session| session.mark());
+    let mail = || value.read_lock::<Mail>().map(|mail| Arc::as_ptr(&mail.0).addr());
+    let rcpt = || value.read_lock::<Rcpt>().map(|rcpt| Arc::as_ptr(&rcpt.0).addr());
+    let message = || value.read_lock::<Message>().map(|message| message.mark());
+    session().or_else(mail).or_else(rcpt).or_else(message)
+}
+
+/// The values that the functions of a stage are called with, in order.
+fn values(scene: &Scene) -> Vec<Dynamic> {
+    let mut all = vec![Dynamic::from(Session::new(&scene.session))];
+    match &scene.moment {
+        Moment::Connect | Moment::Helo | Moment::Auth | Moment::Close => {}
+        Moment::Violation(event) => all.push(Dynamic::from(ImmutableString::from(event.name()))),
+        Moment::Mail(mail) | Moment::Data(mail) => all.push(Dynamic::from(Mail(Arc::clone(mail)))),
+        Moment::Rcpt(mail, rcpt) => {
+            all.push(Dynamic::from(Mail(Arc::clone(mail))));
+            all.push(Dynamic::from(Rcpt(Arc::clone(rcpt))));
+        }
+        Moment::Message(mail, message) => {
+            all.push(Dynamic::from(Mail(Arc::clone(mail))));
+            all.push(Dynamic::from(Message::new(message)));
+        }
+    }
+    all
 }
 
 /// `None` for a panic of our own: what it left in the draft is dropped with the run.
-type Outcome = Option<Result<Dynamic, Box<EvalAltResult>>>;
+type Outcome = Option<Result<(), Box<EvalAltResult>>>;
 
-fn run_script(turn: &Turn, policy: &Policy, arguments: &Arguments) -> Outcome {
+fn run_script(turn: &Turn, policy: &Policy, arguments: &mut Arguments) -> Outcome {
     turn.state().begin_run();
     let run = || {
         let engine = &turn.0.policies.engine;
-        policy.compiled.call(engine, turn.0.stage.name(), arguments, Dynamic::from(turn.clone()))
+        policy.compiled.call(engine, turn.0.stage, &mut arguments.values, arguments.turn.clone())
     };
-    catch_unwind(AssertUnwindSafe(run)).ok()
+    let outcome = catch_unwind(AssertUnwindSafe(run)).ok();
+    arguments.mend(&turn.0.scene);
+    outcome
 }
 
 /// A stop from inside counts even where Rhai's own functions swallowed it. A run that went on without an answer says nothing but what
@@ -452,22 +484,28 @@ fn ending(turn: &Turn, policy: &Policy, outcome: Outcome) -> Ending {
         let mut state = turn.state();
         (state.stopped.take(), std::mem::take(&mut state.wanted).into_iter())
     };
-    let Some(outcome) = outcome else { return Ending::Failed(faults::panicked(policy)) };
+    let Some(outcome) = outcome else { return Ending::Failed(faults::panicked(policy, turn.0.stage)) };
     match wanted.next() {
         Some(needed) if !matches!(stopped, Some(Stop::Spent(_))) => Ending::Asked(needed, wanted.collect()),
-        _ => said(policy, stopped, outcome),
+        _ => said(policy, turn.0.stage, stopped, outcome),
     }
 }
 
 /// What a run says that had all that it looked at.
-fn said(policy: &Policy, stopped: Option<Stop>, outcome: Result<Dynamic, Box<EvalAltResult>>) -> Ending {
+fn said(
+    policy: &Policy,
+    stage: Stage,
+    stopped: Option<Stop>,
+    outcome: Result<(), Box<EvalAltResult>>,
+) -> Ending {
     match (stopped, outcome) {
         (Some(Stop::Ruled(ruling)), _) => Ending::Ruled(ruling),
         (Some(Stop::Asked(question)), _) => Ending::Asked(question, Vec::new()),
         (Some(Stop::Unknown(what)), _) => Ending::Unknown(what),
-        (Some(Stop::Spent(kind)), _) => Ending::Failed(faults::spent(policy, kind)),
-        (None, Ok(_)) => match clock::spent() {
-            Some(kind) => Ending::Failed(faults::spent(policy, kind)),
+        (Some(Stop::Spent(_)), Err(error)) => Ending::Failed(faults::of_error(policy, *error)),
+        (Some(Stop::Spent(kind)), Ok(())) => Ending::Failed(faults::spent(policy, stage, kind)),
+        (None, Ok(())) => match clock::spent() {
+            Some(kind) => Ending::Failed(faults::spent(policy, stage, kind)),
             None => Ending::Passed,
         },
         (None, Err(error)) => Ending::Failed(faults::of_error(policy, *error)),

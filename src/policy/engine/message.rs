@@ -47,6 +47,11 @@ impl Message {
         Self(Arc::new(View { scene: Arc::clone(scene), from: OnceLock::new() }))
     }
 
+    /// The same for two handles of one message, while there is one of them.
+    pub(in super::super) fn mark(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     fn from(&self) -> &From {
         self.0.from.get_or_init(|| {
             let found = self.0.scene.header.from_addresses();

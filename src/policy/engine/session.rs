@@ -26,6 +26,11 @@ impl Session {
         let ip = scene.client.ip.to_string().into();
         Self(Arc::new(View { scene: Arc::clone(scene), ip, network: OnceLock::new() }))
     }
+
+    /// The same for two handles of one session, while there is one of them.
+    pub(in super::super) fn mark(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
 }
 
 impl View {

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use rhai::{AST, ASTNode, Stmt};
+use rhai::{AST, Stmt};
 
+use super::super::compiled::statements;
 use super::super::language::{self, Type};
 use super::super::load::{Role, ScriptFile};
 use super::super::sources::Setting;
@@ -42,18 +43,7 @@ impl Unit {
         settings: impl Iterator<Item = (&'s str, &'s Setting)>,
     ) -> Self {
         let functions = ast.iter_fn_def().map(|definition| {
-            // The type of a body is not public; a tree with this one function can be walked all the same.
-            let mut alone = ast.clone_functions_only();
-            alone.retain_functions(|_, _, name, parameters| {
-                *name == *definition.name && parameters == definition.params.len()
-            });
-            let mut statements = Vec::new();
-            alone.walk(&mut |path| {
-                if let [ASTNode::Stmt(statement)] = path {
-                    statements.push((*statement).clone());
-                }
-                true
-            });
+            let statements = statements(ast, definition);
             Body {
                 name: definition.name.to_string(),
                 parameters: definition.params.iter().map(ToString::to_string).collect(),

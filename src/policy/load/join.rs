@@ -83,7 +83,7 @@ fn policy(script: Script, sources: &Sources) -> Policy {
         gate: script.constants.gate,
         name: script.name,
         file: script.file.name,
-        compiled: Compiled::new(script.runs),
+        compiled: Compiled::new(&script.runs),
         mode,
         origin,
         rules,

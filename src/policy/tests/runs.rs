@@ -220,10 +220,13 @@ fn faults_have_a_kind_and_a_place() {
         ("if #{}.missing > 4 { 1 }", FaultKind::Script, "10-x.rhai:2:16"),
         ("throw \"mine\"", FaultKind::Thrown, "10-x.rhai:2:1"),
         ("throw", FaultKind::Thrown, "10-x.rhai:2:1"),
-        ("deep()", FaultKind::Thrown, "10-x.rhai:4:13"),
+        ("deep()", FaultKind::Thrown, "10-x.rhai:5:13"),
         ("net::fail(1)", FaultKind::Thrown, "lib/net.rhai:1:14"),
-        ("loop {}", FaultKind::Operations, "10-x.rhai"),
-        ("down()", FaultKind::Depth, "10-x.rhai"),
+        ("loop {}", FaultKind::Operations, "10-x.rhai:2:6"),
+        ("let n = 5;\nspin()", FaultKind::Operations, "10-x.rhai:3:1"),
+        ("net::spin()", FaultKind::Operations, "10-x.rhai:2:6"),
+        ("[1, 2].sort(|a, b| { loop {} })", FaultKind::Operations, "10-x.rhai:1:18"),
+        ("down()", FaultKind::Depth, "10-x.rhai:2:1"),
         ("let a = \"xxxxxxxx\"; loop { a += a; }", FaultKind::Size, ""),
         ("let a = []; loop { a.push(1); }", FaultKind::Size, ""),
         ("note(\"k\", sha256(\"\") + grow(\"x\", 11))", FaultKind::Size, "10-x.rhai:2:1"),
@@ -232,10 +235,11 @@ fn faults_have_a_kind_and_a_place() {
         ("reject(\"r\", \"a\" + \"\\r\\n250 fine\")", FaultKind::Script, "10-x.rhai:2:1"),
         ("tag(\"a\" + \" b\", \"c\")", FaultKind::Script, "10-x.rhai:2:1"),
     ];
-    let rest = "\nfn deep() { throw 5 }\nfn down() { down() }\nfn grow(t, n) { for i in 0..n { t += t } t }";
+    let rest = "\nfn spin() { loop {} }\nfn deep() { throw 5 }\nfn down() { down() }\nfn grow(t, n) { for i in 0..n { t += t } t }";
     for (script, kind, place) in table {
         let text = format!("{}{rest}", helo_policy(script));
-        let files = [("10-x.rhai", text.as_str()), ("lib/net.rhai", "fn fail(x) { throw x }")];
+        let files =
+            [("10-x.rhai", text.as_str()), ("lib/net.rhai", "fn fail(x) { throw x }\nfn spin() { loop {} }")];
         let mut rig = Rig::with(&files, |sources| {
             sources.lists.insert("l".to_owned(), EntrySource::Inline(vec![]).into());
             sources.budget.time = Duration::from_secs(30);
@@ -583,5 +587,26 @@ fn scores_and_addresses_have_bounds() {
         let judgement = rig.rcpt("a@ours.test");
         let [fault] = judgement.errors.as_slice() else { panic!("{line}: {:?}", judgement.errors) };
         assert!(fault.message.contains(part), "{line}: {}", fault.message);
+    }
+}
+
+#[test]
+fn what_a_policy_does_to_its_parameters_is_its_own() {
+    for first in [
+        "session = 5;",
+        "take(session);",
+        "[1].filter(|n| session.helo == `${n}`);",
+        "[1].filter(|n| { session = n; true });",
+        "let more = 1; if more == 1 { let session = #{ helo: `5` }; session.helo += `5`; }",
+        "session = #{ helo: `5` }; throw 1",
+    ] {
+        let first = helo_policy(first);
+        let second = helo_policy("reject(\"seen\", session.helo);");
+        let mut rig = Rig::with(&[("10-a.rhai", &first), ("20-b.rhai", &second)], |sources| {
+            sources.on_error = OnError::Pass;
+        });
+        for _ in 0..2 {
+            assert_eq!(told(&rig.helo()), "550 5.7.1 client.sender.test [b.seen]", "{first}");
+        }
     }
 }
