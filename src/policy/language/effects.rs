@@ -1,7 +1,7 @@
 //! What orders something and ends nothing.
 
 use super::{
-    AT_MESSAGE, BEFORE_BODY, BEFORE_CLOSE, FIELD, FROM_DATA, FROM_RCPT, Form, Function, LINE, Named, Nature,
+    AT_MESSAGE, AT_RCPT, BEFORE_BODY, BEFORE_CLOSE, FIELD, FROM_DATA, Form, Function, LINE, Named, Nature,
     Parameter, TEXT, Type, object, p, words,
 };
 use crate::policy::judgement::Action;
@@ -104,8 +104,8 @@ pub(super) const EFFECTS: &[Function] = &[
         "redirect",
         Action::Redirect,
         &[&[TO]],
-        FROM_RCPT,
-        "At `rcpt`: the upstream is asked about this address in its place. The domain must be ours, or one of \
+        AT_RCPT,
+        "The upstream is asked about this address in its place. The domain must be ours, or one of \
          `policies.redirect_domains`; likewise below.",
     ),
     order(
@@ -113,8 +113,8 @@ pub(super) const EFFECTS: &[Function] = &[
         "redirect",
         Action::Redirect,
         &[&[RCPT, TO]],
-        FROM_RCPT,
-        "From `data` on: the message goes to the address in the recipient's place.",
+        FROM_DATA,
+        "The message goes to the address in the recipient's place.",
     ),
     order(
         Some("Mail"),

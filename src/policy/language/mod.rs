@@ -203,6 +203,7 @@ pub(super) const BEFORE_CLOSE: &[Stage] = &[
 ];
 const IN_TRANSACTION: &[Stage] = &[Stage::Mail, Stage::Rcpt, Stage::Data, Stage::Message];
 const BEFORE_BODY: &[Stage] = &[Stage::Rcpt, Stage::Data];
+const AT_RCPT: &[Stage] = &[Stage::Rcpt];
 const FROM_RCPT: &[Stage] = &[Stage::Rcpt, Stage::Data, Stage::Message];
 const FROM_DATA: &[Stage] = &[Stage::Data, Stage::Message];
 const AT_MESSAGE: &[Stage] = &[Stage::Message];
@@ -229,6 +230,15 @@ pub(super) fn object_named(name: &str) -> Option<&'static Object> {
 /// The function with this name; a method only if there is no function of its name.
 pub(super) fn find(name: &str) -> Option<&'static Function> {
     functions().filter(|function| function.name == name).min_by_key(|function| function.receiver.is_some())
+}
+
+/// The function, or the method, that is called like this; where none fits, any of its name.
+pub(super) fn called(name: &str, arguments: usize, is_method: bool) -> Option<&'static Function> {
+    let misfit = |function: &&Function| {
+        let is_long = function.signatures.iter().all(|signature| signature.len() != arguments);
+        (function.receiver.is_some() != is_method, is_long)
+    };
+    functions().filter(|function| function.name == name).min_by_key(misfit)
 }
 
 /// Whether a method of this name exists.

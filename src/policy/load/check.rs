@@ -250,8 +250,7 @@ impl Check<'_> {
         let stages = self.survey.stages_of(function);
         if let Some(stage) = stages.iter().find(|stage| !word.stages.contains(stage)) {
             let message = format!("`{}` has no effect at stage `{stage}`", word.name);
-            let allowed: Vec<_> = word.stages.iter().map(|stage| stage.name()).collect();
-            return self.at_name(call, message, Some(&format!("it can be used at {}", allowed.join(", "))));
+            return self.at_name(call, message, Some(&where_else(word, *stage)));
         }
         match word.names {
             Some(Named::Rule) => self.rule(function, call, word, stages),
@@ -427,5 +426,21 @@ impl Check<'_> {
             Some(help) => problem.with_help(help),
             None => problem,
         });
+    }
+}
+
+/// Where a word can be said that has no effect at `stage`, and what to say there in its place.
+fn where_else(word: &language::Function, stage: Stage) -> String {
+    let allowed: Vec<_> = word.stages.iter().map(|stage| stage.name()).collect();
+    let allowed = format!("it can be used at {}", allowed.join(", "));
+    let mut namesakes = language::functions().filter(|other| other.name == word.name);
+    let here = namesakes.find(|other| other.stages.contains(&stage));
+    let spelled = here.and_then(|here| {
+        let names: Vec<_> = here.signatures.first()?.iter().map(|parameter| parameter.name).collect();
+        Some(format!("{}.{}({})", here.receiver?.to_lowercase(), here.name, names.join(", ")))
+    });
+    match spelled {
+        Some(spelled) => format!("{allowed}; at {stage} write `{spelled}`"),
+        None => allowed,
     }
 }

@@ -191,7 +191,11 @@ impl Function {
 impl Call {
     /// The word of the host's that this is, if it is one.
     pub(super) fn word(&self) -> Option<&'static language::Function> {
-        if self.module.is_empty() { language::find(&self.name) } else { None }
+        if self.module.is_empty() {
+            language::called(&self.name, self.arguments.len(), self.is_method)
+        } else {
+            None
+        }
     }
 }
 
