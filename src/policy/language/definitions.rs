@@ -83,7 +83,7 @@ fn write_properties(out: &mut String, object: &Object) {
 /// The type as Rhai's definition files write it; `?` is any.
 fn rhai_name(kind: &Type) -> String {
     match kind {
-        Type::Any | Type::OneOf(_) => "?".to_owned(),
+        Type::Any | Type::OneOf(_) | Type::Closure => "?".to_owned(),
         Type::Nothing => "()".to_owned(),
         Type::Bool => "bool".to_owned(),
         Type::Integer => "int".to_owned(),

@@ -39,6 +39,8 @@ pub(super) enum Type {
     Map,
     /// An object of the host's, by its name in [`mod@objects`].
     Object(&'static str),
+    /// A function of the script's, to be called with each entry of an array.
+    Closure,
     /// Any one of these.
     OneOf(&'static [Self]),
 }
@@ -287,6 +289,7 @@ impl Type {
             Self::Array(entry) => format!("array of {}", entry.name()),
             Self::Map => "map".to_owned(),
             Self::Object(name) => (*name).to_owned(),
+            Self::Closure => "function".to_owned(),
             Self::OneOf(types) => types.iter().map(Self::name).collect::<Vec<_>>().join(" or "),
         }
     }

@@ -88,6 +88,7 @@ fn result_name(engine: &Engine, told: &str) -> String {
 fn engine_name(kind: &Type) -> String {
     match kind {
         Type::Any | Type::OneOf(_) => "any".to_owned(),
+        Type::Closure => "function".to_owned(),
         Type::Nothing => "nothing".to_owned(),
         Type::Bool => "bool".to_owned(),
         Type::Integer => "integer".to_owned(),

@@ -22,7 +22,7 @@ impl Walk<'_> {
         if closure(&Expr::FnCall(Box::new(call.clone()), position)).is_some() {
             return Value::unknown();
         }
-        let values: Vec<_> = call.args.iter().map(|argument| self.expression(argument)).collect();
+        let values: Vec<_> = call.args.iter().map(|argument| self.handed(argument)).collect();
         let value = if !call.namespace.is_empty() {
             self.library_call(call.namespace.root(), call, &values, position)
         } else if self.unit.has(&call.name) {
@@ -182,6 +182,9 @@ impl Walk<'_> {
         let nearest = misfits.max_by_key(|(index, signature)| (*index, is_closure(*index, signature)));
         let Some((index, nearest)) = nearest else { return };
         let Some(value) = values.get(index) else { return };
+        if let (Type::Closure, Some(argument)) = (value.kind, argument(arguments, index, is_method)) {
+            return self.uncalled(&value.spelled, argument.start_position());
+        }
         if is_method && index == 0 {
             let message = format!("{} is {}, which has no `{name}`", value.name(), a(&value.kind));
             let of = nearest.parameters.first().copied().flatten();
@@ -194,7 +197,7 @@ impl Walk<'_> {
             None if is_closure(index, nearest) => "a closure".to_owned(),
             None => "something else".to_owned(),
         };
-        let at = arguments.get(index - usize::from(is_method)).map_or(position, Expr::start_position);
+        let at = argument(arguments, index, is_method).map_or(position, Expr::start_position);
         let message = format!("`{name}` takes {what} here, and {} is {}", value.name(), a(&value.kind));
         let help = match wanted {
             Some(wanted) => conversion(value, &wanted),
@@ -220,7 +223,7 @@ impl Walk<'_> {
     ) {
         let pairs = signature.parameters.iter().zip(values).enumerate().skip(usize::from(is_method));
         for (index, (wanted, value)) in pairs {
-            let at = arguments.get(index - usize::from(is_method)).map_or(position, Expr::start_position);
+            let at = argument(arguments, index, is_method).map_or(position, Expr::start_position);
             let Some(Type::Text(form)) = wanted else { continue };
             if let Some(Literal::Character(character)) = value.literal {
                 let message = format!("'{character}' is a single character, and this takes a text");
@@ -232,12 +235,20 @@ impl Walk<'_> {
     }
 }
 
+/// The argument with this index, where in method style the one in front of the dot is counted first.
+fn argument(arguments: &[Expr], index: usize, is_method: bool) -> Option<&Expr> {
+    arguments.get(index.checked_sub(usize::from(is_method))?)
+}
+
 /// The first argument that does not fit, by its index.
 fn misfit(signature: &Signature, values: &[Value]) -> Option<usize> {
-    signature.parameters.iter().zip(values).position(|(wanted, value)| match wanted {
-        Some(wanted) => !fits(wanted, &value.kind),
-        None => value.kind != Type::Any,
-    })
+    let pairs = signature.parameters.iter().zip(values).enumerate();
+    let mut misfits = pairs.filter(|(index, (wanted, value))| match (wanted, value.kind) {
+        (_, Type::Closure) => signature.closure != Some(*index),
+        (Some(wanted), kind) => !fits(wanted, &kind),
+        (None, kind) => kind != Type::Any,
+    });
+    misfits.next().map(|(index, _)| index)
 }
 
 /// How to make of a value what is wanted.

@@ -8,6 +8,7 @@ use super::Walk;
 use super::expressions::{a, absent_help, closure};
 use super::host::{self, Signature};
 use super::inside::About;
+use super::named::IN_VARIABLE;
 use super::value::Value;
 
 impl Walk<'_> {
@@ -114,6 +115,7 @@ impl Walk<'_> {
                 Some(object) => with_names(problem, name, object),
                 None => problem,
             },
+            Type::Closure => problem.with_help(IN_VARIABLE),
             kind => suggest(problem, name, self.host.own_properties(&kind)),
         };
         self.push(problem);
@@ -158,7 +160,10 @@ impl Walk<'_> {
                 self.hand_to_closure(owner, &call.name, &name, captured);
                 values.push(Value::unknown());
             } else {
-                values.push(self.expression(argument));
+                if let Some(name) = self.function_in(argument) {
+                    self.hand_to_closure(owner, &call.name, name, &[]);
+                }
+                values.push(self.handed(argument));
             }
         }
         values

@@ -8,6 +8,7 @@ use super::Walk;
 use super::expressions::{a, absent_help, width};
 use super::forms;
 use super::inside::About;
+use super::named::IN_VARIABLE;
 use super::value::{Literal, Value, comparable, fits, is_address, is_lower_case};
 use crate::diagnostic::nearest;
 
@@ -108,8 +109,10 @@ impl Walk<'_> {
         let (left, right) = (self.expression(one), self.expression(other));
         let at = if right.literal.is_some() { other.start_position() } else { position };
         let len = if right.literal.is_some() { width(&right) } else { 1 };
-        let is_plain =
-            |kind: &Type| !matches!(kind, Type::Object(_) | Type::Array(_) | Type::Map | Type::Nothing);
+        let is_plain = |kind: &Type| {
+            use Type::{Array, Closure, Map, Nothing, Object};
+            !matches!(kind, Object(_) | Array(_) | Map | Nothing | Closure)
+        };
         if !comparable(&left.kind, &right.kind) || !is_plain(&left.kind) || !is_plain(&right.kind) {
             let (left_is, right_is) = (a(&left.kind), a(&right.kind));
             let message = format!(
@@ -167,7 +170,7 @@ impl Walk<'_> {
                     way_out(&found, &Value::of(*entry)),
                 );
             }
-            Type::Bool | Type::Integer | Type::Float | Type::Nothing | Type::Object(_) => {
+            Type::Bool | Type::Integer | Type::Float | Type::Nothing | Type::Object(_) | Type::Closure => {
                 let message = format!("{} is {}, and nothing is in it", container.name(), a(&container.kind));
                 self.error(at, width(&container), message, "behind `in` stands an array, a map or a list");
             }
@@ -248,6 +251,7 @@ impl Walk<'_> {
 fn way_out(one: &Value, other: &Value) -> String {
     for (value, against) in [(one, other), (other, one)] {
         match (&value.kind, &against.kind) {
+            (Type::Closure, _) => return IN_VARIABLE.to_owned(),
             (Type::Nothing, kind) if value.spelled == "()" => return absent_help(kind),
             (Type::Nothing, _) => return in_place(value),
             (Type::Integer | Type::Float, Type::Text(_)) => return number_help(against),
@@ -306,6 +310,6 @@ fn unit(value: &Value) -> Option<&'static str> {
     }
 }
 
-fn shown(value: &Value) -> &str {
+pub(super) fn shown(value: &Value) -> &str {
     if value.spelled.is_empty() { "x" } else { &value.spelled }
 }

@@ -4,6 +4,7 @@ use rhai::{Dynamic, Expr, FnCallExpr, FnPtr, Position, Stmt};
 
 use super::super::language::{Form, TEXT, Type};
 use super::super::load::{Role, suggest};
+use super::named::IN_VARIABLE;
 use super::value::{Literal, Value, array_of, is_address, join};
 use super::{Walk, source};
 
@@ -42,7 +43,9 @@ impl Walk<'_> {
                 self.constant(&variable.1, *position)
             }
             Expr::Variable(variable, _, position) => {
-                self.hidden(&variable.1, *position);
+                if self.is_function(&variable.1) {
+                    self.no_variable(&variable.1, *position);
+                }
                 self.variable(&variable.1).spelled(variable.1.as_str())
             }
             Expr::Stmt(block) => self.block(block.iter()),
@@ -76,16 +79,6 @@ impl Walk<'_> {
             });
         }
         Value::unknown()
-    }
-
-    /// A closure takes along no variable that has the name of a function above it: there the name is the function.
-    fn hidden(&mut self, name: &str, position: Position) {
-        if self.in_closure && self.unit.has(name) && !self.scope.iter().any(|(known, _)| known == name) {
-            let message =
-                format!("in a closure `{name}` is the function of this name, and not what is around it");
-            let help = format!("give it another name in front of the closure: `let outer = {name};`");
-            self.error(position, name.chars().count(), message, help);
-        }
     }
 
     fn literal_text(&mut self, text: &str, position: Position) -> Value {
@@ -132,6 +125,7 @@ impl Walk<'_> {
                 let help = "name one of its properties";
                 self.error(at, width(value), message, help);
             }
+            Type::Closure => self.uncalled(&value.spelled, at),
             Type::Nothing => {
                 let message = format!("{} gives nothing that could stand in a text", value.name());
                 self.warning(at, width(value), message, "");
@@ -164,6 +158,7 @@ impl Walk<'_> {
                 Some(_) => format!("look at its result: `{}.result == ...`", value.spelled),
                 None => "look at one of its properties".to_owned(),
             },
+            Type::Closure => IN_VARIABLE.to_owned(),
             Type::Map | Type::Nothing => String::new(),
         };
         let message = format!("{} is {}, where true or false is needed", value.name(), a(&value.kind));
@@ -232,6 +227,7 @@ pub(super) fn a(kind: &Type) -> String {
     match kind {
         Type::Bool => "true or false".to_owned(),
         Type::Nothing => "nothing".to_owned(),
+        Type::Closure => "a function".to_owned(),
         Type::Object(name) => format!("an object ({name})"),
         Type::Text(Form::Ip) => "an IP address in a text".to_owned(),
         Type::Text(_) => "a text".to_owned(),

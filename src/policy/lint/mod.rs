@@ -24,6 +24,7 @@ mod flow;
 mod forms;
 mod host;
 mod inside;
+mod named;
 mod operators;
 mod source;
 mod statements;
@@ -172,6 +173,7 @@ struct Walk<'a> {
     problems: Vec<Diagnostic>,
     tested: Tested,
     // Of the function that is walked.
+    within: Option<&'a Body>,
     scope: Vec<(String, Value)>,
     /// Where the innermost block's own variables begin in `scope`.
     block_begins: usize,
@@ -204,6 +206,7 @@ impl<'a> Walk<'a> {
             handed: HashMap::new(),
             problems: Vec::new(),
             tested: Tested::default(),
+            within: None,
             scope: Vec::new(),
             returned: None,
             block_begins: 0,
@@ -216,7 +219,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn function(&mut self, body: &Body) {
+    fn function(&mut self, body: &'a Body) {
+        self.within = Some(body);
         self.tested.enter(&body.name);
         self.changed = flow::changed(&body.statements);
         self.minded = self.minded_before(body);

@@ -87,7 +87,7 @@ impl Walk<'_> {
     fn number(&mut self, left: &Value, right: &Value, name: &str, one: &Expr, other: &Expr) -> Value {
         for (value, expression) in [(left, one), (right, other)] {
             let wrong = match value.kind {
-                Type::Bool | Type::Nothing | Type::Text(_) => true,
+                Type::Bool | Type::Nothing | Type::Text(_) | Type::Closure => true,
                 Type::Object(name) => !is_address(name),
                 _ => false,
             };

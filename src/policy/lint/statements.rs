@@ -2,8 +2,10 @@
 
 use rhai::{ASTFlags, BinaryExpr, Expr, Position, Stmt, SwitchCasesCollection};
 
-use super::super::language::Type;
-use super::value::Value;
+use super::super::language::{Type, object_named};
+use super::compare::shown;
+use super::expressions::{a, width};
+use super::value::{Value, is_address};
 use super::{Walk, flow, source};
 
 impl Walk<'_> {
@@ -36,7 +38,7 @@ impl Walk<'_> {
             }
             Stmt::Switch(switch, position) => {
                 let subject = self.expression(&switch.0);
-                self.arms(&subject, &switch.1, *position);
+                self.arms(&subject, switch, *position);
                 if flow::default_arm(switch).is_some_and(flow::gives_something) {
                     self.tested.others(&subject, *position);
                 }
@@ -69,7 +71,7 @@ impl Walk<'_> {
         match statement {
             Stmt::Var(variable, ..) => {
                 let (name, value, _) = &**variable;
-                let value = self.expression(value);
+                let value = self.handed(value);
                 self.declare(&name.name, value.spelled(name.name.as_str()));
             }
             Stmt::Assignment(assignment) => {
@@ -180,7 +182,14 @@ impl Walk<'_> {
     }
 
     /// The arms of a `switch` are comparisons too. The tree keeps no more than hashes of them.
-    fn arms(&mut self, subject: &Value, cases: &SwitchCasesCollection, position: Position) {
+    fn arms(&mut self, subject: &Value, switch: &(Expr, SwitchCasesCollection), position: Position) {
+        let (expression, cases) = switch;
+        if let Type::Object(name) = subject.kind {
+            let has_values = !cases.cases.is_empty() || !cases.ranges.is_empty();
+            return if has_values {
+                self.no_arm(subject, name, expression)
+            };
+        }
         for arm in source::arms(&self.unit.file.text, position) {
             let literal = Value::text(&arm.text);
             let first = self.tested.count();
@@ -189,6 +198,18 @@ impl Walk<'_> {
             self.tested.branched(first, does.is_some_and(|does| flow::has_verdict(&[does])), false);
             self.equality(subject, &literal, arm.at);
         }
+    }
+
+    /// A `switch` compares no objects, not even addresses.
+    fn no_arm(&mut self, subject: &Value, object: &str, expression: &Expr) {
+        let message = format!("{} is {}, and no arm is ever equal to it", subject.name(), a(&subject.kind));
+        let has_result = object_named(object).is_some_and(|object| object.property("result").is_some());
+        let help = match (is_address(object), has_result) {
+            (true, _) => format!("write `switch {}.address`", shown(subject)),
+            (false, true) => format!("write `switch {}.result`", shown(subject)),
+            (false, false) => "name one of its properties".to_owned(),
+        };
+        self.error(expression.start_position(), width(subject), message, help);
     }
 }
 

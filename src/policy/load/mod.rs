@@ -49,6 +49,7 @@ use syntax::Known;
 
 pub(super) use check::Role;
 pub(super) use file::ScriptFile;
+pub(super) use syntax::elsewhere;
 
 pub use fingerprint::{Fingerprint, Glance};
 

@@ -123,6 +123,12 @@ impl<'t> Around<'t> {
     }
 }
 
+/// Where there is a parameter of this name, which the function with these parameters has not; `None` where no stage has one.
+pub(in super::super) fn elsewhere(name: &str, function: &str, parameters: &[String]) -> Option<String> {
+    let around = Around { name: function, parameters: parameters.iter().map(String::as_str).collect() };
+    parameter(name, &around)
+}
+
 /// A parameter that functions of other stages have.
 fn parameter(name: &str, around: &Around<'_>) -> Option<String> {
     let has = |stage: &Stage| language::parameters(*stage).iter().any(|parameter| parameter.name == name);
