@@ -1,8 +1,8 @@
 //! What needs the world outside: the script is stopped, the fact fetched, and the script run again.
 
 use super::{
-    ADDRESSEE, ANY, AT_MESSAGE, BEFORE_CLOSE, Form, Function, Named, Nature, Parameter, TEXT, TEXTS, Type,
-    object, p,
+    ADDRESSEE, ANY, AT_MESSAGE, BEFORE_CLOSE, Form, Function, IP, Named, Nature, Parameter, TEXT, TEXTS,
+    Type, object, p,
 };
 
 const NAME: Parameter = p("name", TEXT);
@@ -40,7 +40,7 @@ pub(super) const FACTS: &[Function] = &[
         object("DnsAnswer"),
         "The texts of a name, the strings of each record joined.",
     ),
-    fact("dns_ptr", &[&[p("ip", TEXT)]], object("DnsAnswer"), "The names of an IP address."),
+    fact("dns_ptr", &[&[p("ip", IP)]], object("DnsAnswer"), "The names of an IP address."),
     fact(
         "mail_hosts",
         &[&[p("domain", TEXT)]],

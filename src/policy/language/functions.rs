@@ -1,9 +1,11 @@
 //! What computes a value out of values.
 
-use super::{ANY, DOMAIN, Form, Function, LOWER, NETWORK, Named, Nature, Parameter, TEXT, Type, object, p};
+use super::{
+    ANY, DOMAIN, Form, Function, IP, LOWER, NETWORK, Named, Nature, Parameter, TEXT, Type, object, p,
+};
 
 const TEXT_IN: Parameter = p("text", TEXT);
-const IP_IN: Parameter = p("ip", TEXT);
+const IP_IN: Parameter = p("ip", IP);
 
 pub(super) const FUNCTIONS: &[Function] = &[
     function(
@@ -58,7 +60,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "is_subdomain",
-        &[&[p("domain", TEXT), p("parent", TEXT)]],
+        &[&[p("domain", TEXT), p("parent", DOMAIN)]],
         Type::Bool,
         "Whether the domain is the parent itself or below it.",
     ),

@@ -2,8 +2,8 @@
 
 use rhai::{Expr, FnCallExpr, Position};
 
-use super::super::language::{self, Form, Named, Type};
-use super::super::load::suggest;
+use super::super::language::{self, Form, Named, Nature, Type};
+use super::super::load::{begins, suggest};
 use super::super::units;
 use super::expressions::{a, closure, width};
 use super::host::Signature;
@@ -47,7 +47,7 @@ impl Walk<'_> {
                     a(&value.kind)
                 );
                 let help = compare::number_help(&value);
-                self.error(weight.start_position(), width(&value), message, help);
+                self.error(begins(weight), width(&value), message, help);
             }
         }
     }
@@ -140,6 +140,7 @@ impl Walk<'_> {
         };
         self.forms(first, values, arguments, position, is_method);
         self.parts_of_texts(name, values, arguments, position);
+        self.spoken(name, values, arguments);
         if chain::is_setting(name) {
             return chain::setting(self, values.last().and_then(Value::literal_text));
         }
@@ -162,7 +163,10 @@ impl Walk<'_> {
         let lengths: Vec<_> =
             all.iter().map(|signature| signature.parameters.len().saturating_sub(own)).collect();
         let named = all.iter().find(|signature| !signature.names.is_empty());
-        let help = named.map(|signature| format!("write `{name}({})`", signature.names.join(", ")));
+        let help = named.map(|signature| match name {
+            "list" | "table" => format!("write `x in {name}(\"name\")`"),
+            _ => format!("write `{name}({})`", signature.names.join(", ")),
+        });
         self.wrong_number(name, &lengths, values.len() - own, position, &help.unwrap_or_default());
     }
 
@@ -179,6 +183,9 @@ impl Walk<'_> {
         let misfits =
             candidates.iter().filter_map(|signature| Some((misfit(signature, values)?, *signature)));
         let is_closure = |index, signature: &Signature| signature.closure == Some(index);
+        if misfits.clone().all(|(index, _)| is_told_elsewhere(name, index, values.len())) {
+            return;
+        }
         let nearest = misfits.max_by_key(|(index, signature)| (*index, is_closure(*index, signature)));
         let Some((index, nearest)) = nearest else { return };
         let Some(value) = values.get(index) else { return };
@@ -186,10 +193,7 @@ impl Walk<'_> {
             return self.uncalled(&value.spelled, argument.start_position());
         }
         if is_method && index == 0 {
-            let message = format!("{} is {}, which has no `{name}`", value.name(), a(&value.kind));
-            let of = nearest.parameters.first().copied().flatten();
-            let help = of.map(|of| format!("`{name}` belongs to {}", a(&of))).unwrap_or_default();
-            return self.error(position, name.chars().count(), message, help);
+            return self.wrong_owner(name, nearest, value, position);
         }
         let wanted = nearest.parameters.get(index).copied().flatten();
         let what = match wanted {
@@ -197,9 +201,10 @@ impl Walk<'_> {
             None if is_closure(index, nearest) => "a closure".to_owned(),
             None => "something else".to_owned(),
         };
-        let at = argument(arguments, index, is_method).map_or(position, Expr::start_position);
+        let at = argument(arguments, index, is_method).map_or(position, begins);
         let message = format!("`{name}` takes {what} here, and {} is {}", value.name(), a(&value.kind));
         let help = match wanted {
+            Some(_) if is_verdict(name) => String::new(),
             Some(wanted) => conversion(value, &wanted),
             None if is_closure(index, nearest) => CLOSURE.to_owned(),
             None => String::new(),
@@ -210,6 +215,20 @@ impl Walk<'_> {
             help
         };
         self.error(at, width(value), message, help);
+    }
+
+    /// What stands in front of the dot has no such method.
+    fn wrong_owner(&mut self, name: &str, nearest: &Signature, value: &Value, position: Position) {
+        let message = format!("{} is {}, which has no `{name}`", value.name(), a(&value.kind));
+        let of = nearest.parameters.first().copied().flatten();
+        let help = match (value.kind, of) {
+            (Type::Object("List"), _) => {
+                "a list is a set, asked with `in`: `x in list(...)`; a table has keys with values".to_owned()
+            }
+            (_, Some(of)) => format!("`{name}` belongs to {}", a(&of)),
+            (_, None) => String::new(),
+        };
+        self.error(position, name.chars().count(), message, help);
     }
 
     /// What is written out must have the form that the parameter asks for.
@@ -223,7 +242,7 @@ impl Walk<'_> {
     ) {
         let pairs = signature.parameters.iter().zip(values).enumerate().skip(usize::from(is_method));
         for (index, (wanted, value)) in pairs {
-            let at = argument(arguments, index, is_method).map_or(position, Expr::start_position);
+            let at = argument(arguments, index, is_method).map_or(position, begins);
             let Some(Type::Text(form)) = wanted else { continue };
             if let Some(Literal::Character(character)) = value.literal {
                 let message = format!("'{character}' is a single character, and this takes a text");
@@ -233,6 +252,16 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// Whether the argument with this index is looked at where all that must be written out is: a rule, a code.
+fn is_told_elsewhere(name: &str, index: usize, arguments: usize) -> bool {
+    let names_rule = language::find(name).is_some_and(|word| word.names == Some(Named::Rule));
+    names_rule && (index == 0 || is_verdict(name) && index + 1 < arguments)
+}
+
+fn is_verdict(name: &str) -> bool {
+    language::find(name).is_some_and(|word| matches!(word.nature, Nature::Verdict(_)))
 }
 
 /// The argument with this index, where in method style the one in front of the dot is counted first.

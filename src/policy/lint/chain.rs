@@ -3,13 +3,13 @@
 use rhai::{ASTFlags, Expr, FnCallExpr, Position};
 
 use super::super::language::{self, Object, Type, object_named};
-use super::super::load::{Role, suggest};
-use super::Walk;
+use super::super::load::{Role, begins, of_word, suggest};
 use super::expressions::{a, absent_help, closure};
 use super::host::{self, Signature};
 use super::inside::About;
 use super::named::IN_VARIABLE;
 use super::value::Value;
+use super::{OWN_RECIPIENT, Walk, source};
 
 impl Walk<'_> {
     /// `owner.rest`; the rest may be a chain itself.
@@ -17,7 +17,7 @@ impl Walk<'_> {
         if flags.contains(ASTFlags::NEGATED) && matches!(owner.kind, Type::Object(_)) {
             let message = format!("{} is never absent", owner.name());
             self.warning(
-                rest.start_position(),
+                begins(rest),
                 1,
                 message,
                 format!("write `.` for `?.`; {}", absent_help(&owner.kind)),
@@ -44,6 +44,7 @@ impl Walk<'_> {
             Type::Array(entry) => Value::of(*entry).spelled(spelled(owner, "[...]")),
             _ => Value::unknown(),
         };
+        self.no_entries(owner, rest);
         let index = match rest {
             Expr::Dot(pair, ..) | Expr::Index(pair, ..) if !flags.contains(ASTFlags::BREAK) => &pair.lhs,
             whole => whole,
@@ -64,6 +65,23 @@ impl Walk<'_> {
         }
         self.expression(rest);
         entry()
+    }
+
+    /// What has neither entries nor keys.
+    fn no_entries(&mut self, owner: &Value, index: &Expr) {
+        let help = match owner.kind {
+            Type::Object("List") => "a list is a set, asked with `in`: `x in list(...)`".to_owned(),
+            Type::Object("Table") => {
+                "the values of a key are `.get(key)`, the first one, and `.get_all(key)`".to_owned()
+            }
+            Type::Object(_) => "what belongs to an object stands behind a dot".to_owned(),
+            Type::Bool | Type::Float | Type::Nothing => {
+                "an index belongs to an array, a map or a text".to_owned()
+            }
+            _ => return,
+        };
+        let message = format!("{} is {}, and has no entries", owner.name(), a(&owner.kind));
+        self.error(begins(index), 1, message, help);
     }
 
     fn property(&mut self, owner: &Value, name: &str, position: Position) -> Value {
@@ -112,13 +130,26 @@ impl Walk<'_> {
         let problem = self.unit.file.error(position, len, message);
         let problem = match owner.kind {
             Type::Object(object) => match object_named(object) {
-                Some(object) => with_names(problem, name, object),
+                Some(object) => match self.dashed(name, position, object) {
+                    Some(whole) => problem.with_help(format!("did you mean `{whole}`? A name has no `-`")),
+                    None => with_names(problem, name, object, &owner.spelled),
+                },
                 None => problem,
             },
             Type::Closure => problem.with_help(IN_VARIABLE),
             kind => suggest(problem, name, self.host.own_properties(&kind)),
         };
-        self.push(problem);
+        self.push(match of_word(name) {
+            Some(help) if problem.help.is_none() => problem.with_help(help),
+            _ => problem,
+        });
+    }
+
+    /// The property that `name-word` was meant to be.
+    fn dashed(&self, name: &str, position: Position, object: &Object) -> Option<String> {
+        let word = source::behind_dash(&self.unit.file.text, position, name)?;
+        let whole = format!("{name}_{word}");
+        object.property(&whole).is_some().then_some(whole)
     }
 
     /// `owner.name(...)`.
@@ -128,6 +159,9 @@ impl Walk<'_> {
             return Value::unknown();
         }
         self.all_of_nothing(owner, &call.name, position);
+        if call.name == "noted" {
+            self.noted_too_early(owner, position);
+        }
         self.minds_by_call(owner, &call.name);
         if let ("contains", [found]) = (call.name.as_str(), arguments.as_slice()) {
             self.among(found, owner, position);
@@ -150,6 +184,22 @@ impl Walk<'_> {
         }
         let brackets = if call.args.is_empty() { "()" } else { "(...)" };
         value.spelled(spelled(owner, &format!(".{}{brackets}", call.name)))
+    }
+
+    /// Notes of a recipient are there once it is accepted.
+    fn noted_too_early(&mut self, owner: &Value, position: Position) {
+        if (owner.kind, owner.origin) == (Type::Object("Rcpt"), Some(OWN_RECIPIENT)) {
+            let message = format!(
+                "{} is not accepted yet, and has no notes of its own: this is always \"\"",
+                owner.name()
+            );
+            self.error(
+                position,
+                5,
+                message,
+                "what was noted so far is there with `noted(...)`, without a recipient",
+            );
+        }
     }
 
     /// The arguments; closures learn what the array has.
@@ -207,6 +257,7 @@ fn with_names(
     problem: crate::diagnostic::Diagnostic,
     name: &str,
     object: &Object,
+    owner: &str,
 ) -> crate::diagnostic::Diagnostic {
     let problem = suggest(problem, name, host::properties(object));
     if problem.help.is_some() {
@@ -214,6 +265,15 @@ fn with_names(
     }
     if let Some(path) = elsewhere(name, object) {
         return problem.with_help(format!("did you mean `{path}`?"));
+    }
+    if let Some(own) = other_word(object.name, name) {
+        return problem.with_help(format!("did you mean `{own}`?"));
+    }
+    let of_another = of_another(name, object);
+    if let Some(path) =
+        of_another.filter(|path| path.split_once('.').is_some_and(|(first, _)| first != owner))
+    {
+        return problem.with_help(format!("it is `{path}`"));
     }
     let names: Vec<_> = host::properties(object).collect();
     problem.with_help(format!("it has {}", names.join(", ")))
@@ -227,6 +287,35 @@ fn elsewhere(name: &str, object: &Object) -> Option<String> {
     });
     let mut found = below.filter(|(_, below)| below.property(name).is_some());
     found.next().map(|(step, _)| format!("{step}.{name}"))
+}
+
+/// What a property is called here that has another name in most people's heads.
+fn other_word(object: &str, name: &str) -> Option<&'static str> {
+    Some(match (object, name) {
+        ("Mail", "from" | "return_path" | "envelope_from") => "sender",
+        ("Mail", "to" | "rcpts" | "envelope_to") => "recipients",
+        ("Message", "sender" | "author") => "from",
+        ("Message", "body" | "text" | "content") => "parts",
+        ("Client", "address" | "addr" | "ip_address") => "ip",
+        ("Client", "host" | "hostname" | "rdns" | "ptr") => "name",
+        ("Auth", "username" | "login" | "name" | "id") => "user",
+        ("Address" | "Rcpt", "local" | "user" | "localpart" | "mailbox") => "local_part",
+        ("Address" | "Rcpt", "host" | "hostname") => "domain",
+        ("Address", "name") => "display",
+        (_, "status" | "value") => "result",
+        _ => return None,
+    })
+    .filter(|own| object_named(object).is_some_and(|object| object.property(own).is_some()))
+}
+
+/// Where a property of this name is on another one of the stages' own objects.
+fn of_another(name: &str, object: &Object) -> Option<String> {
+    let parameters = [("session", "Session"), ("mail", "Mail"), ("rcpt", "Rcpt"), ("message", "Message")];
+    let mut others = parameters.into_iter().filter(|(_, other)| *other != object.name);
+    let is_own = parameters.iter().any(|(_, own)| *own == object.name);
+    let has =
+        |(_, other): &(&str, &str)| object_named(other).is_some_and(|other| other.property(name).is_some());
+    others.find(has).filter(|_| is_own).map(|(parameter, _)| format!("{parameter}.{name}"))
 }
 
 fn capital(owner: &Value) -> String {

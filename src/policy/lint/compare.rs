@@ -3,6 +3,7 @@
 use rhai::{Expr, Position};
 
 use super::super::language::{Form, Type, object_named};
+use super::super::load::begins;
 use super::super::units;
 use super::Walk;
 use super::expressions::{a, absent_help, width};
@@ -23,9 +24,9 @@ impl Walk<'_> {
     ) -> Option<About> {
         let (left, right) = (self.expression(one), self.expression(other));
         let at = if right.literal.is_some() {
-            other.start_position()
+            begins(other)
         } else if left.literal.is_some() {
-            one.start_position()
+            begins(one)
         } else {
             position
         };
@@ -107,7 +108,7 @@ impl Walk<'_> {
     /// `one < other` and the like.
     pub(super) fn ordered(&mut self, one: &Expr, other: &Expr, position: Position) {
         let (left, right) = (self.expression(one), self.expression(other));
-        let at = if right.literal.is_some() { other.start_position() } else { position };
+        let at = if right.literal.is_some() { begins(other) } else { position };
         let len = if right.literal.is_some() { width(&right) } else { 1 };
         let is_plain = |kind: &Type| {
             use Type::{Array, Closure, Map, Nothing, Object};
@@ -144,17 +145,14 @@ impl Walk<'_> {
         if let Expr::Array(entries, _) = all {
             return self.member_of(&found, entries);
         }
-        let at = all.start_position();
+        let at = begins(all);
         self.minds_emptiness(&container);
-        let literal = if found.literal.is_some() { item.start_position() } else { at };
+        let literal = if found.literal.is_some() { begins(item) } else { at };
         self.among(&found, &container, literal);
         match container.kind {
             Type::Text(_) => {
                 let message = format!("{} is a text: this looks for a part of it", container.name());
-                let help = format!(
-                    "ask for equality, put an array there: `in [...]`, or write `{}.contains(...)`",
-                    shown(&container)
-                );
+                let help = way_into(&found, &container);
                 self.error(at, width(&container), message, help);
             }
             Type::Object("List") => self.in_list(&found, item, position),
@@ -163,12 +161,7 @@ impl Walk<'_> {
             Type::Array(entry) if !comparable(entry, &found.kind) => {
                 let message =
                     format!("{} is {}, and the entries are of another type", found.name(), a(&found.kind));
-                self.error(
-                    item.start_position(),
-                    width(&found),
-                    message,
-                    way_out(&found, &Value::of(*entry)),
-                );
+                self.error(begins(item), width(&found), message, way_out(&found, &Value::of(*entry)));
             }
             Type::Bool | Type::Integer | Type::Float | Type::Nothing | Type::Object(_) | Type::Closure => {
                 let message = format!("{} is {}, and nothing is in it", container.name(), a(&container.kind));
@@ -197,8 +190,8 @@ impl Walk<'_> {
     fn member_of(&mut self, found: &Value, entries: &[Expr]) {
         for entry in entries {
             let value = self.expression(entry);
-            self.tested.compared(found, &value, true, entry.start_position());
-            self.equality(found, &value, entry.start_position());
+            self.tested.compared(found, &value, true, begins(entry));
+            self.equality(found, &value, begins(entry));
         }
     }
 
@@ -217,7 +210,7 @@ impl Walk<'_> {
         };
         let (Type::Text(form), Some(written)) = (text.kind, part.literal_text()) else { return };
         let at = if name == "glob" { arguments.first() } else { arguments.last() };
-        let at = at.map_or(position, Expr::start_position);
+        let at = at.map_or(position, begins);
         if is_lower_case(&text.kind) && written.chars().any(char::is_uppercase) {
             let message = format!("{} is in lower case, and has never `{written}` in it", text.name());
             self.error(at, width(part), message, format!("write \"{}\"", written.to_lowercase()));
@@ -241,7 +234,7 @@ impl Walk<'_> {
                 found.name(),
                 a(&found.kind)
             );
-            let at = if item.start_position().is_none() { position } else { item.start_position() };
+            let at = if begins(item).is_none() { position } else { begins(item) };
             self.error(at, width(found), message, way_out(found, &Value::of(super::super::language::TEXT)));
         }
     }
@@ -253,7 +246,7 @@ fn way_out(one: &Value, other: &Value) -> String {
         match (&value.kind, &against.kind) {
             (Type::Closure, _) => return IN_VARIABLE.to_owned(),
             (Type::Nothing, kind) if value.spelled == "()" => return absent_help(kind),
-            (Type::Nothing, _) => return in_place(value),
+            (Type::Nothing, _) => return in_place(value, "compare"),
             (Type::Integer | Type::Float, Type::Text(_)) => return number_help(against),
             (Type::Object(name), kind) if !matches!(kind, Type::Object(_)) => {
                 let has_result = object_named(name).is_some_and(|object| object.property("result").is_some());
@@ -263,19 +256,38 @@ fn way_out(one: &Value, other: &Value) -> String {
             (Type::Array(_), Type::Text(_)) => {
                 return format!("ask `{} in {}`", shown(against), shown(value));
             }
-            (Type::Bool, Type::Text(_)) => return format!("write `{}` or `!{}`", shown(value), shown(value)),
+            (Type::Bool, Type::Text(_) | Type::Integer) => {
+                return format!("write `{}` or `!{}`", shown(value), shown(value));
+            }
             _ => {}
         }
     }
     String::new()
 }
 
+/// What is meant by `found in container` where that is a text.
+fn way_into(found: &Value, container: &Value) -> String {
+    let name = shown(container);
+    let is_word =
+        |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+    match (container.kind, found.literal_text(), container.literal_text()) {
+        (Type::Text(Form::Domain), Some(domain), _) => {
+            format!("write `{name} == \"{domain}\"`, or `is_subdomain({name}, \"{domain}\")`")
+        }
+        (_, None, Some(text)) if is_word(text) => {
+            format!("a list is asked with `in list({name})`; else put an array there: `in [{name}]`")
+        }
+        _ => format!("ask for equality, put an array there: `in [...]`, or write `{name}.contains(...)`"),
+    }
+}
+
 /// Methods such as `trim` change what they are called on and give nothing back.
-fn in_place(value: &Value) -> String {
+pub(super) fn in_place(value: &Value, then: &str) -> String {
     match value.spelled.rsplit_once('.') {
         Some((_, call)) => {
-            format!("it changes its text in place: `let text = ...; text.{call};`, then compare `text`")
+            format!("it changes its text in place: `let text = ...; text.{call};`, then {then} `text`")
         }
+        None if value.spelled == "()" => "leave it out".to_owned(),
         None => "it gives nothing back".to_owned(),
     }
 }

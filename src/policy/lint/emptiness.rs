@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rhai::{Expr, Position};
 
 use super::super::language::{self, Type};
+use super::super::load::begins;
 use super::Walk;
 use super::value::Value;
 use crate::diagnostic::Diagnostic;
@@ -104,7 +105,7 @@ impl Walk<'_> {
             "look at its length first, `if {}.len() > 0 {{ ... }}`, or walk it with `for`",
             array.spelled
         );
-        self.warning(index.start_position(), 1, message, help);
+        self.warning(begins(index), 1, message, help);
     }
 
     /// `[].all(...)` is true.

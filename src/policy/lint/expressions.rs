@@ -3,10 +3,10 @@
 use rhai::{Dynamic, Expr, FnCallExpr, FnPtr, Position, Stmt};
 
 use super::super::language::{Form, TEXT, Type};
-use super::super::load::{Role, suggest};
+use super::super::load::{Role, begins, suggest};
 use super::named::IN_VARIABLE;
 use super::value::{Literal, Value, array_of, is_address, join};
-use super::{Walk, source};
+use super::{Walk, compare, source};
 
 impl Walk<'_> {
     /// The value of an expression; what is wrong with it is taken down.
@@ -113,7 +113,7 @@ impl Walk<'_> {
 
     /// A value that becomes part of a text.
     pub(super) fn in_text(&mut self, value: &Value, expression: &Expr) {
-        let at = expression.start_position();
+        let at = begins(expression);
         match value.kind {
             Type::Array(_) => {
                 let message =
@@ -128,7 +128,7 @@ impl Walk<'_> {
             Type::Closure => self.uncalled(&value.spelled, at),
             Type::Nothing => {
                 let message = format!("{} gives nothing that could stand in a text", value.name());
-                self.warning(at, width(value), message, "");
+                self.warning(at, width(value), message, compare::in_place(value, "write"));
             }
             _ => {}
         }
@@ -159,10 +159,11 @@ impl Walk<'_> {
                 None => "look at one of its properties".to_owned(),
             },
             Type::Closure => IN_VARIABLE.to_owned(),
-            Type::Map | Type::Nothing => String::new(),
+            Type::Nothing => "it gives nothing back: let it be a statement of its own".to_owned(),
+            Type::Map => "look at one of its keys".to_owned(),
         };
         let message = format!("{} is {}, where true or false is needed", value.name(), a(&value.kind));
-        self.error(expression.start_position(), width(&value), message, help);
+        self.error(begins(expression), width(&value), message, help);
         value
     }
 
@@ -179,7 +180,7 @@ impl Walk<'_> {
                     Type::Object("List") => "a list is asked with `in`: `x in list(...)`",
                     _ => "",
                 };
-                self.error(expression.start_position(), width(all), message, help);
+                self.error(begins(expression), width(all), message, help);
                 Value::unknown()
             }
         }

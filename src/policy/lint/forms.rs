@@ -13,15 +13,18 @@ use crate::smtp::path::{Domain, Mailbox};
 
 /// What is wrong with a text where `form` is wanted, and the way out.
 pub(super) fn misshapen(form: Form, value: &Value) -> Option<(String, String)> {
-    if let (Form::Size, Type::Text(Form::Duration)) | (Form::Duration, Type::Text(Form::Size)) =
-        (form, value.kind)
+    if let Type::Text(given) = value.kind
+        && let Some((is, wanted, help)) = another(given, form)
     {
-        let (is, wanted) = if form == Form::Size { ("duration", "size") } else { ("size", "duration") };
-        return Some((format!("{} is a {is}, and this takes a {wanted}", value.name()), String::new()));
+        return Some((format!("{} is {is}, and this takes {wanted}", value.name()), help.to_owned()));
     }
     let text = value.literal_text()?;
     let (fits, example, help) = match form {
-        Form::Any | Form::LowerCase | Form::Domain | Form::Address | Form::Extension => return None,
+        Form::Any | Form::LowerCase | Form::Address | Form::Extension => return None,
+        Form::Domain => {
+            let problem = |help| (format!("`{text}` is no domain, and this is always false"), help);
+            return no_parent(text).map(problem);
+        }
         Form::Line => {
             let message = "a control character cannot stand in a reply or a header";
             let help = "leave out what `\\r`, `\\n`, `\\t` or the like stands for; it is one line";
@@ -59,6 +62,37 @@ pub(super) fn misshapen(form: Form, value: &Value) -> Option<(String, String)> {
         }
     };
     (!fits).then(|| (format!("`{text}` is {example}"), help.to_owned()))
+}
+
+/// What a text of another form is, what is wanted in its place, and the way out.
+const fn another(given: Form, wanted: Form) -> Option<(&'static str, &'static str, &'static str)> {
+    const OF_CLIENT: &str = "the client's address is `session.client.ip`";
+    Some(match (given, wanted) {
+        (Form::Duration, Form::Size) => {
+            ("a duration", "a size", "a size has B, KiB, MiB, GiB, KB, MB or GB: \"25MiB\"")
+        }
+        (Form::Size, Form::Duration) => ("a size", "a duration", "a duration has s, m, h or d: \"10m\""),
+        (Form::Network, Form::Ip) => ("a network", "an IP address", OF_CLIENT),
+        (Form::Domain, Form::Ip) => ("a domain", "an IP address", OF_CLIENT),
+        (Form::Address, Form::Ip) => ("an address of mail", "an IP address", OF_CLIENT),
+        _ => return None,
+    })
+}
+
+/// What to write in the place of a text below which no domain is.
+fn no_parent(text: &str) -> Option<String> {
+    let domain = text.trim_start_matches("*.").trim_start_matches('.');
+    let domain = domain.rsplit_once('@').map_or(domain, |(_, domain)| domain);
+    if text.is_empty() {
+        return Some("name the domain: \"example.org\"".to_owned());
+    }
+    if domain != text {
+        return Some(format!("write \"{domain}\": that is the domain itself, and all below it"));
+    }
+    if text.contains(['*', '?']) {
+        return Some(format!("`*` and `?` mean something in patterns only: `glob(\"{text}\", ...)`"));
+    }
+    (!text.is_ascii()).then(|| in_a_labels("", text))
 }
 
 /// Why a value of this form never equals `text`, and what to write instead. Any text may be empty.

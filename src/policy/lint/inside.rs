@@ -2,6 +2,7 @@
 
 use rhai::Expr;
 
+use super::super::load::begins;
 use super::Walk;
 use super::value::Value;
 
@@ -58,6 +59,6 @@ impl Walk<'_> {
             "write `{}session.inside` for both: it also knows logins whose mechanism shows no user",
             if is_or { "" } else { "!" }
         );
-        self.warning(part.start_position(), super::expressions::width(value), message.to_owned(), help);
+        self.warning(begins(part), super::expressions::width(value), message.to_owned(), help);
     }
 }

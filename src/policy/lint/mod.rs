@@ -13,6 +13,7 @@ use super::language::{self, Type};
 use super::load::Role;
 use super::words;
 use crate::diagnostic::Diagnostic;
+use crate::session::stage::Stage;
 
 mod calls;
 mod chain;
@@ -27,6 +28,7 @@ mod inside;
 mod named;
 mod operators;
 mod source;
+mod spoken;
 mod statements;
 mod unit;
 mod value;
@@ -35,12 +37,17 @@ use emptiness::{Minded, Undecided};
 use facts::Tested;
 use flow::Changed;
 pub(super) use host::Host;
+pub(super) use source::{Bracket, brackets};
+pub(super) use spoken::Mention;
 use unit::Body;
 pub(super) use unit::Unit;
 use value::Value;
 
 /// Rounds after which what is still in motion counts as unknown.
 const MAX_ROUNDS: usize = 6;
+
+/// The origin of what the function of the stage `rcpt` is given: its recipient is not accepted yet.
+const OWN_RECIPIENT: &str = "rcpt";
 
 /// A function by its name and the number of its parameters.
 type Name = (String, usize);
@@ -62,13 +69,14 @@ pub(super) struct Libraries {
     units: Vec<(String, Unit, Learnt)>,
 }
 
-/// Lints every script with all libraries. What scripts hand to libraries is known when these are walked.
+/// Lints every script with all libraries. What scripts hand to libraries is known when these are walked. Gives what each script
+/// mentions in variables.
 pub(super) fn lint(
     host: &Host,
     libraries: Vec<(String, Unit)>,
     scripts: &[Unit],
     problems: &mut Vec<Diagnostic>,
-) {
+) -> Vec<Vec<Mention>> {
     let mut known = Libraries::default();
     for (name, unit) in libraries {
         known.units.push((name, unit, Learnt::default()));
@@ -83,9 +91,11 @@ pub(super) fn lint(
         slot.2.gives = guess.gives;
     }
     let mut handed: HashMap<String, Learnt> = HashMap::new();
+    let mut mentions = Vec::new();
     for unit in scripts {
         let settled = settle(host, &known, unit, &Learnt::default());
         problems.extend(settled.problems);
+        mentions.push(settled.mentions);
         for (library, learnt) in settled.outside {
             handed.entry(library).or_default().join(learnt);
         }
@@ -94,14 +104,17 @@ pub(super) fn lint(
         let from_outside = handed.remove(name).unwrap_or_default();
         problems.extend(settle(host, &known, unit, &from_outside).problems);
     }
+    mentions
 }
 
 /// What the rounds over one script came to.
+#[derive(Default)]
 struct Settled {
     learnt: Learnt,
     /// What was handed to the functions of libraries.
     outside: HashMap<String, Learnt>,
     problems: Vec<Diagnostic>,
+    mentions: Vec<Mention>,
 }
 
 /// Walks all functions of a script until nothing new is learnt about them. `outside` is what others hand over.
@@ -113,13 +126,13 @@ fn settle(host: &Host, libraries: &Libraries, unit: &Unit, outside: &Learnt) -> 
             walk.function(body);
         }
         walk.finish();
-        let Walk { next, handed, problems, .. } = walk;
+        let Walk { next, handed, problems, mentions, .. } = walk;
         if next == known || round >= MAX_ROUNDS {
-            return Settled { learnt: next, outside: handed, problems };
+            return Settled { learnt: next, outside: handed, problems, mentions };
         }
         known = if round + 1 == MAX_ROUNDS { unknown(next) } else { next };
     }
-    Settled { learnt: known, outside: HashMap::new(), problems: Vec::new() }
+    Settled { learnt: known, ..Settled::default() }
 }
 
 /// The same functions, about which nothing is known.
@@ -171,6 +184,7 @@ struct Walk<'a> {
     next: Learnt,
     handed: HashMap<String, Learnt>,
     problems: Vec<Diagnostic>,
+    mentions: Vec<Mention>,
     tested: Tested,
     // Of the function that is walked.
     within: Option<&'a Body>,
@@ -205,6 +219,7 @@ impl<'a> Walk<'a> {
             next: Learnt { gives: HashMap::new(), ..outside.clone() },
             handed: HashMap::new(),
             problems: Vec::new(),
+            mentions: Vec::new(),
             tested: Tested::default(),
             within: None,
             scope: Vec::new(),
@@ -252,9 +267,10 @@ impl<'a> Walk<'a> {
         if let Some(stage) = words::stage_named(&body.name).filter(|_| self.unit.role == Role::Policy) {
             let kinds = language::parameters(stage).iter().map(|parameter| parameter.kind);
             let kinds = kinds.chain(std::iter::repeat(Type::Any));
+            let origin = (stage == Stage::Rcpt).then_some(OWN_RECIPIENT);
             return names
                 .zip(kinds)
-                .map(|(name, kind)| (name.clone(), Value::of(kind).spelled(name)))
+                .map(|(name, kind)| (name.clone(), Value { origin, ..Value::of(kind) }.spelled(name)))
                 .collect();
         }
         let known = self.known.parameters.get(&(body.name.clone(), body.parameters.len()));

@@ -3,6 +3,7 @@
 use rhai::{Expr, FnCallExpr, Position};
 
 use super::super::language::{TEXT, Type};
+use super::super::load::begins;
 use super::expressions::{a, width};
 use super::inside::About;
 use super::value::{Value, is_address};
@@ -72,7 +73,7 @@ impl Walk<'_> {
             "{}; for a text, write it between backticks: `...${{number}}...`",
             compare::number_help(text)
         );
-        self.warning(one.start_position(), width(left), message, help);
+        self.warning(begins(one), width(left), message, help);
     }
 
     fn arithmetic(&mut self, name: &str, one: &Expr, other: &Expr) -> Value {
@@ -94,7 +95,7 @@ impl Walk<'_> {
             if wrong {
                 let message = format!("`{name}` needs numbers, and {} is {}", value.name(), a(&value.kind));
                 let help = compare::number_help(value);
-                self.error(expression.start_position(), width(value), message, help);
+                self.error(begins(expression), width(value), message, help);
                 return Value::unknown();
             }
         }

@@ -51,11 +51,48 @@ pub(super) fn arms(text: &str, position: Position) -> Vec<Arm> {
     arms
 }
 
+/// A bracket of a script, outside of texts and comments.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Bracket<'t> {
+    pub(in super::super) text: &'t str,
+    pub(in super::super) opens: bool,
+    /// From 1.
+    pub(in super::super) line: usize,
+    pub(in super::super) column: usize,
+    /// In octets.
+    pub(in super::super) offset: usize,
+}
+
+/// The brackets of a script, in order.
+pub(in super::super) fn brackets(text: &str) -> impl Iterator<Item = Bracket<'_>> {
+    let mut reader = Reader { rest: text, line: 1, column: 1 };
+    std::iter::from_fn(move || {
+        loop {
+            let token = reader.next()?;
+            let opens = match token.kind {
+                Kind::Open => true,
+                Kind::Close => false,
+                _ => continue,
+            };
+            let offset = text.len() - reader.rest.len() - token.text.len();
+            return Some(Bracket { text: token.text, opens, line: token.line, column: token.column, offset });
+        }
+    })
+}
+
 /// Whether a name stands at `position`, where the tree has something else: a variable that does not exist is written over with
 /// a number, so that the rest can be looked at.
 pub(super) fn is_written_over(text: &str, position: Position) -> bool {
     let rest = offset(text, position).and_then(|offset| text.get(offset..));
     rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_alphabetic() || c == '_'))
+}
+
+/// The word behind `name-`, where `name` stands at `position`.
+pub(super) fn behind_dash<'t>(text: &'t str, position: Position, name: &str) -> Option<&'t str> {
+    let rest = offset(text, position).and_then(|offset| text.get(offset..))?;
+    let rest = rest.strip_prefix(name)?.strip_prefix('-')?;
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+    rest.get(..end).filter(|word| !word.is_empty())
 }
 
 /// Where `position` is in the text, in octets.

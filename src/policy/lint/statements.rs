@@ -3,6 +3,8 @@
 use rhai::{ASTFlags, BinaryExpr, Expr, Position, Stmt, SwitchCasesCollection};
 
 use super::super::language::{Type, object_named};
+use super::super::load::Role;
+use super::super::words;
 use super::compare::shown;
 use super::expressions::{a, width};
 use super::value::{Value, is_address};
@@ -116,6 +118,15 @@ impl Walk<'_> {
     }
 
     fn returns(&mut self, value: Value, position: Position) {
+        let is_plain = matches!(value.kind, Type::Text(_) | Type::Integer | Type::Float | Type::Bool);
+        if is_plain
+            && self.unit.role == Role::Policy
+            && self.within.is_some_and(|body| words::stage_named(&body.name).is_some())
+        {
+            let message = "nobody looks at what a stage's function gives".to_owned();
+            let help = "a verdict is said, `reject(\"rule\", \"why\");`, and without one there is no objection: `return;`";
+            self.warning(position, 6, message, help);
+        }
         if self.in_closure {
             let message = "this `return` leaves the closure only, and not the function".to_owned();
             self.warning(position, 6, message, "walk the array with `for`, where `return` ends the function");

@@ -5,15 +5,21 @@ use rhai::Position;
 use super::super::judgement::Action;
 use super::super::language::{self, Named, Nature};
 use super::super::lint::Host;
-use super::super::units;
 use super::super::words::{self, FORBIDDEN};
 use super::file::ScriptFile;
-use super::suggest;
 use super::survey::{Argument, Call, Function, Literal, Survey};
-use crate::diagnostic::{Diagnostic, nearest};
+use super::{habits, suggest};
+use crate::diagnostic::Diagnostic;
 use crate::session::stage::Stage;
+use crate::smtp::reply::EnhancedCode;
 
 mod codes;
+mod definitions;
+mod mentions;
+
+use codes::shapes;
+
+pub(super) use mentions::NoteSite;
 
 /// What a script names, for the checks that need the other files or the configuration.
 #[derive(Debug, Default)]
@@ -32,8 +38,8 @@ pub(super) struct Names {
     pub(super) kept: Vec<(String, Position)>,
     pub(super) remembered: Vec<(String, Position)>,
     /// What is noted, and what is asked for.
-    pub(super) notes: Vec<(String, Position)>,
-    pub(super) noted: Vec<(String, Position)>,
+    pub(super) notes: Vec<NoteSite>,
+    pub(super) noted: Vec<NoteSite>,
     /// Whether it notes something under a name that is known only when it runs.
     pub(super) notes_anything: bool,
     /// The addresses to which it sends mail.
@@ -107,62 +113,6 @@ impl Check<'_> {
         }
     }
 
-    /// A function must not take the place of one of the host's, and a stage's function has the stage's parameters.
-    fn definition(&mut self, function: &Function) {
-        let name = &function.name;
-        let at = function.position;
-        if self.host.has(name) {
-            let message = format!("this would replace Gatepost's own function `{name}`, in silence");
-            let help = "give it another name";
-            return self.problems.push(self.file.error(at, name.len(), message).with_help(help));
-        }
-        if self.role == Role::Library {
-            return;
-        }
-        if let Some(stage) = words::stage_named(name) {
-            if self.role == Role::Tenant && !words::TENANT_STAGES.contains(&stage) {
-                let message = format!("a policy of a domain's own is not asked at {stage}");
-                let help = "it has a say about its recipients (`rcpt`) and messages to them (`message`)";
-                return self.problems.push(self.file.error(at, name.len(), message).with_help(help));
-            }
-            let parameters = language::parameters(stage);
-            if function.parameters != parameters.len() {
-                let message = match parameters.len() {
-                    1 => format!("the function of stage `{stage}` has 1 parameter"),
-                    length => format!("the function of stage `{stage}` has {length} parameters"),
-                };
-                let names: Vec<_> = parameters.iter().map(|parameter| parameter.name).collect();
-                let help = format!("write `fn {stage}({})`", names.join(", "));
-                self.problems.push(self.file.error(at, name.len(), message).with_help(help));
-            }
-        } else if !self.survey.is_reached(function) {
-            self.unreached(function);
-        }
-    }
-
-    /// Nearly the name of a stage: what is meant to run never would.
-    fn unreached(&mut self, function: &Function) {
-        let (name, at) = (&function.name, function.position);
-        let len = name.chars().count();
-        let problem = match nearest(name, Stage::ALL.map(Stage::name)) {
-            Some(stage) => {
-                let names: Vec<_> = words::stage_named(stage)
-                    .map_or(&[][..], language::parameters)
-                    .iter()
-                    .map(|parameter| parameter.name)
-                    .collect();
-                let message = format!("there is no stage `{name}`, and no stage's function calls this");
-                let help = format!("did you mean `fn {stage}({})`?", names.join(", "));
-                self.file.error(at, len, message).with_help(help)
-            }
-            None => {
-                let help = "call it, or take it away";
-                self.file.warning(at, len, "no stage's function ever calls this").with_help(help)
-            }
-        };
-        self.problems.push(problem);
-    }
-
     /// One name, one meaning: exceptions, modes and metrics speak of a rule by its name.
     fn double_rules(&mut self) {
         for (index, site) in self.names.rules.iter().enumerate() {
@@ -232,6 +182,9 @@ impl Check<'_> {
                 );
                 return self.problems.push(problem.with_help(help));
             }
+            if let Some(help) = habits::of_word(&call.name) {
+                return self.problems.push(problem.with_help(help));
+            }
             let candidates = self.host.names().chain(own());
             let problem = suggest(problem, &call.name, candidates);
             self.problems.push(if problem.help.is_some() {
@@ -272,32 +225,10 @@ impl Check<'_> {
 
     /// An effect without a rule is counted in the name of its policy.
     fn unnamed(&mut self, call: &Call, word: &language::Function, stages: Vec<Stage>) {
-        self.mentioned(call, word.name);
+        self.mentioned(call, word.name, &stages);
         if let Nature::Order(action) = word.nature {
             self.names.orders.push(OrderSite { action, stages, position: call.position });
         }
-    }
-
-    /// Notes, addresses and URLs that are written out.
-    fn mentioned(&mut self, call: &Call, name: &str) {
-        let argument = match name {
-            "redirect" => call.arguments.last(),
-            _ => call.arguments.first(),
-        };
-        let Some(Argument { value, position }) = argument else { return };
-        let names = &mut self.names;
-        let Literal::Text(text) = value else {
-            names.notes_anything |= name == "note";
-            return;
-        };
-        let place = match name {
-            "note" => &mut names.notes,
-            "noted" => &mut names.noted,
-            "redirect" | "add_recipient" => &mut names.addresses,
-            "http_get" | "http_post" => &mut names.urls,
-            _ => return,
-        };
-        place.push((text.clone(), *position));
     }
 
     /// A verdict or an effect with a rule: `(rule, text)`, `(rule, enhanced, text)`, `(rule, code, enhanced, text)`.
@@ -305,7 +236,12 @@ impl Check<'_> {
         let Some((rule, position)) = self.literal(call, "rule") else { return };
         if !words::is_name(&rule) || rule == words::ERROR_RULE {
             let message = format!("`{rule}` cannot be the name of a rule");
-            let help = "use lower-case letters, digits, `-` and `_`; `error` is taken";
+            let help =
+                if EnhancedCode::parse(&rule).is_some() || rule.starts_with(|c: char| c.is_ascii_digit()) {
+                    format!("the name of the rule comes first, in your own words: {}", shapes(&call.name))
+                } else {
+                    "use lower-case letters, digits, `-` and `_`; `error` is taken".to_owned()
+                };
             return self.problems.push(self.file.error(position, rule.len() + 2, message).with_help(help));
         }
         let (Nature::Verdict(action) | Nature::Order(action)) = word.nature else { return };
@@ -329,7 +265,8 @@ impl Check<'_> {
     fn without_codes(&mut self, call: &Call, action: Action) -> Option<u16> {
         if call.arguments.len() != action.arguments() {
             let number = if action.arguments() == 3 { "three" } else { "two" };
-            self.at_name(call, format!("`{}` takes {number} arguments", call.name), None);
+            let help = shapes(&call.name);
+            self.at_name(call, format!("`{}` takes {number} arguments", call.name), Some(&help));
             return None;
         }
         Some(words::default_codes(action).0)
@@ -347,17 +284,10 @@ impl Check<'_> {
         }
     }
 
-    /// `rate(RULE, key, limits)`, the limits checked where they are written out.
+    /// `rate(RULE, key, limits)`.
     fn counter(&mut self, call: &Call) {
         if let Some(name) = self.literal(call, "rule").filter(|name| self.is_name(name, "rule")) {
             self.names.counters.push(name);
-        }
-        if let Some(Argument { value: Literal::Text(limits), position }) = call.arguments.get(2)
-            && units::rates(limits).is_none()
-        {
-            let problem = self.file.error(*position, limits.len() + 2, "this is no limit of a rate");
-            let help = "write `60/m`, `100/10m`, or several of different times: `20/m, 200/h`";
-            self.problems.push(problem.with_help(help));
         }
     }
 
@@ -394,7 +324,8 @@ impl Check<'_> {
     /// The first argument, which must be written out.
     fn literal(&mut self, call: &Call, what: &str) -> Option<(String, Position)> {
         let Some(first) = call.arguments.first() else {
-            self.at_name(call, format!("`{}` needs the name of a {what}", call.name), None);
+            let help = shapes(&call.name);
+            self.at_name(call, format!("`{}` needs the name of a {what}", call.name), Some(&help));
             return None;
         };
         self.literal_argument(call, first, what)
@@ -411,9 +342,8 @@ impl Check<'_> {
             Literal::Character(c) => {
                 format!("'{c}' is a single character; a text has double quotes: \"{c}\"")
             }
-            Literal::Integer(_) | Literal::Other => {
-                "so that every name is known before the first mail comes".to_owned()
-            }
+            Literal::Integer(_) => format!("the name comes first, in your own words: {}", shapes(&call.name)),
+            Literal::Other => "so that every name is known before the first mail comes".to_owned(),
         };
         let message = format!("the {what} of `{}` must be written out as a text in double quotes", call.name);
         self.problems.push(self.file.error(argument.position, 1, message).with_help(help));

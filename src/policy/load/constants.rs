@@ -13,7 +13,36 @@ use super::telling::{self, Told};
 use crate::diagnostic::Diagnostic;
 
 /// What is wrong with a constant, and where; nowhere in particular means the constant itself.
-pub(super) type Mistake = (Position, String);
+#[derive(Debug)]
+pub(super) struct Mistake {
+    position: Position,
+    message: String,
+    /// What was written, and what could have been.
+    meant: Option<(String, Vec<&'static str>)>,
+    help: String,
+}
+
+impl Mistake {
+    pub(super) fn new(position: Position, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { position, message: message.into(), meant: None, help: help.into() }
+    }
+
+    /// The same, where one of these words was written in another way.
+    pub(super) fn instead_of(mut self, written: &str, known: impl IntoIterator<Item = &'static str>) -> Self {
+        self.meant = Some((written.to_owned(), known.into_iter().collect()));
+        self
+    }
+
+    fn tell(self, file: &ScriptFile, constant: Position) -> Diagnostic {
+        let position = if self.position.is_none() { constant } else { self.position };
+        let problem = file.error(position, 1, self.message);
+        let problem = match &self.meant {
+            Some((written, known)) => suggest(problem, written, known.iter().copied()),
+            None => problem,
+        };
+        if problem.help.is_some() { problem } else { problem.with_help(self.help) }
+    }
+}
 
 const KNOWN: [&str; 7] = ["GATE", "LISTS", "MODE", "MODES", "RULES", "SETTINGS", "TABLES"];
 
@@ -24,6 +53,8 @@ pub(super) struct Constants {
     pub(super) mode: Option<(Mode, Position)>,
     pub(super) modes: Vec<(String, Mode, Position)>,
     pub(super) settings: Vec<Default>,
+    /// Settings whose default is none.
+    pub(super) spoilt: Vec<String>,
     /// The lists that it can do without: empty where the configuration has none of the name.
     pub(super) lists: Vec<String>,
     /// The tables that it can do without.
@@ -92,11 +123,9 @@ pub(super) fn check_library(file: &ScriptFile, statements: &[Stmt], problems: &m
             _ => false,
         };
         if !is_constant {
-            problems.push(file.error(
-                statement.position(),
-                1,
-                "only functions and literal constants stand at the top level of a library",
-            ));
+            let message = "only functions and literal constants stand at the top level of a library";
+            let problem = file.error(statement.position(), 1, message);
+            problems.push(problem.with_help("put it into a function, or write its value out"));
         }
     }
 }
@@ -113,8 +142,8 @@ impl Constants {
         let taken = match name {
             "GATE" => self.take_gate(value),
             "MODE" => self.take_mode(value),
-            "MODES" => self.take_modes(value),
-            "SETTINGS" => self.take_settings(value),
+            "MODES" => self.take_modes(value, (file, at), problems),
+            "SETTINGS" => self.take_settings(value, (file, at), problems),
             "LISTS" => names(value, "LISTS").map(|names| self.lists = names),
             "RULES" => telling::take(value).map(|rules| self.rules = rules),
             "TABLES" => names(value, "TABLES").map(|names| self.tables = names),
@@ -126,15 +155,17 @@ impl Constants {
                 return;
             }
         };
-        if let Err((position, message)) = taken {
-            let position = if position.is_none() { at } else { position };
-            problems.push(file.error(position, 1, message));
+        if let Err(mistake) = taken {
+            problems.push(mistake.tell(file, at));
         }
     }
 
     fn take_gate(&mut self, value: &Expr) -> Result<(), Mistake> {
         let gate = literal(value).and_then(|value| value.as_bool().ok());
-        self.gate = gate.ok_or_else(|| (value.start_position(), "GATE is `true` or `false`".to_owned()))?;
+        let mistake = || {
+            Mistake::new(value.start_position(), "GATE is `true` or `false`", "write `const GATE = true;`")
+        };
+        self.gate = gate.ok_or_else(mistake)?;
         Ok(())
     }
 
@@ -143,36 +174,54 @@ impl Constants {
         Ok(())
     }
 
-    fn take_modes(&mut self, value: &Expr) -> Result<(), Mistake> {
-        for (rule, value, position) in
-            entries(value, "MODES is a map from rule to mode, such as `#{ \"not-fqdn\": \"shadow\" }`")?
-        {
-            self.modes.push((rule, mode(value)?, position));
+    fn take_modes(
+        &mut self,
+        value: &Expr,
+        (file, at): (&ScriptFile, Position),
+        problems: &mut Vec<Diagnostic>,
+    ) -> Result<(), Mistake> {
+        for (rule, value, position) in entries(value, "MODES", "#{ \"not-fqdn\": \"shadow\" }")? {
+            match mode(value) {
+                Ok(mode) => self.modes.push((rule, mode, position)),
+                Err(mistake) => problems.push(mistake.tell(file, at)),
+            }
         }
         Ok(())
     }
 
-    fn take_settings(&mut self, value: &Expr) -> Result<(), Mistake> {
-        for (name, value, position) in
-            entries(value, "SETTINGS is a map from name to default, such as `#{ limit: 5 }`")?
-        {
-            if !words::is_name(&name) {
-                return Err((
-                    position,
-                    format!("`{name}` is no name for a setting: use lower-case letters, digits, `_` and `-`"),
-                ));
+    fn take_settings(
+        &mut self,
+        value: &Expr,
+        (file, at): (&ScriptFile, Position),
+        problems: &mut Vec<Diagnostic>,
+    ) -> Result<(), Mistake> {
+        for (name, value, position) in entries(value, "SETTINGS", "#{ limit: 5 }")? {
+            match default(&name, value, position) {
+                Ok(value) => self.settings.push(Default { name, value, position }),
+                Err(mistake) => {
+                    problems.push(mistake.tell(file, at));
+                    self.spoilt.push(name);
+                }
             }
-            let default = literal(value).as_ref().and_then(setting);
-            let value = default.ok_or_else(|| {
-                (
-                    value.start_position(),
-                    "a default is a literal text, number, true, false, or an array of one of them".to_owned(),
-                )
-            })?;
-            self.settings.push(Default { name, value, position });
         }
         Ok(())
     }
+}
+
+/// The default of a setting.
+fn default(name: &str, value: &Expr, position: Position) -> Result<Setting, Mistake> {
+    if !words::is_name(name) {
+        let message = format!("`{name}` is no name for a setting");
+        return Err(Mistake::new(position, message, "use lower-case letters, digits, `_` and `-`"));
+    }
+    literal(value).as_ref().and_then(setting).ok_or_else(|| {
+        let message = "a default is a literal text, number, true, false, or an array of one of them";
+        Mistake::new(
+            value.start_position(),
+            message,
+            format!("write the value out: `{name}: 5`, `{name}: \"25MiB\"`"),
+        )
+    })
 }
 
 /// The names in a literal array.
@@ -180,8 +229,8 @@ fn names(value: &Expr, constant: &str) -> Result<Vec<String>, Mistake> {
     let array = literal(value).and_then(|value| value.into_typed_array::<ImmutableString>().ok());
     let named = array.filter(|names| names.iter().all(|name| words::is_name(name)));
     let names = named.ok_or_else(|| {
-        let message = format!("{constant} is an array of names, such as `[\"partners\"]`: lower-case letters, digits, `_` and `-`");
-        (value.start_position(), message)
+        let message = format!("{constant} is an array of names: lower-case letters, digits, `_` and `-`");
+        Mistake::new(value.start_position(), message, format!("write `const {constant} = [\"partners\"];`"))
     })?;
     Ok(names.into_iter().map(Into::into).collect())
 }
@@ -189,20 +238,34 @@ fn names(value: &Expr, constant: &str) -> Result<Vec<String>, Mistake> {
 /// The entries of a literal map, with the places of their keys.
 pub(super) fn entries<'e>(
     value: &'e Expr,
-    otherwise: &str,
+    constant: &str,
+    example: &str,
 ) -> Result<Vec<(String, &'e Expr, Position)>, Mistake> {
     match value {
         Expr::Map(map, _) => {
             Ok(map.0.iter().map(|(key, value)| (key.name.to_string(), value, key.pos)).collect())
         }
-        other => Err((other.start_position(), otherwise.to_owned())),
+        other => {
+            let message = format!("{constant} is a map");
+            Err(Mistake::new(
+                other.start_position(),
+                message,
+                format!("write `const {constant} = {example};`"),
+            ))
+        }
     }
 }
 
 fn mode(value: &Expr) -> Result<Mode, Mistake> {
     let name = literal(value).and_then(|value| value.into_immutable_string().ok());
-    let mode = name.and_then(|name| Mode::from_name(&name));
-    mode.ok_or_else(|| (value.start_position(), "a mode is \"enforce\", \"shadow\" or \"off\"".to_owned()))
+    let mode = name.as_ref().and_then(|name| Mode::from_name(name));
+    mode.ok_or_else(|| {
+        let help = "write it out in double quotes";
+        let mistake =
+            Mistake::new(value.start_position(), "a mode is \"enforce\", \"shadow\" or \"off\"", help);
+        let written = name.unwrap_or_default();
+        mistake.instead_of(&written, [Mode::Enforce, Mode::Shadow, Mode::Off].map(Mode::name))
+    })
 }
 
 pub(super) fn literal(value: &Expr) -> Option<Dynamic> {

@@ -7,10 +7,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rhai::{AST, ASTNode, Engine, Expr, Position, Stmt, Token};
+use rhai::{AST, ASTNode, Engine, Position, Stmt, Token};
 
 use super::super::coverage::{Coverage, Mark};
 use super::file::ScriptFile;
+use super::survey::{begins, earliest};
 
 /// The name of the function that reports. No policy can call it: the checks know no such name.
 const REACHED: &str = "gatepost_reached";
@@ -97,28 +98,11 @@ fn statements(ast: &AST, tokens: &[(Place, bool)]) -> Vec<Place> {
 fn start(statement: &Stmt) -> Option<Position> {
     match statement {
         Stmt::Noop(_) | Stmt::Share(_) => None,
-        Stmt::Expr(expression) => Some(first(expression)),
+        Stmt::Expr(expression) => Some(begins(expression)),
         Stmt::FnCall(call, position) => Some(earliest(*position, &call.args)),
-        Stmt::Assignment(assignment) => Some(first(&assignment.1.lhs)),
+        Stmt::Assignment(assignment) => Some(begins(&assignment.1.lhs)),
         other => Some(other.position()),
     }
-}
-
-/// Where an expression begins: the tree keeps the places of operators.
-fn first(expression: &Expr) -> Position {
-    match expression {
-        Expr::And(operands, _) | Expr::Or(operands, _) | Expr::Coalesce(operands, _) => {
-            operands.first().map_or_else(|| expression.position(), first)
-        }
-        Expr::Index(pair, ..) | Expr::Dot(pair, ..) => first(&pair.lhs),
-        Expr::FnCall(call, position) => earliest(*position, &call.args),
-        other => other.start_position(),
-    }
-}
-
-fn earliest(position: Position, arguments: &[Expr]) -> Position {
-    let all = arguments.iter().map(first).chain([position]);
-    all.filter(|position| !position.is_none()).min_by_key(|position| place(*position)).unwrap_or(position)
 }
 
 fn place(position: Position) -> Option<Place> {

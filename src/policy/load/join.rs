@@ -195,10 +195,7 @@ fn target_problem(
     let rules = modes::rule_names(policy);
     if let Some(rule) = rule.filter(|rule| !rules.contains(rule)) {
         let problem = error(format!("the policy `{name}` has no rule `{rule}`"));
-        let problem = suggest(problem, rule, rules.iter().copied());
-        let all = rules.iter().copied().collect::<Vec<_>>().join(", ");
-        let help = if all.is_empty() { "it has none".to_owned() } else { format!("it has {all}") };
-        return Some(if problem.help.is_some() { problem } else { problem.with_help(help) });
+        return Some(modes::suggest_rule(problem, rule, policy));
     }
     let turns = turns(policy, rule);
     // In its own run a policy can still skip a rule, and no longer itself.
@@ -222,7 +219,7 @@ pub(super) fn turns(policy: &Script, rule: Option<&str>) -> Vec<Stage> {
 }
 
 /// Whether policy `to` at its stage comes after policy `from` at its own. A violation can happen at any time.
-fn comes_later(from_stage: Stage, from: usize, to_stage: Stage, to: usize) -> bool {
+pub(super) fn comes_later(from_stage: Stage, from: usize, to_stage: Stage, to: usize) -> bool {
     to_stage > from_stage || (to_stage == from_stage && to >= from) || from_stage == Stage::Violation
 }
 

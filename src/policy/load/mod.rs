@@ -23,6 +23,7 @@ mod domains;
 mod exceptions;
 mod file;
 mod fingerprint;
+mod habits;
 mod instrument;
 mod join;
 mod kept;
@@ -30,6 +31,7 @@ mod lists;
 mod modes;
 mod ours;
 mod settings;
+mod stumbles;
 mod survey;
 mod syntax;
 mod tables;
@@ -49,6 +51,8 @@ use syntax::Known;
 
 pub(super) use check::Role;
 pub(super) use file::ScriptFile;
+pub(super) use habits::of_word;
+pub(super) use survey::begins;
 pub(super) use syntax::elsewhere;
 
 pub use fingerprint::{Fingerprint, Glance};
@@ -89,8 +93,9 @@ impl Policies {
         let libraries = load_libraries(&mut engine, sources, &host, instrument, found);
         let known = Known { host: &host, libraries: Some(&libraries.names) };
         let found = (&mut problems, &mut broken);
-        let scripts = load_folders(&engine, sources, known, instrument, found);
-        lint::lint(&host, libraries.units, &units(&scripts), &mut problems);
+        let mut scripts = load_folders(&engine, sources, known, instrument, found);
+        let mentions = lint::lint(&host, libraries.units, &units(&scripts), &mut problems);
+        scripts.iter_mut().zip(mentions).for_each(|(script, mentions)| script.mention(mentions));
         let mut calendar = Calendar::new(sources);
         let (optional_lists, optional_tables) = optional(&scripts);
         let lists = lists::load(sources, optional_lists, &mut calendar, &mut problems);
@@ -351,6 +356,7 @@ fn compile(
         instrument.begin();
     }
     let mut text = file.text.to_string();
+    let mut lines = Vec::new();
     for _ in 0..MAX_UNDEFINED {
         let error = match engine.compile(&text) {
             Ok(mut ast) => {
@@ -359,10 +365,19 @@ fn compile(
             }
             Err(error) => error,
         };
+        let line = error.position().line();
         let ParseErrorType::VariableUndefined(name) = error.err_type() else {
-            problems.extend(syntax::stopped(file, &error, known));
+            // What a word that was written over stood for may be what the compiler stumbles over.
+            if !lines.contains(&line) {
+                problems.extend(syntax::stopped(file, &error, known));
+            }
             return None;
         };
+        lines.push(line);
+        if let Some(problem) = syntax::beginning(file, &error, name) {
+            problems.push(problem);
+            return None;
+        }
         problems.push(syntax::undefined(file, &error, name, known));
         text = syntax::written_over(&text, error.position(), name)?;
     }

@@ -64,7 +64,7 @@ fn check_constants(script: &Script, problems: &mut Vec<Diagnostic>) {
     for (rule, mode, position) in &script.constants.modes {
         if !names.contains(rule.as_str()) {
             let problem = script.file.error(*position, 1, format!("this policy has no rule `{rule}`"));
-            problems.push(suggest(problem, rule, names.iter().copied()));
+            problems.push(suggest_rule(problem, rule, script));
         }
         if script.constants.gate && *mode != Mode::Enforce {
             problems.push(script.file.error(*position, 1, GATE));
@@ -107,6 +107,18 @@ pub(super) fn target<'s, 'k>(
         return None;
     }
     Some((script, rule))
+}
+
+/// The problem with the nearest rule of the script, or with all of them.
+pub(super) fn suggest_rule(problem: Diagnostic, rule: &str, script: &Script) -> Diagnostic {
+    let names = rule_names(script);
+    let problem = suggest(problem, rule, names.iter().copied());
+    let all = names.into_iter().collect::<Vec<_>>().join(", ");
+    match problem.help {
+        Some(_) => problem,
+        None if all.is_empty() => problem.with_help("it has none"),
+        None => problem.with_help(format!("it has {all}")),
+    }
 }
 
 /// The names of a script's rules.

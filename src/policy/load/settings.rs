@@ -63,9 +63,11 @@ pub(super) fn check_given(
 fn check_uses(script: &Script, problems: &mut Vec<Diagnostic>) {
     let declared = || script.constants.settings.iter().map(|default| default.name.as_str());
     for (name, position) in &script.names.settings {
-        if !declared().any(|known| known == name) {
+        if !declared().any(|known| known == name) && !script.constants.spoilt.contains(name) {
             let message = format!("`{name}` is not declared in SETTINGS of this policy");
-            problems.push(suggest(script.file.error(*position, name.len() + 2, message), name, declared()));
+            let problem = suggest(script.file.error(*position, name.len() + 2, message), name, declared());
+            let help = format!("declare it with its default: `const SETTINGS = #{{ {name}: ... }};`");
+            problems.push(if problem.help.is_some() { problem } else { problem.with_help(help) });
         }
     }
     let is_read = |name: &str| script.names.settings.iter().any(|(read, _)| read == name);

@@ -232,5 +232,24 @@ fn argument(expression: &Expr) -> Argument {
         Expr::CharConstant(character, _) => Literal::Character(*character),
         _ => Literal::Other,
     };
-    Argument { value, position: expression.start_position() }
+    Argument { value, position: begins(expression) }
+}
+
+/// Where an expression begins: the tree keeps the places of operators.
+pub(in super::super) fn begins(expression: &Expr) -> Position {
+    match expression {
+        Expr::And(operands, _) | Expr::Or(operands, _) | Expr::Coalesce(operands, _) => {
+            operands.first().map_or_else(|| expression.position(), begins)
+        }
+        Expr::Index(pair, ..) | Expr::Dot(pair, ..) => begins(&pair.lhs),
+        Expr::FnCall(call, position) => earliest(*position, &call.args),
+        other => other.start_position(),
+    }
+}
+
+pub(super) fn earliest(position: Position, arguments: &[Expr]) -> Position {
+    let all = arguments.iter().map(begins).chain([position]);
+    all.filter(|position| !position.is_none())
+        .min_by_key(|position| (position.line(), position.position()))
+        .unwrap_or(position)
 }

@@ -6,7 +6,8 @@ use super::super::language::{self, Object, Parameter, Type, object_named};
 use super::super::lint::Host;
 use super::super::words::{self, FORBIDDEN};
 use super::file::ScriptFile;
-use super::suggest;
+use super::stumbles::{self, Stumble};
+use super::{habits, suggest};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::session::stage::Stage;
 
@@ -43,8 +44,36 @@ pub(super) fn stopped(file: &ScriptFile, error: &ParseError, known: Known<'_>) -
             let help = "each side of `||` and `&&` is a condition of its own: `x == \"a\" || x == \"b\"`, or `x in [\"a\", \"b\"]`";
             problem.with_help(help)
         }
-        _ => problem,
+        other => match stumbles::over(&file.text, position, other) {
+            Some(Stumble { help, at: None }) => problem.with_help(help),
+            Some(Stumble { help, at: Some(at) }) => {
+                file.error(at, 1, error.err_type().to_string()).with_help(help)
+            }
+            None => problem,
+        },
     })
+}
+
+/// A word that begins a function or a statement in other languages: what stands behind it tells nothing.
+pub(super) fn beginning(file: &ScriptFile, error: &ParseError, name: &str) -> Option<Diagnostic> {
+    let position = error.position();
+    let (line, behind) = (line_at(&file.text, position), rest(&file.text, position).strip_prefix(name)?);
+    let stage = first_word(line);
+    let (at, len, help) = if words::stage_named(stage).is_some() && line.get(stage.len()..)?.starts_with('(')
+    {
+        let at = Position::new(position.line()?.try_into().ok()?, 1);
+        (at, stage.len(), format!("a function begins with `fn`: `fn {}`", line.trim_end_matches(['{', ' '])))
+    } else if habits::is_beginning(name) {
+        (position, name.chars().count(), habits::of_word(name)?.to_owned())
+    } else if behind.trim_start().starts_with('=')
+        && !["==", "=>"].iter().any(|sign| behind.trim_start().starts_with(sign))
+    {
+        (position, name.chars().count(), format!("declare it: `let {name} = ...`"))
+    } else {
+        return None;
+    };
+    let what = if at == position { error.err_type().to_string() } else { "This is no function".to_owned() };
+    Some(file.error(at, len, what).with_help(help))
 }
 
 /// What to write in the place of a word that Rhai keeps for itself.
@@ -58,6 +87,9 @@ fn reserved(text: &str, position: Position, word: &str) -> String {
         }
         "var" | "static" => "a variable is declared with `let`",
         "match" | "case" => "write `switch x { \"a\" => ..., _ => ... }`; a regular expression is asked with `matches(...)`",
+        sign if !sign.starts_with(char::is_alphabetic) => {
+            habits::of_sign(sign).unwrap_or("Rhai keeps this sign for itself")
+        }
         _ => "Rhai keeps this word for itself: choose another name, or put a key of a map in quotes",
     }
     .to_owned()
@@ -86,20 +118,59 @@ fn no_library(problem: Diagnostic, name: &str, text: &str, known: Known<'_>) -> 
 pub(super) fn undefined(file: &ScriptFile, error: &ParseError, name: &str, known: Known<'_>) -> Diagnostic {
     let problem = file.error(error.position(), name.chars().count(), error.err_type().to_string());
     let around = Around::of(before(&file.text, error.position()));
-    let help = match name.to_ascii_lowercase().as_str() {
-        "settings" => Some("read a setting with `setting(\"name\")`".to_owned()),
-        "null" | "nil" | "none" | "undefined" => {
-            Some("nothing is ever absent: compare with \"\", 0, or ask `.is_empty()`".to_owned())
-        }
-        _ => None,
-    };
-    let help = help.or_else(|| parameter(name, &around)).or_else(|| path(name, &around));
+    let help = by_place(name, &file.text, error.position());
+    let help = help.or_else(|| parameter(name, &around));
+    let help = help.or_else(|| habits::of_word(name).map(str::to_owned)).or_else(|| path(name, &around));
+    let help = help.or_else(|| declared(name, &file.text));
     let help = help.or_else(|| Some(format!("did you mean `{}`?", nearest(name, names(&file.text))?)));
     let help =
         help.or_else(|| known.host.has(name).then(|| format!("`{name}` is a function: write `{name}(...)`")));
     problem.with_help(help.unwrap_or_else(|| {
         format!("a variable is declared with `let {name} = ...`; a text has double quotes: \"{name}\"")
     }))
+}
+
+/// What a word means where it stands.
+fn by_place(name: &str, text: &str, position: Position) -> Option<String> {
+    let (before, behind) = (before(text, position).trim_end(), rest(text, position).strip_prefix(name)?);
+    let line = line_at(text, position);
+    let quoted = || Some(format!("a text has double quotes: \"{name}\""));
+    if name.eq_ignore_ascii_case("settings") {
+        return Some("read a setting with `setting(\"name\")`".to_owned());
+    }
+    if behind.trim_start().starts_with(':') && !behind.trim_start().starts_with("::") {
+        return Some(format!("a map begins with `#{{`: `#{{ {name}: ... }}`"));
+    }
+    if behind.trim_start().starts_with("=>") && !before.ends_with(['{', ',']) {
+        return Some(format!("a closure is written `|{name}| ...`"));
+    }
+    if let Some(owner) = before.strip_suffix('-').filter(|owner| owner.ends_with(is_of_word)) {
+        let joined = format!("{}_{name}", last_word(owner));
+        if language::objects().any(|object| object.property(&joined).is_some()) {
+            return Some(format!("did you mean `{joined}`? A name has no `-`"));
+        }
+    }
+    match before.strip_suffix('(').map(last_word) {
+        Some("setting" | "list" | "table" | "noted" | "skip") => return quoted(),
+        _ if line.starts_with("const ") => return quoted(),
+        _ => {}
+    }
+    before.ends_with(" in").then(|| format!("an entry of the configuration's lists: `in list(\"{name}\")`"))
+}
+
+/// A name that the file declares in another place.
+fn declared(name: &str, text: &str) -> Option<String> {
+    let declares =
+        |line: &str, word: &str| line.strip_prefix(word).is_some_and(|rest| first_word(rest) == name);
+    if text.lines().any(|line| declares(line, "let ") || declares(line, "const ")) {
+        let lower = name.to_lowercase();
+        return Some(format!(
+            "functions see nothing of what stands around them: `const SETTINGS = #{{ {lower}: ... }};` and `setting(\"{lower}\")`"
+        ));
+    }
+    names(text).any(|known| known == name).then(|| {
+        format!("another `{name}` is in this file: a variable ends with its block, and a function sees what it is given")
+    })
 }
 
 /// The function that a place is in.
@@ -217,24 +288,58 @@ fn split(list: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The text in front of a place; all of it where the place is not known.
-fn before(text: &str, position: Position) -> &str {
+pub(super) fn before(text: &str, position: Position) -> &str {
     let offset = offset(text, position);
     offset.and_then(|offset| text.get(..offset)).unwrap_or(text)
 }
 
-/// The word at a place; empty where there is none.
-fn word_at(text: &str, position: Position) -> &str {
-    let rest = offset(text, position).and_then(|offset| text.get(offset..));
-    rest.map_or("", first_word)
+/// The text from a place on; nothing where it is not known.
+pub(super) fn rest(text: &str, position: Position) -> &str {
+    offset(text, position).and_then(|offset| text.get(offset..)).unwrap_or_default()
 }
 
-fn first_word(text: &str) -> &str {
-    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+/// The line of a place.
+pub(super) fn line_at(text: &str, position: Position) -> &str {
+    let number = position.line().and_then(|line| line.checked_sub(1));
+    number.and_then(|number| text.lines().nth(number)).unwrap_or_default()
+}
+
+/// The place behind the last line of `text` that is no comment, and where on it the code ends.
+pub(super) fn end_of_code(text: &str) -> Option<Position> {
+    let code = |line: &str| {
+        let comment = line.match_indices("//").map(|(at, _)| at);
+        let mut outside =
+            comment.filter(|at| line.get(..*at).is_some_and(|head| head.matches('"').count() % 2 == 0));
+        outside.next().and_then(|at| line.get(..at)).unwrap_or(line).trim_end().chars().count()
+    };
+    let lines: Vec<_> = text.lines().map(code).collect();
+    let (number, len) = lines.iter().enumerate().rev().find(|(_, len)| **len > 0)?;
+    Some(Position::new((number + 1).try_into().ok()?, (len + 1).try_into().ok()?))
+}
+
+/// The word at a place; empty where there is none.
+fn word_at(text: &str, position: Position) -> &str {
+    first_word(rest(text, position))
+}
+
+/// The word at the beginning; empty where there is none.
+pub(super) fn first_word(text: &str) -> &str {
+    let end = text.find(|c: char| !is_of_word(c)).unwrap_or(text.len());
     text.get(..end).unwrap_or_default()
 }
 
+/// The word at the end.
+fn last_word(text: &str) -> &str {
+    let begin = text.trim_end_matches(is_of_word).len();
+    text.get(begin..).unwrap_or_default()
+}
+
+fn is_of_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
 /// Where a place is in the text, in octets.
-fn offset(text: &str, position: Position) -> Option<usize> {
+pub(super) fn offset(text: &str, position: Position) -> Option<usize> {
     let (line, column) = (position.line()?.checked_sub(1)?, position.position()?.checked_sub(1)?);
     let before_line: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
     let within = text.get(before_line..)?.chars().take(column).map(char::len_utf8).sum::<usize>();

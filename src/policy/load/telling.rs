@@ -18,25 +18,31 @@ pub(super) struct Told {
 /// The longest text about a rule, in characters: it is kept with each decision of the rule's.
 const MAX_TEXT: usize = 500;
 
-const SHAPE: &str = "RULES is a map from rule to words, such as `#{ \"not-fqdn\": #{ why: \"...\", otherwise: \"...\", advice: \"...\" } }`";
+const SHAPE: &str = "#{ \"not-fqdn\": #{ why: \"...\", otherwise: \"...\", advice: \"...\" } }";
 
 /// Reads the value of RULES.
 pub(super) fn take(value: &Expr) -> Result<Vec<Told>, Mistake> {
     let one = |(rule, value, position)| Ok(Told { rule, words: words(value)?, position });
-    entries(value, SHAPE)?.into_iter().map(one).collect()
+    entries(value, "RULES", SHAPE)?.into_iter().map(one).collect()
 }
 
 fn words(value: &Expr) -> Result<RuleWords, Mistake> {
     let mut words = RuleWords::default();
-    for (key, value, position) in entries(value, SHAPE)? {
+    for (key, value, position) in entries(value, "RULES", SHAPE)? {
         let at = value.start_position();
         let Some(part) = words.part(&key) else {
             let known = RuleWords::KEYS.join(", ");
-            return Err((position, format!("of a rule RULES says {known}, and no `{key}`")));
+            let message = format!("of a rule RULES says {known}, and no `{key}`");
+            let mistake =
+                Mistake::new(position, message, format!("write `#{{ why: \"...\" }}`, or one of {known}"));
+            return Err(mistake.instead_of(&key, RuleWords::KEYS));
         };
         let text = literal(value).and_then(|text| text.try_cast::<ImmutableString>());
         let text = text.filter(|text| !text.trim().is_empty() && text.chars().count() <= MAX_TEXT);
-        let problem = || (at, format!("`{key}` is a literal text of at most {MAX_TEXT} characters"));
+        let problem = || {
+            let message = format!("`{key}` is a literal text of at most {MAX_TEXT} characters");
+            Mistake::new(at, message, "write it out in double quotes, or between backticks without `${...}`")
+        };
         *part = text.ok_or_else(problem)?.to_string();
     }
     Ok(words)
@@ -50,7 +56,7 @@ pub(super) fn check(scripts: &[Script], problems: &mut Vec<Diagnostic>) {
             let error = |message: String| script.file.error(told.position, 1, message);
             if !names.contains(told.rule.as_str()) {
                 let problem = error(format!("this policy has no rule `{}`", told.rule));
-                problems.push(suggest(problem, &told.rule, names.iter().copied()));
+                problems.push(modes::suggest_rule(problem, &told.rule, script));
             }
             let settings = || script.constants.settings.iter().map(|default| default.name.as_str());
             let known = || BLANKS.iter().map(|(name, _)| *name).chain(settings());

@@ -162,8 +162,8 @@ fn every_unsafe_script_is_refused_with_its_place() {
         ("const LISTS = [5];", "1:15: LISTS is an array of names"),
         ("const MODES = #{ a: \"shadow\" };", "1:18: this policy has no rule `a`"),
         ("const RULES = #{ a: #{ why: \"x\" } };", "1:18: this policy has no rule `a`"),
-        ("const RULES = \"a\";", "1:15: RULES is a map from rule to words"),
-        ("const RULES = #{ a: \"x\" };", "1:21: RULES is a map from rule to words"),
+        ("const RULES = \"a\";", "1:15: RULES is a map"),
+        ("const RULES = #{ a: \"x\" };", "1:21: RULES is a map"),
         (
             "const RULES = #{ a: #{ whi: \"x\" } };",
             "1:24: of a rule RULES says why, otherwise, advice, and no `whi`",

@@ -140,8 +140,9 @@ fn a_verdict_knows_its_file_and_line() {
 
 #[test]
 fn policies_are_asked_in_the_order_of_their_files() {
-    let note =
-        |name: &str| helo_policy(&format!("note(\"seen\", \"{name}\"); tag(\"last\", noted(\"b.seen\"))"));
+    let note = |name: &str| {
+        helo_policy(&format!("note(\"seen\", \"{name}\"); tag(\"last\", noted(\"b.\" + \"seen\"))"))
+    };
     let mut rig =
         Rig::new(&[("30-b.rhai", &note("b")), ("20-c.rhai", &note("c")), ("40-a.rhai", &note("a"))]);
     let judgement = rig.helo();
@@ -260,7 +261,7 @@ fn faults_have_a_kind_and_a_place() {
 /// What a policy behind it uses up before its turn, be it all at once, is not taken from a policy that waits for an answer.
 #[test]
 fn nobody_fails_for_what_another_one_did_ahead() {
-    let asks = helo_policy("dns_a(session.helo).result; for n in 0..20 { noted(\"burns.k\"); }");
+    let asks = helo_policy("dns_a(session.helo).result; for n in 0..20 { noted(\"burns.\" + \"k\"); }");
     let burns = helo_policy(
         "note(\"k\", 1); let text = \"a\"; text.pad(250000, \"a\"); loop { text.replace(\"a\", \"b\"); text.replace(\"b\", \"a\"); }",
     );

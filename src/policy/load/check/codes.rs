@@ -1,6 +1,7 @@
-//! What a verdict says: its reply code, its enhanced code, its text.
+//! What a verdict says: its reply code and its enhanced code.
 
 use super::super::super::judgement::Action;
+use super::super::super::language;
 use super::super::super::words;
 use super::super::survey::{Argument, Call, Literal};
 use super::Check;
@@ -10,22 +11,25 @@ impl Check<'_> {
     /// The reply code of a verdict, when everything about its codes is right.
     pub(super) fn codes(&mut self, call: &Call, action: Action) -> Option<u16> {
         let (default_code, default_enhanced) = words::default_codes(action);
-        let (code, enhanced, text) = match call.arguments.as_slice() {
-            [_, text] => (None, None, text),
-            [_, enhanced, text] => (None, Some(enhanced), text),
-            [_, code, enhanced, text] => (Some(code), Some(enhanced), text),
+        let (code, enhanced) = match call.arguments.as_slice() {
+            [_, _] => (None, None),
+            [_, enhanced, _] => (None, Some(enhanced)),
+            [_, code, enhanced, _] => (Some(code), Some(enhanced)),
             _ => {
                 let message = format!(
                     "`{}` takes (rule, text), (rule, enhanced code, text) or (rule, code, enhanced code, text)",
                     call.name
                 );
-                self.at_name(call, message, None);
+                self.at_name(
+                    call,
+                    message,
+                    Some("write `reject(\"no-such-user\", \"nobody has this address here\")`"),
+                );
                 return None;
             }
         };
         let code = code.map_or(Some(default_code), |code| self.code(code, action));
         let enhanced = enhanced.map_or(Some(default_enhanced), |enhanced| self.enhanced(enhanced));
-        self.said(text);
         let (code, enhanced) = (code?, enhanced?);
         if u16::from(enhanced.class) != code / 100 {
             let message = format!("the enhanced code {enhanced} does not belong to the code {code}");
@@ -68,21 +72,15 @@ impl Check<'_> {
         }
         code
     }
+}
 
-    /// The text for the client: `reject("rule", "5.7.1")` has forgotten it, `reject("rule", "")` has none.
-    fn said(&mut self, argument: &Argument) {
-        let Literal::Text(text) = &argument.value else { return };
-        let (message, help) = if EnhancedCode::parse(text).is_some() {
-            ("the last argument is the text for the client", "add a text in plain words behind the code")
-        } else if text.trim().is_empty() {
-            (
-                "the client would be told no reason",
-                "say in plain words why, and what its sender can do about it",
-            )
-        } else {
-            return;
-        };
-        self.problems
-            .push(self.file.error(argument.position, text.chars().count() + 2, message).with_help(help));
-    }
+/// The ways to call one of the host's words.
+pub(super) fn shapes(name: &str) -> String {
+    let signatures = language::find(name).map_or(&[][..], |word| word.signatures);
+    let one = |parameters: &&[language::Parameter]| {
+        let names: Vec<_> = parameters.iter().map(|parameter| parameter.name).collect();
+        format!("`{name}({})`", names.join(", "))
+    };
+    let all: Vec<_> = signatures.iter().map(one).collect();
+    format!("write {}", all.join(" or "))
 }
