@@ -17,6 +17,8 @@ pub(in super::super) struct Mention {
     pub(in super::super) is_method: bool,
     pub(in super::super) text: String,
     pub(in super::super) position: Position,
+    /// Of the variable's name, in characters.
+    pub(in super::super) width: usize,
     /// The function around it.
     pub(in super::super) function: String,
 }
@@ -80,6 +82,7 @@ impl Walk<'_> {
             is_method,
             text: text.to_owned(),
             position: begins(argument),
+            width: width(value),
             function: self.within.map(|body| body.name.clone()).unwrap_or_default(),
         };
         if !self.mentions.contains(&mention) {

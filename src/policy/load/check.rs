@@ -19,7 +19,7 @@ mod mentions;
 
 use codes::shapes;
 
-pub(super) use mentions::NoteSite;
+pub(super) use mentions::{NoteSite, TargetSite};
 
 /// What a script names, for the checks that need the other files or the configuration.
 #[derive(Debug, Default)]
@@ -43,9 +43,9 @@ pub(super) struct Names {
     /// Whether it notes something under a name that is known only when it runs.
     pub(super) notes_anything: bool,
     /// The addresses to which it sends mail.
-    pub(super) addresses: Vec<(String, Position)>,
+    pub(super) addresses: Vec<TargetSite>,
     /// The web services that it asks.
-    pub(super) urls: Vec<(String, Position)>,
+    pub(super) urls: Vec<TargetSite>,
 }
 
 /// A call that names a rule.

@@ -65,7 +65,7 @@ fn unknown(
 fn never_noted(scripts: &[Script], reader: usize, asked: &NoteSite) -> Option<Diagnostic> {
     let script = scripts.get(reader)?;
     let (asks, name) = (&asked.key, &script.name);
-    let error = |message: String| script.file.error(asked.position, asks.chars().count() + 2, message);
+    let error = |message: String| script.file.error(asked.position, asked.width, message);
     let (policy, Some(key)) = split_target(asks) else {
         let problem = error(format!("a note has the name of its policy in front: `{name}.{asks}`"));
         return Some(

@@ -1,8 +1,7 @@
 //! Where policies send mail and questions: what the configuration does not allow is an error each time that they run.
 
-use rhai::Position;
-
 use super::super::sources::Sources;
+use super::check::TargetSite;
 use super::{Script, suggest};
 use crate::diagnostic::Diagnostic;
 use crate::smtp::path::{Domain, ForwardPath, Mailbox};
@@ -20,10 +19,10 @@ pub(super) fn check(scripts: &[Script], sources: &Sources, problems: &mut Vec<Di
 /// What is wrong with an address to which mail is sent.
 fn unreachable(
     script: &Script,
-    (to, position): &(String, Position),
+    TargetSite { text: to, position, width }: &TargetSite,
     sources: &Sources,
 ) -> Option<Diagnostic> {
-    let error = |message: String| script.file.error(*position, to.chars().count() + 2, message);
+    let error = |message: String| script.file.error(*position, *width, message);
     let mailbox = match Mailbox::parse(to) {
         Ok(mailbox) => mailbox,
         Err(why) => {
@@ -47,8 +46,12 @@ fn unreachable(
 }
 
 /// What is wrong with a URL that is asked for.
-fn unasked(script: &Script, (url, position): &(String, Position), hosts: &[String]) -> Option<Diagnostic> {
-    let error = |message: String| script.file.error(*position, url.chars().count() + 2, message);
+fn unasked(
+    script: &Script,
+    TargetSite { text: url, position, width }: &TargetSite,
+    hosts: &[String],
+) -> Option<Diagnostic> {
+    let error = |message: String| script.file.error(*position, *width, message);
     let Some((authority, port)) = authority(url) else {
         let problem = error(format!("`{url}` is no URL that can be asked for"));
         return Some(
