@@ -4,6 +4,8 @@
 //! This is the one source. The checks at load read it, the reference in `policies/reference.md` and the definition files for
 //! editors are written from it, and a test holds it against what the engine really knows.
 
+use std::sync::LazyLock;
+
 use super::judgement::Action;
 use crate::session::stage::Stage;
 
@@ -222,6 +224,17 @@ pub(super) fn functions() -> impl Iterator<Item = &'static Function> {
 /// Every object.
 pub(super) fn objects() -> impl Iterator<Item = &'static Object> {
     objects::OBJECTS.iter().chain(results::OBJECTS)
+}
+
+/// Each object, and the array of such.
+static ARRAYS: LazyLock<Vec<(Type, Type)>> = LazyLock::new(|| {
+    let kinds: &'static [Type] = Vec::leak(objects().map(|object| Type::Object(object.name)).collect());
+    kinds.iter().map(|kind| (*kind, Type::Array(kind))).collect()
+});
+
+/// The array of such objects; `None` for what is none.
+pub(super) fn array_of(object: &Type) -> Option<Type> {
+    ARRAYS.iter().find(|(entry, _)| entry == object).map(|(_, array)| *array)
 }
 
 /// The object with this name.

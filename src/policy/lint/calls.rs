@@ -5,6 +5,7 @@ use rhai::{Expr, FnCallExpr, Position};
 use super::super::language::{self, Form, Named, Nature, Type};
 use super::super::load::{begins, suggest};
 use super::super::units;
+use super::asked::{Given, Want};
 use super::expressions::{a, closure, width};
 use super::host::Signature;
 use super::value::{Literal, Value, fits};
@@ -141,6 +142,7 @@ impl Walk<'_> {
         self.forms(first, values, arguments, position, is_method);
         self.parts_of_texts(name, values, arguments, position);
         self.spoken(name, values, arguments);
+        self.swapped(name, values, arguments, position);
         if chain::is_setting(name) {
             return chain::setting(self, values.last().and_then(Value::literal_text));
         }
@@ -148,7 +150,12 @@ impl Walk<'_> {
             .iter()
             .map(|signature| signature.gives)
             .reduce(|one, other| super::value::join(&one, &other));
-        Value::of(gives.unwrap_or(Type::Any))
+        let mut value = Value::of(gives.unwrap_or(Type::Any));
+        if let (Type::Object("List"), Some(list)) = (value.kind, values.last().and_then(Value::literal_text))
+        {
+            value.given = [Given::List(list.to_owned())].into();
+        }
+        value
     }
 
     fn wrong_length(
@@ -244,6 +251,9 @@ impl Walk<'_> {
         for (index, (wanted, value)) in pairs {
             let at = argument(arguments, index, is_method).map_or(position, begins);
             let Some(Type::Text(form)) = wanted else { continue };
+            if forms::is_demanding(*form) {
+                self.asks(value, &Want::Form(*form));
+            }
             if let Some(Literal::Character(character)) = value.literal {
                 let message = format!("'{character}' is a single character, and this takes a text");
                 self.error(at, 3, message, format!("a text has double quotes: \"{character}\""));

@@ -4,6 +4,7 @@ use rhai::{ASTFlags, Expr, FnCallExpr, Position};
 
 use super::super::language::{self, Object, Type, object_named};
 use super::super::load::{Role, begins, of_word, suggest};
+use super::asked::Given;
 use super::expressions::{a, absent_help, closure};
 use super::host::{self, Signature};
 use super::inside::About;
@@ -40,16 +41,18 @@ impl Walk<'_> {
 
     /// `owner[rest]`; where the chain goes on, the index is its beginning.
     pub(super) fn index(&mut self, owner: &Value, rest: &Expr, flags: ASTFlags) -> Value {
-        let entry = || match owner.kind {
-            Type::Array(entry) => Value::of(*entry).spelled(spelled(owner, "[...]")),
-            _ => Value::unknown(),
-        };
-        self.no_entries(owner, rest);
         let index = match rest {
             Expr::Dot(pair, ..) | Expr::Index(pair, ..) if !flags.contains(ASTFlags::BREAK) => &pair.lhs,
             whole => whole,
         };
+        let entry = || match index {
+            Expr::StringConstant(key, _) => owner.under(key).cloned().unwrap_or_else(|| owner.entry()),
+            _ => owner.entry(),
+        };
+        let entry = || entry().spelled(spelled(owner, "[...]"));
         self.index_into(owner, index);
+        self.no_entries(owner, index);
+        self.keyed(owner, index);
         if !flags.contains(ASTFlags::BREAK) {
             match rest {
                 Expr::Dot(pair, inner, _) => {
@@ -74,7 +77,12 @@ impl Walk<'_> {
             Type::Object("Table") => {
                 "the values of a key are `.get(key)`, the first one, and `.get_all(key)`".to_owned()
             }
-            Type::Object(_) => "what belongs to an object stands behind a dot".to_owned(),
+            Type::Object(object) => match index {
+                Expr::StringConstant(key, _) if has_property(object, key) => {
+                    format!("write `{}.{key}`", owner.spelled)
+                }
+                _ => "what belongs to an object stands behind a dot".to_owned(),
+            },
             Type::Bool | Type::Float | Type::Nothing => {
                 "an index belongs to an array, a map or a text".to_owned()
             }
@@ -89,7 +97,12 @@ impl Walk<'_> {
             self.minds_emptiness(owner);
         }
         let found = match owner.kind {
-            Type::Any | Type::Map | Type::OneOf(_) => return Value::unknown(),
+            Type::Any | Type::OneOf(_) => return Value::unknown(),
+            Type::Map => {
+                self.key(owner, name, name.chars().count(), position);
+                let value = owner.under(name).cloned().unwrap_or_else(Value::unknown);
+                return value.spelled(spelled(owner, &format!(".{name}")));
+            }
             Type::Object(object) => {
                 object_named(object).and_then(|object| self.object_property(object, name, position))
             }
@@ -137,6 +150,10 @@ impl Walk<'_> {
                 None => problem,
             },
             Type::Closure => problem.with_help(IN_VARIABLE),
+            Type::Array(Type::Object(entry)) if has_property(entry, name) => problem.with_help(format!(
+                "it is an array: walk it with `for`, or ask `{}.some(|one| one.{name} == ...)`",
+                owner.spelled
+            )),
             kind => suggest(problem, name, self.host.own_properties(&kind)),
         };
         self.push(match of_word(name) {
@@ -166,6 +183,9 @@ impl Walk<'_> {
         if let ("contains", [found]) = (call.name.as_str(), arguments.as_slice()) {
             self.among(found, owner, position);
         }
+        if let ("contains" | "get" | "remove", [key]) = (call.name.as_str(), arguments.as_slice()) {
+            self.among_keys(owner, key, call.args.first().map_or(position, Expr::start_position));
+        }
         let this_first: Vec<_> = std::iter::once(owner.clone()).chain(arguments).collect();
         if let (Type::Object(object), false) = (owner.kind, self.host.has(&call.name))
             && object_named(object).is_some_and(|object| object.property(&call.name).is_some())
@@ -176,6 +196,9 @@ impl Walk<'_> {
             return Value::unknown();
         }
         let mut value = self.host_call(&call.name, &this_first, &call.args, position, true);
+        if let (Type::Array(_), Type::Array(_), "filter") = (owner.kind, value.kind, call.name.as_str()) {
+            value = Value { given: owner.given.clone(), ..Value::of(owner.kind) };
+        }
         if let (Type::Object(object), Type::Array(_)) = (owner.kind, value.kind) {
             value.source = method_of(object, &call.name);
         }
@@ -224,10 +247,7 @@ impl Walk<'_> {
         let Some(all) = bodies.map(|body| body.parameters.len()).max() else { return };
         let mut values: Vec<_> = captured.iter().map(|captured| self.expression(captured)).collect();
         let own = all.saturating_sub(values.len());
-        let entry = match owner.kind {
-            Type::Array(entry) => Value::of(*entry),
-            _ => Value::unknown(),
-        };
+        let entry = owner.entry();
         match (method, own) {
             ("sort", 2) => values.extend([entry.clone(), entry]),
             ("reduce" | "reduce_rev", 2) => values.extend([Value::unknown(), entry]),
@@ -326,6 +346,10 @@ fn capital(owner: &Value) -> String {
     }
 }
 
+fn has_property(object: &str, name: &str) -> bool {
+    object_named(object).is_some_and(|object| object.property(name).is_some())
+}
+
 /// The spelling of something that hangs on `owner`.
 fn spelled(owner: &Value, behind: &str) -> String {
     if owner.spelled.is_empty() { String::new() } else { format!("{}{behind}", owner.spelled) }
@@ -333,8 +357,11 @@ fn spelled(owner: &Value, behind: &str) -> String {
 
 /// The type of `setting("name")`, out of its default.
 pub(super) fn setting(walk: &Walk<'_>, name: Option<&str>) -> Value {
-    let kind = name.and_then(|name| walk.unit.settings.get(name)).copied();
-    Value::of(kind.unwrap_or(Type::Any))
+    let Some((name, kind)) = name.and_then(|name| walk.unit.settings.get_key_value(name)) else {
+        return Value::unknown();
+    };
+    let given = Given::Setting((walk.unit.name.clone(), name.clone()));
+    Value { given: [given].into(), ..Value::of(*kind) }
 }
 
 /// Whether the function reads a setting.

@@ -6,6 +6,7 @@ use super::super::language::{Form, Type, object_named};
 use super::super::load::begins;
 use super::super::units;
 use super::Walk;
+use super::asked::Want;
 use super::expressions::{a, absent_help, width};
 use super::forms;
 use super::inside::About;
@@ -43,6 +44,7 @@ impl Walk<'_> {
         if !comparable(&one.kind, &other.kind) {
             return self.never_equal(one, other, at);
         }
+        self.asks_for_equal(one, other);
         for (value, literal) in [(one, other), (other, one)] {
             if let Some(Literal::Character(character)) = literal.literal
                 && matches!(value.kind, Type::Text(_))
@@ -64,33 +66,26 @@ impl Walk<'_> {
 
     /// Whether the value can have this text at all.
     fn possible(&mut self, value: &Value, text: &str, at: Position) {
-        let len = text.chars().count() + 2;
-        let form = match value.kind {
-            Type::Text(form) => form,
-            Type::Object(name) if is_address(name) => Form::Address,
-            _ => return,
+        match impossible(value, text) {
+            Some((message, help)) => self.error(at, text.chars().count() + 2, message, help),
+            None => self.no_listener(value, text, at),
+        }
+    }
+
+    /// A set of policies may be for several hosts, and then not every listener is everywhere.
+    fn no_listener(&mut self, value: &Value, text: &str, at: Position) {
+        let known = || self.host.listeners.iter().map(String::as_str);
+        let is_one = text.is_empty() || known().next().is_none() || known().any(|known| known == text);
+        if value.source != Some(("Session", "listener")) || is_one {
+            return;
+        }
+        let all = format!("the configuration has {}", known().collect::<Vec<_>>().join(", "));
+        let help = match nearest(text, known()) {
+            Some(near) => format!("did you mean `{near}`? {all}"),
+            None => all,
         };
-        if let Some((message, help)) = forms::never(form, value, text) {
-            return self.error(at, len, message, help);
-        }
-        match value.kind {
-            Type::Text(Form::Words(words)) if !words.contains(&text) => {
-                let shown: Vec<_> =
-                    words.iter().map(|word| if word.is_empty() { "\"\"" } else { word }).collect();
-                let all = format!("it is one of {}", shown.join(", "));
-                let known = words.iter().copied().filter(|word| !word.is_empty());
-                let help = match nearest(text, known) {
-                    Some(near) => format!("did you mean `{near}`? {all}"),
-                    None => all,
-                };
-                self.error(at, len, format!("{} is never `{text}`", value.name()), help);
-            }
-            kind if is_lower_case(&kind) && text.chars().any(char::is_uppercase) => {
-                let message = format!("{} is in lower case, and never `{text}`", value.name());
-                self.error(at, len, message, format!("write \"{}\"", text.to_lowercase()));
-            }
-            _ => {}
-        }
+        let message = format!("there is no listener `{text}`");
+        self.warning(at, text.chars().count() + 2, message, help);
     }
 
     fn never_equal(&mut self, one: &Value, other: &Value, at: Position) {
@@ -149,13 +144,17 @@ impl Walk<'_> {
         self.minds_emptiness(&container);
         let literal = if found.literal.is_some() { begins(item) } else { at };
         self.among(&found, &container, literal);
+        self.among_keys(&container, &found, literal);
         match container.kind {
             Type::Text(_) => {
                 let message = format!("{} is a text: this looks for a part of it", container.name());
                 let help = way_into(&found, &container);
                 self.error(at, width(&container), message, help);
             }
-            Type::Object("List") => self.in_list(&found, item, position),
+            Type::Object("List") => {
+                self.in_list(&found, item, position);
+                self.asks_list(&found, &container, item, position);
+            }
             // Whether the key is there.
             Type::Object("Table") => {}
             Type::Array(entry) if !comparable(entry, &found.kind) => {
@@ -178,6 +177,9 @@ impl Walk<'_> {
         {
             let entry = Value::of(*entry).spelled(format!("{}[...]", container.spelled));
             self.equality(&entry, found, at);
+        }
+        if container.literal.is_none() && found.literal.is_none() {
+            self.asks_for_equal(&container.entry(), found);
         }
         for text in container.literal_texts() {
             let text = Value::text(text);
@@ -208,18 +210,10 @@ impl Walk<'_> {
             ("glob", [pattern, text]) => (text, pattern),
             _ => return,
         };
-        let (Type::Text(form), Some(written)) = (text.kind, part.literal_text()) else { return };
+        self.asks(part, &Want::Part(text.clone()));
         let at = if name == "glob" { arguments.first() } else { arguments.last() };
         let at = at.map_or(position, begins);
-        if is_lower_case(&text.kind) && written.chars().any(char::is_uppercase) {
-            let message = format!("{} is in lower case, and has never `{written}` in it", text.name());
-            self.error(at, width(part), message, format!("write \"{}\"", written.to_lowercase()));
-        } else if form == Form::Domain && !written.is_ascii() {
-            let message = format!("{} is in A-labels, and has never `{written}` in it", text.name());
-            let help = match text.spelled.strip_suffix(".domain") {
-                Some(owner) => format!("ask `{owner}.domain_unicode`, or write it as `xn--...`"),
-                None => "write it as `xn--...`".to_owned(),
-            };
+        if let Some((message, help)) = part.literal_text().and_then(|written| never_part(text, written)) {
             self.error(at, width(part), message, help);
         }
     }
@@ -238,6 +232,52 @@ impl Walk<'_> {
             self.error(at, width(found), message, way_out(found, &Value::of(super::super::language::TEXT)));
         }
     }
+}
+
+/// Why the value never equals the text, and what to write in its place.
+pub(super) fn impossible(value: &Value, text: &str) -> Option<(String, String)> {
+    let form = match value.kind {
+        Type::Text(form) => form,
+        Type::Object(name) if is_address(name) => Form::Address,
+        _ => return None,
+    };
+    let never = forms::never(form, value, text);
+    never.or_else(|| match value.kind {
+        Type::Text(Form::Words(words)) if !words.contains(&text) => {
+            let shown: Vec<_> =
+                words.iter().map(|word| if word.is_empty() { "\"\"" } else { word }).collect();
+            let all = format!("it is one of {}", shown.join(", "));
+            let known = words.iter().copied().filter(|word| !word.is_empty());
+            let help = match nearest(text, known) {
+                Some(near) => format!("did you mean `{near}`? {all}"),
+                None => all,
+            };
+            Some((format!("{} is never `{text}`", value.name()), help))
+        }
+        kind if is_lower_case(&kind) && text.chars().any(char::is_uppercase) => {
+            let message = format!("{} is in lower case, and never `{text}`", value.name());
+            Some((message, format!("write \"{}\"", text.to_lowercase())))
+        }
+        _ => None,
+    })
+}
+
+/// Why the value never has the text in it, and what to write in its place.
+pub(super) fn never_part(value: &Value, text: &str) -> Option<(String, String)> {
+    let Type::Text(form) = value.kind else { return None };
+    if is_lower_case(&value.kind) && text.chars().any(char::is_uppercase) {
+        let message = format!("{} is in lower case, and has never `{text}` in it", value.name());
+        return Some((message, format!("write \"{}\"", text.to_lowercase())));
+    }
+    if form != Form::Domain || text.is_ascii() {
+        return None;
+    }
+    let message = format!("{} is in A-labels, and has never `{text}` in it", value.name());
+    let help = match value.spelled.strip_suffix(".domain") {
+        Some(owner) => format!("ask `{owner}.domain_unicode`, or write it as `xn--...`"),
+        None => "write it as `xn--...`".to_owned(),
+    };
+    Some((message, help))
 }
 
 /// How two values could be compared that cannot as they are.

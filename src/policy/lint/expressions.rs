@@ -32,10 +32,9 @@ impl Walk<'_> {
             }
             Expr::Array(entries, _) => self.array(entries),
             Expr::Map(map, _) => {
-                for (_, value) in &map.0 {
-                    self.expression(value);
-                }
-                Value::of(Type::Map)
+                let pairs =
+                    map.0.iter().map(|(key, value)| (key.name.to_string(), self.expression(value).flat()));
+                Value { literal: Some(Literal::Map(pairs.collect())), ..Value::of(Type::Map) }
             }
             Expr::Variable(variable, _, position)
                 if !variable.2.is_empty() && variable.2.root() == "global" =>
@@ -171,7 +170,7 @@ impl Walk<'_> {
     pub(super) fn entry_of(&mut self, all: &Value, expression: &Expr) -> Value {
         self.minds_emptiness(all);
         match all.kind {
-            Type::Array(entry) => Value::of(*entry),
+            Type::Array(_) => all.entry(),
             Type::Any | Type::Text(_) | Type::OneOf(_) => Value::unknown(),
             kind => {
                 let message = format!("{} is {}, and `for` walks an array", all.name(), a(&kind));

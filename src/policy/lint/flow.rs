@@ -8,9 +8,23 @@ use super::super::language::{self, Nature};
 use super::super::words;
 
 /// Methods that change what they are called on.
-const CHANGING: [&str; 14] = [
-    "push", "append", "insert", "pop", "shift", "remove", "clear", "truncate", "retain", "drain", "extract",
-    "set", "pad", "replace",
+const CHANGING: [&str; 16] = [
+    "push",
+    "append",
+    "insert",
+    "pop",
+    "shift",
+    "remove",
+    "clear",
+    "truncate",
+    "retain",
+    "drain",
+    "extract",
+    "set",
+    "pad",
+    "replace",
+    "mixin",
+    "fill_with",
 ];
 
 /// Variables that do not stay what they were declared to be.

@@ -13,7 +13,9 @@ use crate::smtp::path::{Domain, Mailbox};
 
 /// What is wrong with a text where `form` is wanted, and the way out.
 pub(super) fn misshapen(form: Form, value: &Value) -> Option<(String, String)> {
+    // The host of a URL may be either.
     if let Type::Text(given) = value.kind
+        && value.source != Some(("Url", "host"))
         && let Some((is, wanted, help)) = another(given, form)
     {
         return Some((format!("{} is {is}, and this takes {wanted}", value.name()), help.to_owned()));
@@ -42,7 +44,15 @@ pub(super) fn misshapen(form: Form, value: &Value) -> Option<(String, String)> {
             let help = "behind the slash stand 0 to 32 bits for IPv4, 0 to 128 for IPv6";
             (units::network(text).is_some(), "no network such as 192.0.2.0/24", help)
         }
-        Form::Ip => (text.parse::<IpAddr>().is_ok(), "no IP address", "write it as 192.0.2.1 or 2001:db8::1"),
+        Form::Ip => {
+            let help = match text.parse::<IpNet>() {
+                Ok(_) => {
+                    "the IP address comes first, the network behind it: `in_network(ip, \"192.0.2.0/24\")`"
+                }
+                Err(_) => "write it as 192.0.2.1 or 2001:db8::1",
+            };
+            (text.parse::<IpAddr>().is_ok(), "no IP address", help)
+        }
         Form::Field => {
             let help =
                 "a field's name is 1 to 76 printable ASCII characters without colon and blank: \"X-Mine\"";
@@ -62,6 +72,12 @@ pub(super) fn misshapen(form: Form, value: &Value) -> Option<(String, String)> {
         }
     };
     (!fits).then(|| (format!("`{text}` is {example}"), help.to_owned()))
+}
+
+/// Whether there are texts that have not this form.
+pub(super) const fn is_demanding(form: Form) -> bool {
+    use Form::{Domain, Duration, Field, Ip, Network, Size, Tag, Words};
+    matches!(form, Domain | Duration | Field | Ip | Network | Size | Tag | Words(_))
 }
 
 /// What a text of another form is, what is wanted in its place, and the way out.

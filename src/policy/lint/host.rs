@@ -26,12 +26,14 @@ pub(in super::super) struct Host {
     /// Rhai's own properties, such as `len`: name, of what, what.
     properties: Vec<(String, Type, Type)>,
     names: BTreeSet<String>,
+    /// The listeners of the configuration; empty where they are not known.
+    pub(super) listeners: Vec<String>,
 }
 
 impl Host {
     /// Reads the tables, and out of `plain` what Rhai brings along.
-    pub(in super::super) fn of(plain: &Engine) -> Self {
-        let mut host = Self::default();
+    pub(in super::super) fn of(plain: &Engine, listeners: Vec<String>) -> Self {
+        let mut host = Self { listeners, ..Self::default() };
         for function in language::functions() {
             let this = function.receiver.map(Type::Object);
             for signature in function.signatures {

@@ -15,6 +15,7 @@ use super::words;
 use crate::diagnostic::Diagnostic;
 use crate::session::stage::Stage;
 
+mod asked;
 mod calls;
 mod chain;
 mod compare;
@@ -25,14 +26,17 @@ mod flow;
 mod forms;
 mod host;
 mod inside;
+mod keys;
 mod named;
 mod operators;
 mod source;
 mod spoken;
 mod statements;
+mod swapped;
 mod unit;
 mod value;
 
+pub(super) use asked::{Asked, ListUse, SettingName, Wanted};
 use emptiness::{Minded, Undecided};
 use facts::Tested;
 use flow::Changed;
@@ -70,13 +74,14 @@ pub(super) struct Libraries {
 }
 
 /// Lints every script with all libraries. What scripts hand to libraries is known when these are walked. Gives what each script
-/// mentions in variables.
+/// mentions in variables, and what all of them ask of lists and settings.
 pub(super) fn lint(
     host: &Host,
     libraries: Vec<(String, Unit)>,
     scripts: &[Unit],
     problems: &mut Vec<Diagnostic>,
-) -> Vec<Vec<Mention>> {
+) -> (Vec<Vec<Mention>>, Asked) {
+    let mut asked = Asked::default();
     let mut known = Libraries::default();
     for (name, unit) in libraries {
         known.units.push((name, unit, Learnt::default()));
@@ -96,15 +101,18 @@ pub(super) fn lint(
         let settled = settle(host, &known, unit, &Learnt::default());
         problems.extend(settled.problems);
         mentions.push(settled.mentions);
+        asked.join(settled.asked);
         for (library, learnt) in settled.outside {
             handed.entry(library).or_default().join(learnt);
         }
     }
     for (name, unit, _) in &known.units {
         let from_outside = handed.remove(name).unwrap_or_default();
-        problems.extend(settle(host, &known, unit, &from_outside).problems);
+        let settled = settle(host, &known, unit, &from_outside);
+        problems.extend(settled.problems);
+        asked.join(settled.asked);
     }
-    mentions
+    (mentions, asked)
 }
 
 /// What the rounds over one script came to.
@@ -115,6 +123,7 @@ struct Settled {
     outside: HashMap<String, Learnt>,
     problems: Vec<Diagnostic>,
     mentions: Vec<Mention>,
+    asked: Asked,
 }
 
 /// Walks all functions of a script until nothing new is learnt about them. `outside` is what others hand over.
@@ -126,9 +135,9 @@ fn settle(host: &Host, libraries: &Libraries, unit: &Unit, outside: &Learnt) -> 
             walk.function(body);
         }
         walk.finish();
-        let Walk { next, handed, problems, mentions, .. } = walk;
+        let Walk { next, handed, problems, mentions, asked, .. } = walk;
         if next == known || round >= MAX_ROUNDS {
-            return Settled { learnt: next, outside: handed, problems, mentions };
+            return Settled { learnt: next, outside: handed, problems, mentions, asked };
         }
         known = if round + 1 == MAX_ROUNDS { unknown(next) } else { next };
     }
@@ -186,6 +195,7 @@ struct Walk<'a> {
     problems: Vec<Diagnostic>,
     mentions: Vec<Mention>,
     tested: Tested,
+    asked: Asked,
     // Of the function that is walked.
     within: Option<&'a Body>,
     scope: Vec<(String, Value)>,
@@ -221,6 +231,7 @@ impl<'a> Walk<'a> {
             problems: Vec::new(),
             mentions: Vec::new(),
             tested: Tested::default(),
+            asked: Asked::default(),
             within: None,
             scope: Vec::new(),
             returned: None,
@@ -270,7 +281,10 @@ impl<'a> Walk<'a> {
             let origin = (stage == Stage::Rcpt).then_some(OWN_RECIPIENT);
             return names
                 .zip(kinds)
-                .map(|(name, kind)| (name.clone(), Value { origin, ..Value::of(kind) }.spelled(name)))
+                .map(|(name, kind)| {
+                    let value = self.as_long_as_it_is(&name, Value { origin, ..Value::of(kind) });
+                    (name.clone(), value.spelled(name))
+                })
                 .collect();
         }
         let known = self.known.parameters.get(&(body.name.clone(), body.parameters.len()));
@@ -279,8 +293,12 @@ impl<'a> Walk<'a> {
         names
             .zip(of_callers)
             .map(|(name, value)| {
-                let value = value.filter(|value| value.kind != Type::Any).unwrap_or_else(|| named(&name));
-                (name.clone(), value.spelled(name))
+                let value = value.unwrap_or_else(Value::unknown);
+                let value = match value.kind {
+                    Type::Any => Value { given: value.given, ..named(&name) },
+                    _ => value,
+                };
+                (name.clone(), self.as_long_as_it_is(&name, value).spelled(name))
             })
             .collect()
     }
@@ -301,11 +319,16 @@ impl<'a> Walk<'a> {
     }
 
     fn declare(&mut self, name: &str, value: Value) {
+        let value = self.as_long_as_it_is(name, value);
+        self.scope.push((name.to_owned(), value));
+    }
+
+    /// The value of a variable that keeps it; of one that does not, nothing is known.
+    fn as_long_as_it_is(&self, name: &str, value: Value) -> Value {
         let is_in = |names: &[String]| names.iter().any(|changed| changed == name);
         let is_object = matches!(value.kind, Type::Object(_));
         let is_lost = is_in(&self.changed.assigned) || (is_in(&self.changed.touched) && !is_object);
-        let value = if is_lost { Value::unknown() } else { value };
-        self.scope.push((name.to_owned(), value));
+        if is_lost { Value::unknown() } else { value }
     }
 
     /// A variable that is declared in this block and assigned once is known from there on; in another block nobody knows

@@ -16,6 +16,8 @@ use crate::session::stage::Stage;
 /// One script, as it is walked.
 #[derive(Debug)]
 pub(in super::super) struct Unit {
+    /// The policy's name, or the library's.
+    pub(super) name: String,
     pub(super) file: ScriptFile,
     pub(super) role: Role,
     pub(super) functions: Vec<Body>,
@@ -37,6 +39,7 @@ pub(super) struct Body {
 impl Unit {
     /// The functions of a compiled script, with the settings that it declares.
     pub(in super::super) fn of<'s>(
+        name: &str,
         ast: &AST,
         file: &ScriptFile,
         role: Role,
@@ -57,6 +60,7 @@ impl Unit {
             _ => None,
         });
         Self {
+            name: name.to_owned(),
             file: file.clone(),
             role,
             functions: functions.collect(),

@@ -1,6 +1,9 @@
 //! What is known of a value before the script runs.
 
-use super::super::language::{Form, TEXT, Type, functions, object_named, objects};
+use std::collections::BTreeSet;
+
+use super::super::language::{self, Form, TEXT, Type, object_named};
+use super::asked::Given;
 use super::inside::About;
 
 /// A value, as far as it is known.
@@ -15,6 +18,8 @@ pub(super) struct Value {
     pub(super) origin: Option<&'static str>,
     /// What it says of the client, where it is a condition that does.
     pub(super) about: Option<About>,
+    /// What of the operator's it is, or is an entry of.
+    pub(super) given: BTreeSet<Given>,
     /// As it stands in the script; empty where that would be long.
     pub(super) spelled: String,
 }
@@ -27,11 +32,21 @@ pub(super) enum Literal {
     Integer(i64),
     /// An array of nothing but texts that are written out.
     Texts(Vec<String>),
+    /// A map with its keys.
+    Map(Vec<(String, Value)>),
 }
 
 impl Value {
     pub(super) fn of(kind: Type) -> Self {
-        Self { kind, literal: None, source: None, origin: None, about: None, spelled: String::new() }
+        Self {
+            kind,
+            literal: None,
+            source: None,
+            origin: None,
+            about: None,
+            given: BTreeSet::new(),
+            spelled: String::new(),
+        }
     }
 
     pub(super) fn unknown() -> Self {
@@ -51,6 +66,26 @@ impl Value {
     pub(super) fn integer(number: i64) -> Self {
         let spelled = number.to_string();
         Self { literal: Some(Literal::Integer(number)), spelled, ..Self::of(Type::Integer) }
+    }
+
+    /// The same without the keys of a map: of maps in maps nothing is known, so that none grows without end.
+    pub(super) fn flat(mut self) -> Self {
+        self.literal.take_if(|literal| matches!(literal, Literal::Map(_)));
+        self
+    }
+
+    /// What a map that is written out has under this key.
+    pub(super) fn under(&self, key: &str) -> Option<&Self> {
+        let Some(Literal::Map(pairs)) = &self.literal else { return None };
+        pairs.iter().find(|(known, _)| known == key).map(|(_, value)| value)
+    }
+
+    /// An entry of the array that this is.
+    pub(super) fn entry(&self) -> Self {
+        match self.kind {
+            Type::Array(entry) => Self { given: self.given.clone(), ..Self::of(*entry) },
+            _ => Self::unknown(),
+        }
     }
 
     pub(super) fn spelled(mut self, spelled: impl Into<String>) -> Self {
@@ -82,6 +117,7 @@ impl Value {
     /// What the value is when the same place may hold this one or another one.
     pub(super) fn join(&self, other: &Self) -> Self {
         let mut joined = Self::of(join(&self.kind, &other.kind));
+        joined.given = &self.given | &other.given;
         if self.literal == other.literal {
             joined.literal.clone_from(&self.literal);
         }
@@ -115,16 +151,9 @@ pub(super) fn array_of(entry: &Type) -> Type {
         Type::Integer => Type::Array(&Type::Integer),
         Type::Float => Type::Array(&Type::Float),
         Type::Bool => Type::Array(&Type::Bool),
-        Type::Object(_) => known_array_of(entry).unwrap_or(Type::Array(&Type::Any)),
+        Type::Object(_) => language::array_of(entry).unwrap_or(Type::Array(&Type::Any)),
         _ => Type::Array(&Type::Any),
     }
-}
-
-/// The array type of these objects, if something of the language gives one.
-fn known_array_of(entry: &Type) -> Option<Type> {
-    let properties = objects().flat_map(|object| object.properties).map(|property| property.kind);
-    let mut all = properties.chain(functions().map(|function| function.gives));
-    all.find(|kind| matches!(kind, Type::Array(of) if *of == entry))
 }
 
 /// Whether values of the types can be equal at all.

@@ -71,6 +71,16 @@ impl Entries {
 }
 
 impl EntrySet {
+    /// The kinds of entries that it has.
+    pub(super) fn kinds(&self) -> Vec<ListKind> {
+        let found = [
+            (ListKind::Addresses, !self.addresses.is_empty()),
+            (ListKind::Domains, !self.domains.is_empty() || !self.parents.is_empty()),
+            (ListKind::Networks, !self.networks.is_empty()),
+        ];
+        found.into_iter().filter(|(_, has)| *has).map(|(kind, _)| kind).collect()
+    }
+
     /// Whether an address (or its domain), a domain or an IP address is in the list.
     pub(super) fn contains(&self, text: &str) -> bool {
         if let Some(ip) = ip(text) {

@@ -201,7 +201,9 @@ impl Check<'_> {
             return self.at_name(call, format!("`{}` is no method", word.name), Some(&help));
         }
         let stages = self.survey.stages_of(function);
-        if let Some(stage) = stages.iter().find(|stage| !word.stages.contains(stage)) {
+        // Of a function that nobody calls, that is told, and nothing about its stages.
+        let mut asked = stages.iter().filter(|_| self.survey.is_reached(function));
+        if let Some(stage) = asked.find(|stage| !word.stages.contains(stage)) {
             let message = format!("`{}` has no effect at stage `{stage}`", word.name);
             return self.at_name(call, message, Some(&where_else(word, *stage)));
         }

@@ -16,6 +16,7 @@ use super::sources::{Budget, Sources};
 use super::words;
 use crate::diagnostic::{Diagnostic, nearest};
 
+mod asked;
 mod calendar;
 mod check;
 mod constants;
@@ -85,7 +86,7 @@ impl Policies {
         let mut problems = Vec::new();
         let budget = budget(sources);
         let mut engine = engine::build(&budget);
-        let host = Host::of(&engine::plain());
+        let host = host(sources);
         let instrument = sources.coverage.clone().map(|coverage| Instrument::new(&mut engine, coverage));
         let instrument = instrument.as_ref();
         let mut broken = Vec::new();
@@ -94,12 +95,13 @@ impl Policies {
         let known = Known { host: &host, libraries: Some(&libraries.names) };
         let found = (&mut problems, &mut broken);
         let mut scripts = load_folders(&engine, sources, known, instrument, found);
-        let mentions = lint::lint(&host, libraries.units, &units(&scripts), &mut problems);
+        let (mentions, asked) = lint::lint(&host, libraries.units, &units(&scripts), &mut problems);
         scripts.iter_mut().zip(mentions).for_each(|(script, mentions)| script.mention(mentions));
         let mut calendar = Calendar::new(sources);
         let (optional_lists, optional_tables) = optional(&scripts);
         let lists = lists::load(sources, optional_lists, &mut calendar, &mut problems);
         let tables = tables::load(sources, optional_tables, &mut problems);
+        asked::check(&asked, &scripts, sources, &lists, &mut problems);
         let exceptions = exceptions::load(&scripts, sources, &mut calendar, &mut problems);
         let domains = domains::load(&scripts, sources, &mut problems);
         let named = Named { lists: &lists, tables: &tables, exceptions: &exceptions, domains: &domains };
@@ -140,6 +142,12 @@ impl Policies {
             zones: parts.zones,
         })
     }
+}
+
+/// What the lint takes for given.
+fn host(sources: &Sources) -> Host {
+    let listeners = sources.listeners.iter().map(|(name, _)| name.clone());
+    Host::of(&engine::plain(), listeners.collect())
 }
 
 /// In the order of the files; what is wrong with those that do not compile comes first, as the rest may follow from it.
@@ -221,7 +229,7 @@ fn units(scripts: &[Script]) -> Vec<Unit> {
     let unit = |script: &Script| {
         let settings =
             script.constants.settings.iter().map(|default| (default.name.as_str(), &default.value));
-        Unit::of(&script.ast, &script.file, Role::Policy, settings)
+        Unit::of(&script.name, &script.ast, &script.file, Role::Policy, settings)
     };
     scripts.iter().map(unit).collect()
 }
@@ -261,9 +269,8 @@ fn load_libraries(
         let survey = Survey::of(&ast, &file);
         let names = check::check(&file, &survey, Role::Library, host, problems);
         libraries.patterns.push((file.clone(), names.regexes));
-        libraries
-            .units
-            .push((file.stem().to_owned(), Unit::of(&ast, &file, Role::Library, std::iter::empty())));
+        let unit = Unit::of(file.stem(), &ast, &file, Role::Library, std::iter::empty());
+        libraries.units.push((file.stem().to_owned(), unit));
         let ast = to_run(engine, &file, ast, instrument);
         match Module::eval_ast_as_new(Scope::new(), &ast, engine) {
             Ok(module) => _ = modules.insert(file.stem().to_owned(), module),

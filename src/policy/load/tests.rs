@@ -8,6 +8,7 @@ use super::super::sources::{EntrySource, Selection, Setting, Sources, TableSourc
 use super::*;
 use crate::session::stage::Stage;
 
+mod asked;
 mod bent;
 mod stages;
 
@@ -322,6 +323,24 @@ fn undefined_variables_hide_nothing_behind_them() {
             "10-x.rhai:2:43: there is no function `rejekt`; did you mean `reject`?",
         ]
     );
+}
+
+/// What follows from a mistake that is told already is not told as another one.
+#[test]
+fn one_mistake_is_told_once() {
+    for (script, told) in [
+        (
+            "fn helo(session) { if x = 5 { return; } }",
+            "10-x.rhai:1:23: Undefined variable: x; declare it: `let x = ...`",
+        ),
+        ("fn helo(session) { x = 5; }", "10-x.rhai:1:20: Undefined variable: x; declare it: `let x = ...`"),
+        (
+            "fn rctp(session, mail, rcpt) { reject(\"x\", \"no\"); }\nfn close(session) { session.id; }",
+            "10-x.rhai:1:4: there is no stage `rctp`, and no stage's function calls this; did you mean `fn rcpt(session, mail, rcpt)`?",
+        ),
+    ] {
+        assert_eq!(errors_of("10-x.rhai", script), [told], "{script}");
+    }
 }
 
 #[test]
