@@ -49,7 +49,7 @@ pub(super) use self::listener::{
     Asking, Auth, BareNewlines, Certificate, Inquiries, Limits, LineLength, Listener, ListenerTls,
     MinVersion, Selection, Timeouts, TlsMode,
 };
-pub(super) use self::policies::{Budget, Domain, Exception, List, Policies, Settings, Table};
+pub(super) use self::policies::{Budget, Domain, Exception, Given, List, Policies, Settings, Table};
 pub(super) use self::state::State;
 pub(super) use self::upstream::{Upstream, UpstreamTimeouts, UpstreamTls};
 

@@ -102,13 +102,31 @@ fn settings(
         let path = format!("{path}.{}", policy.name);
         let mut values = BTreeMap::new();
         for (key, value) in own.map(|own| own.0).unwrap_or_default() {
-            places.keys.insert(format!("{path}.{}", key.name), key.place);
-            values.extend(value.map(|value| (key.name, value)));
+            let path = format!("{path}.{}", key.name);
+            values.extend(value.map(|value| (key.name, setting(&path, value, places))));
+            places.keys.insert(path, key.place);
         }
         places.keys.insert(path, policy.place);
         all.insert(policy.name, values);
     }
     all
+}
+
+/// One setting, with the places of its elements below `path`.
+fn setting(path: &str, given: raw::Given, places: &mut Places) -> Setting {
+    match given {
+        raw::Given::One(value) => value,
+        raw::Given::Several(values) => Setting::Array(elements(path, values, places)),
+    }
+}
+
+/// The elements of a list without their places, which go below `path`.
+fn elements<T>(path: &str, values: Vec<Placed<T>>, places: &mut Places) -> Vec<T> {
+    let element = |(index, Placed { value, place })| {
+        places.keys.insert(format!("{path}.{index}"), place);
+        value
+    };
+    values.into_iter().enumerate().map(element).collect()
 }
 
 /// What domains wish, each under its name in A-labels and lower case.
@@ -164,12 +182,11 @@ fn folder(configured: Option<&Placed<PathBuf>>, report: &mut Report) -> Option<P
 fn lists(raw: Named<raw::List>, places: &mut Places, report: &mut Report) -> BTreeMap<String, ListSource> {
     let mut lists = BTreeMap::new();
     for (key, list) in raw.0 {
-        places.keys.insert(format!("policies.lists.{}", key.name), key.place);
+        let path = format!("policies.lists.{}", key.name);
+        places.keys.insert(path.clone(), key.place);
         let Some(raw::List { kind, entries }) = list else { continue };
         let entries = match entries {
-            Entries::Inline(entries) => {
-                EntrySource::Inline(entries.into_iter().map(|entry| entry.value).collect())
-            }
+            Entries::Inline(entries) => EntrySource::Inline(elements(&path, entries, places)),
             Entries::File(file) => EntrySource::File(readable(&file, report)),
         };
         lists.insert(key.name, ListSource { kind, entries });

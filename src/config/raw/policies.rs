@@ -93,8 +93,28 @@ impl Read for Setting {
     }
 }
 
+/// What a setting is given; of several values, each with its place.
+#[derive(Debug)]
+pub(in crate::config) enum Given {
+    One(Setting),
+    Several(Vec<Placed<Setting>>),
+}
+
+impl Read for Given {
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        match node.value {
+            Value::List(_) => Vec::read(node, report).map(Self::Several),
+            _ => Setting::read(node, report).map(Self::One),
+        }
+    }
+
+    fn shape() -> Shape {
+        Setting::shape()
+    }
+}
+
 /// Settings by policy and name.
-pub(in crate::config) type Settings = Named<Named<Setting>>;
+pub(in crate::config) type Settings = Named<Named<Given>>;
 
 /// One of `policies.exceptions`.
 #[derive(Debug)]

@@ -32,6 +32,7 @@ mod verdicts;
 pub(super) use mail::{Mail, Rcpt};
 pub(super) use message::Message;
 pub(super) use session::Session;
+pub(super) use state::MAX_TIME;
 
 /// Longest text, and all texts of one array together: as much as a whole header.
 const MAX_TEXT: usize = 256 * 1024;

@@ -21,7 +21,7 @@ type Text = ImmutableString;
 /// The longest key, in octets: twice the longest address.
 const MAX_KEY: usize = 1_024;
 /// How long anything may be kept or waited for.
-const MAX_TIME: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+pub(in super::super) const MAX_TIME: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// After so many of its pairs have passed, a client is known, where a script does not say.
 const PASSES: u32 = 5;
 

@@ -48,9 +48,9 @@ fn inline(
     calendar: &mut Calendar,
     problems: &mut Vec<Diagnostic>,
 ) {
-    let place = format!("policies.lists.{name}");
     let mut over = Over::default();
-    for entry in entries {
+    for (index, entry) in entries.iter().enumerate() {
+        let place = format!("policies.lists.{name}.{index}");
         match add(list, entry, calendar) {
             Ok(until) => over.see(until, || sources.warning(&place, "")),
             Err((_, problem)) => problems.push(sources.error(&place, format!("list `{name}`: {problem}"))),

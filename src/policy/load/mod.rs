@@ -24,6 +24,7 @@ mod domains;
 mod exceptions;
 mod file;
 mod fingerprint;
+mod forms;
 mod habits;
 mod instrument;
 mod join;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use rhai::Dynamic;
 
 use super::super::sources::{Setting, Sources};
-use super::super::units;
 use super::constants::Default;
+use super::forms::{self, Form};
 use super::{Script, suggest};
 use crate::diagnostic::Diagnostic;
 
@@ -35,6 +35,7 @@ pub(super) fn values(script: &Script, given: &BTreeMap<String, Setting>) -> Hash
 pub(super) fn check(scripts: &[Script], sources: &Sources, problems: &mut Vec<Diagnostic>) {
     for script in scripts {
         check_uses(script, problems);
+        check_defaults(script, problems);
     }
     check_given("policies.settings", &sources.settings, scripts, sources, problems);
 }
@@ -89,13 +90,47 @@ fn value_problem(
     sources: &Sources,
 ) -> Option<Diagnostic> {
     let settings = &script.constants.settings;
-    let error = |message: String| sources.error(&format!("{path}.{name}"), message);
+    let path_of_value = format!("{path}.{name}");
     let Some(default) = settings.iter().find(|default| default.name == name) else {
-        let problem = error(format!("{path}: there is no setting `{name}`"));
+        let problem = sources.error(&path_of_value, format!("{path}: there is no setting `{name}`"));
         return Some(suggest(problem, name, settings.iter().map(|default| default.name.as_str())));
     };
-    let problem = error(format!("{path}.{name} must be {}", mismatch(default, value)?));
-    Some(problem.with_help(format!("write it like its default, `{name}: {}`", in_yaml(&default.value))))
+    let form = form_of(script, default);
+    let problem = match mismatch(default, form, value) {
+        Some(wanted) => sources.error(&path_of_value, format!("{path_of_value} must be {wanted}")),
+        None => {
+            let (index, wrong) = form?.stranger(value)?;
+            sources.error(&format!("{path_of_value}.{index}"), format!("{path_of_value}: {wrong}"))
+        }
+    };
+    let like_default = || format!("write it like its default, `{name}: {}`", in_yaml(&default.value));
+    let help = form.and_then(Form::help).map(str::to_owned);
+    Some(problem.with_help(help.unwrap_or_else(like_default)))
+}
+
+/// What the values of a setting have to be: what they are used for, or what its default looks like.
+fn form_of(script: &Script, default: &Default) -> Option<Form> {
+    forms::demanded(script).get(default.name.as_str()).copied().or_else(|| Form::of_default(&default.value))
+}
+
+/// A default that the script itself cannot use.
+fn check_defaults(script: &Script, problems: &mut Vec<Diagnostic>) {
+    for default in &script.constants.settings {
+        let Some(form) = form_of(script, default) else { continue };
+        let len = default.name.chars().count();
+        let error = |message| script.file.error(default.position, len, message);
+        let problem = if !form.takes(&default.value, &default.value) {
+            error(format!("the setting `{}` is used as {}, and this is none", default.name, form.words()))
+        } else if let Some((_, wrong)) = form.stranger(&default.value) {
+            error(wrong)
+        } else {
+            continue;
+        };
+        problems.push(match form.help() {
+            Some(help) => problem.with_help(help),
+            None => problem,
+        });
+    }
 }
 
 /// The value as it stands in the configuration. A text that would be taken for something else has quotes.
@@ -119,31 +154,23 @@ fn in_yaml(value: &Setting) -> String {
     }
 }
 
-/// What the value should be and is not: the type of the default, and a size or duration where the default is one.
-fn mismatch(default: &Default, value: &Setting) -> Option<&'static str> {
+/// What the value should be and is not: the type of the default, and of the form that it has to have.
+fn mismatch(default: &Default, form: Option<Form>, value: &Setting) -> Option<&'static str> {
     match (&default.value, value) {
         (Setting::Float(_), Setting::Integer(_)) => None,
-        (Setting::Text(default), Setting::Text(value)) => text_mismatch(default, value),
         (Setting::Array(defaults), Setting::Array(values)) => {
-            let wanted = defaults.first()?;
-            values
-                .iter()
-                .any(|value| value.type_name() != wanted.type_name())
-                .then_some("an array of its default's type")
+            let wanted = defaults.first().map(Setting::type_name);
+            let differs = |value: &Setting| wanted.is_some_and(|wanted| value.type_name() != wanted);
+            if values.iter().any(differs) {
+                return Some("an array of its default's type");
+            }
+            form.filter(|form| !form.takes(value, &default.value)).map(Form::words)
         }
-        (default, value) if default.type_name() == value.type_name() => None,
-        (default, _) => Some(default.type_name()),
+        (wanted, value) if wanted.type_name() == value.type_name() => {
+            form.filter(|form| !form.takes(value, wanted)).map(Form::words)
+        }
+        (wanted, _) => Some(wanted.type_name()),
     }
-}
-
-fn text_mismatch(default: &str, value: &str) -> Option<&'static str> {
-    if units::bytes(default).is_some() && units::bytes(value).is_none() {
-        return Some("a size such as 25MiB");
-    }
-    if units::seconds(default).is_some() && units::seconds(value).is_none() {
-        return Some("a duration such as 10m");
-    }
-    None
 }
 
 /// The value as a script gets it, a whole number as a number where the default is one.

@@ -4,12 +4,13 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::super::judgement::{Action, Mode};
-use super::super::sources::{EntrySource, Selection, Setting, Sources, TableSource};
+use super::super::sources::{EntrySource, Selection, Sources, TableSource};
 use super::*;
 use crate::session::stage::Stage;
 
 mod asked;
 mod bent;
+mod settings;
 mod stages;
 
 const RELAY: &str =
@@ -462,52 +463,6 @@ fn the_nearest_word_about_a_mode_counts() {
     sources.modes = [("x.c".to_owned(), Mode::Off), ("y".to_owned(), Mode::Off)].into();
     let problems = Policies::load(&sources).unwrap_err();
     assert_eq!(problems.len(), 2);
-}
-
-#[test]
-fn settings_have_the_type_of_their_default() {
-    let script =
-        "const SETTINGS = #{ n: 5, f: 0.5, t: \"x\", size: \"5MiB\", wait: \"5s\", on: true, all: [\"a\"] };";
-    let table = [
-        ("n", Setting::Integer(7), ""),
-        ("n", Setting::Text("7".into()), "must be a whole number; write it like its default, `n: 5`"),
-        ("n", Setting::Float(1.0), "must be a whole number; write it like its default, `n: 5`"),
-        ("f", Setting::Integer(1), ""),
-        ("t", Setting::Text("y".into()), ""),
-        ("size", Setting::Text("1GiB".into()), ""),
-        (
-            "size",
-            Setting::Text("1 gig".into()),
-            "must be a size such as 25MiB; write it like its default, `size: 5MiB`",
-        ),
-        ("size", Setting::Integer(5), "must be a text; write it like its default, `size: 5MiB`"),
-        (
-            "wait",
-            Setting::Text("1MiB".into()),
-            "must be a duration such as 10m; write it like its default, `wait: 5s`",
-        ),
-        ("on", Setting::Bool(false), ""),
-        ("all", Setting::Array(vec![]), ""),
-        (
-            "all",
-            Setting::Array(vec![Setting::Integer(1)]),
-            "must be an array of its default's type; write it like its default, `all: [a]`",
-        ),
-        ("siez", Setting::Integer(1), "there is no setting `siez`; did you mean `size`?"),
-    ];
-    for (name, value, expected) in table {
-        let (dir, mut sources) = folder(&[("10-x.rhai", script)]);
-        sources.settings.insert("x".into(), [(name.to_owned(), value.clone())].into());
-        let mut errors = errors(&sources, dir.path());
-        // The settings are only declared here.
-        errors.retain(|error| !error.contains("nothing reads"));
-        match errors.first() {
-            None => assert_eq!(expected, "", "{name} {value:?}"),
-            Some(error) => {
-                assert!(!expected.is_empty() && error.contains(expected), "{name} {value:?}: {error}")
-            }
-        }
-    }
 }
 
 #[test]

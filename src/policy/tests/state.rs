@@ -172,7 +172,7 @@ fn what_a_shadow_remembers_only_shadows_are_told() {
 #[test]
 fn what_cannot_be_asked_is_the_scripts_fault() {
     for (call, kind) in [
-        ("rate(\"r\", \"k\", setting(\"limit\"))", FaultKind::Script),
+        ("rate(\"r\", \"k\", `${setting(\"limit\")}`)", FaultKind::Script),
         (
             "let k = \"0123456789abcdef\"; for n in 0..7 { k += k; } remember(\"n\", k, \"1h\")",
             FaultKind::Size,

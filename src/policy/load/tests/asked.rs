@@ -1,7 +1,7 @@
 //! Lists and settings that scripts ask for what they never have.
 
 use super::*;
-use crate::policy::sources::{DomainSource, ListKind, ListSource, Places};
+use crate::policy::sources::{DomainSource, ListKind, ListSource, Places, Setting};
 
 fn list(kind: Option<ListKind>, entries: &[&str]) -> ListSource {
     let entries = EntrySource::Inline(entries.iter().map(|entry| (*entry).to_owned()).collect());

@@ -1,7 +1,7 @@
 //! Exceptions, wishes of domains and tenants: what loads, and what is refused in which words.
 
 use super::*;
-use crate::policy::sources::{DomainSource, ExceptionSource, Places};
+use crate::policy::sources::{DomainSource, ExceptionSource, Places, Setting};
 
 const HELO: &str = "fn helo(session) { reject(\"bare\", \"no\"); }\nfn message(session, mail, message) { reject(\"late\", \"no\"); }";
 const SIZE: &str = "const SETTINGS = #{ max: 5 };\nfn rcpt(session, mail, rcpt) { if rcpt.setting(\"max\") > 4 { reject(\"large\", \"no\"); } }";
