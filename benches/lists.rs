@@ -127,6 +127,7 @@ fn session() -> SessionScene {
         listener: "mx".into(),
         hostname: "mx.example.org".into(),
         client: ClientScene { ip: [192, 0, 2, 1].into(), port: 4711, name: String::new() },
+        server_ip: None,
         helo: String::new(),
         helo_verb: "",
         trusted: false,

@@ -110,6 +110,7 @@ pub(crate) fn session() -> SessionScene {
         listener: "mx".into(),
         hostname: "mx.example.org".into(),
         client: ClientScene { ip: [192, 0, 2, 1].into(), port: 4711, name: String::new() },
+        server_ip: None,
         helo: "mail.sender.test".to_owned(),
         helo_verb: "EHLO",
         trusted: false,

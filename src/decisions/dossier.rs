@@ -193,6 +193,7 @@ impl Dossier {
             session: session.id.clone(),
             listener: Arc::clone(&session.listener),
             hostname: Arc::clone(&session.hostname),
+            server_ip: session.server_ip,
             client: client(session),
             helo: session.helo.clone(),
             helo_verb: session.helo_verb,

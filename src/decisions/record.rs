@@ -42,6 +42,9 @@ pub struct Decision {
     pub listener: Arc<str>,
     /// Our own host name.
     pub hostname: Arc<str>,
+    /// Our own address, to which the client connected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_ip: Option<IpAddr>,
     /// Who connected.
     pub client: Client,
     /// What the client calls itself, in lower case; empty before HELO.
@@ -519,6 +522,7 @@ impl Default for Decision {
             took: Duration::ZERO,
             listener: Arc::default(),
             hostname: Arc::default(),
+            server_ip: None,
             client: Client::default(),
             helo: String::new(),
             helo_verb: "",

@@ -81,7 +81,9 @@ pub struct SessionScene {
     pub hostname: Arc<str>,
     /// Who connected.
     pub client: ClientScene,
-    /// What the client calls itself, in lower case; empty before HELO.
+    /// Our own address, to which the client connected; `None` where it is not known.
+    pub server_ip: Option<IpAddr>,
+    /// What the client calls itself, in lower case and without a dot at its end; empty before HELO.
     pub helo: String,
     /// `HELO` or `EHLO`; empty before.
     pub helo_verb: &'static str,

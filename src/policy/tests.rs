@@ -206,6 +206,7 @@ fn session() -> SessionScene {
         listener: "mx".into(),
         hostname: "mx.example.org".into(),
         client: ClientScene { ip: IpAddr::from([192, 0, 2, 1]), port: 40_112, name: String::new() },
+        server_ip: Some(IpAddr::from([198, 51, 100, 25])),
         helo: "client.sender.test".to_owned(),
         helo_verb: "EHLO",
         trusted: false,

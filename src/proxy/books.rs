@@ -119,6 +119,7 @@ impl Listener {
                 at: timestamp(self.facts.now()),
                 listener: Arc::clone(&self.name),
                 hostname: self.terms.hostname.as_str().into(),
+                server_ip: peer.server_ip(),
                 client: decisions::Client { ip: peer.ip, port: peer.port, ..decisions::Client::default() },
                 outcome: "deferred",
                 deciding: Some(deciding(Stage::Connect, reason)),

@@ -140,6 +140,11 @@ impl Peer {
     pub fn at(self, local: Option<SocketAddr>) -> Self {
         Self { local, ..self }
     }
+
+    /// Our address, to which it connected; an IPv4-mapped one as IPv4.
+    pub(crate) fn server_ip(&self) -> Option<IpAddr> {
+        self.local.map(|local| local.ip().to_canonical())
+    }
 }
 
 /// Who answers what policies ask about the world outside, and examines messages.

@@ -94,6 +94,7 @@ fn session_scene(
             port: connection.peer.port,
             name: connection.name.clone(),
         },
+        server_ip: connection.peer.server_ip(),
         helo: hello.map(helo_name).unwrap_or_default(),
         helo_verb: hello.map(|hello| if hello.extended { "EHLO" } else { "HELO" }).unwrap_or_default(),
         trusted: listener.trusts(connection.peer),
@@ -116,9 +117,10 @@ fn auth_scene(connection: &Connection, login: Option<&Login>) -> AuthScene {
     }
 }
 
-/// The name that the client introduced itself with, in lower case.
+/// The name that the client introduced itself with, in lower case. With a dot at its end it is the same one (RFC 1034 3.1).
 pub(super) fn helo_name(hello: &Hello) -> String {
-    hello.greeting.text.to_lowercase()
+    let name = hello.greeting.text.to_lowercase();
+    name.strip_suffix('.').filter(|name| !name.is_empty()).map(str::to_owned).unwrap_or(name)
 }
 
 fn tls_scene(info: &tls::Info) -> TlsScene {

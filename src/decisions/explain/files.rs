@@ -12,7 +12,10 @@ pub(super) fn words(contents: &Contents, values: &[String]) -> Vec<String> {
     let mut told: Vec<String> = Vec::new();
     for part in &contents.parts {
         let entries = part.entries.iter().filter(|entry| is_listed(&entry.extension));
-        if is_listed(&part.extension) || is_listed(&part.real_type) || is_closed(part) {
+        if part.extensions().any(|extension| is_listed(&extension))
+            || is_listed(&part.real_type)
+            || is_closed(part)
+        {
             told.push(format!("It saw the file {}.", file(part)));
         }
         told.extend(entries.map(|entry| format!("It saw the file {} in {}.", packed(entry), file(part))));
@@ -32,8 +35,8 @@ pub(super) fn words(contents: &Contents, values: &[String]) -> Vec<String> {
 /// By what a policy can know a file.
 pub(super) fn kinds(contents: &Contents) -> impl Iterator<Item = String> {
     contents.parts.iter().flat_map(|part| {
-        let entries = part.entries.iter().map(|entry| &entry.extension);
-        [&part.extension, &part.real_type].into_iter().chain(entries).cloned()
+        let entries = part.entries.iter().map(|entry| entry.extension.clone());
+        part.extensions().chain([part.real_type.clone()]).chain(entries)
     })
 }
 
@@ -46,7 +49,8 @@ fn is_closed(part: &Part) -> bool {
 }
 
 fn file(part: &Part) -> String {
-    let name = if part.name.is_empty() { "without a name" } else { &part.name };
+    let names: Vec<_> = part.names().collect();
+    let name = if names.is_empty() { "without a name".to_owned() } else { names.join(" or ") };
     let kind = if part.real_type.is_empty() { &part.content_type } else { &part.real_type };
     let password = if part.encrypted { ", with a password" } else { "" };
     format!("{name} ({kind}, {} octets{password})", part.size)
@@ -71,15 +75,17 @@ mod tests {
         };
         let entry = Entry { name: "a/evil.exe".into(), extension: "exe".into(), size: 7 };
         let zip = Part { entries: vec![entry], ..part("all.zip", "zip") };
-        let parts = vec![part("note.txt", "txt"), part("invoice.exe", "exe"), zip];
+        let two = Part { other_names: vec!["b.exe".into()], ..part("a.txt", "txt") };
+        let parts = vec![part("note.txt", "txt"), part("invoice.exe", "exe"), zip, two];
         let contents = Contents { parts, ..Contents::default() };
         assert_eq!(
             words(&contents, &["exe".to_owned()]),
             [
                 "It saw the file invoice.exe (application/octet-stream, 9 octets).",
-                "It saw the file a/evil.exe (7 octets) in all.zip (application/octet-stream, 9 octets)."
+                "It saw the file a/evil.exe (7 octets) in all.zip (application/octet-stream, 9 octets).",
+                "It saw the file a.txt or b.exe (application/octet-stream, 9 octets)."
             ]
         );
-        assert_eq!(words(&contents, &[]), ["It saw the message's 3 parts and 0 URLs."]);
+        assert_eq!(words(&contents, &[]), ["It saw the message's 4 parts and 0 URLs."]);
     }
 }

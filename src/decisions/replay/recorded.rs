@@ -3,6 +3,7 @@
 //! More than half of a line is told to people only: rules that had no objection, settings that were read, what each policy cost. A
 //! replay passes over that.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -21,6 +22,7 @@ pub struct Recorded {
     pub(super) session: String,
     pub(super) listener: Arc<str>,
     pub(super) hostname: Arc<str>,
+    pub(super) server_ip: Option<IpAddr>,
     pub(super) client: Client,
     pub(super) helo: String,
     #[serde(deserialize_with = "word::deserialize")]

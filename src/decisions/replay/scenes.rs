@@ -43,6 +43,7 @@ fn session(decision: &Recorded, stage: &RecordedStage) -> SessionScene {
         id: decision.session.clone(),
         listener: Arc::clone(&decision.listener),
         hostname: Arc::clone(&decision.hostname),
+        server_ip: decision.server_ip,
         client: ClientScene { ip: client.ip, port: client.port, name: client.told_name.clone() },
         helo: if stage.helo { decision.helo.clone() } else { String::new() },
         helo_verb: if stage.helo { decision.helo_verb } else { "" },

@@ -86,12 +86,17 @@ pub(super) struct Findings {
 impl Archive {
     pub(super) fn new(kind: Kind) -> Self {
         match kind {
-            Kind::Zip => Self::Zip(Listing::default()),
+            Kind::Zip => Self::Zip(Listing::whole()),
             Kind::Gzip => Self::Gzip(Box::default()),
             Kind::Tar => Self::Tar(Walk::default()),
             Kind::Compound => Self::Compound(Search::new(&COMPOUND)),
             Kind::Pdf => Self::Pdf(Search::new(&PDF)),
         }
+    }
+
+    /// For what does not begin as an archive, and may end as one: zip archives are opened by their end.
+    pub(super) fn behind() -> Self {
+        Self::Zip(Listing::behind())
     }
 
     pub(super) fn write(&mut self, octets: &[u8], budget: &mut Budget) {

@@ -3,16 +3,17 @@
 use mail_parser::parsers::MessageStream;
 use mail_parser::{ContentType, HeaderValue};
 
+use super::names::Names;
 use super::transfer::Transfer;
 
-/// No more octets of one field are read.
+/// No more octets of one field are read by all rules.
 const MAX_FIELD: usize = 4 * 1024;
+/// Fields of one name that are read.
+const MAX_FIELDS: usize = 4;
 /// No more encoded words of one field: mail-parser reads to the end of the field for each that has no end.
 const MAX_ENCODED_WORDS: usize = 64;
 /// RFC 2046 5.1.1 allows 70; some make them longer.
 const MAX_BOUNDARY: usize = 256;
-/// Characters of a file name that are kept: as many as file systems hold.
-const MAX_NAME: usize = 255;
 
 /// The head of a part.
 #[derive(Debug)]
@@ -21,37 +22,57 @@ pub(super) struct Head {
     pub(super) content_type: String,
     /// The boundary of a multipart; empty without one.
     pub(super) boundary: Vec<u8>,
-    /// The file name, decoded.
-    pub(super) name: String,
+    /// The file names, decoded.
+    pub(super) names: Names,
     /// Content-Disposition says `attachment`.
     pub(super) is_attachment: bool,
     pub(super) transfer: Transfer,
 }
 
 impl Head {
-    /// Reads the lines of a part's header. Of several fields of a name the first counts.
+    /// Reads the lines of a part's header.
     pub(super) fn read(lines: &[u8]) -> Self {
-        Self::of(|name| field(lines, name))
+        Self::of(|name| fields(lines, name))
     }
 
-    /// Reads the fields that `value` finds by their names in lower case.
-    pub(super) fn of(value: impl Fn(&str) -> Option<Vec<u8>>) -> Self {
-        let read = |name: &str| value(name).and_then(|value| parsed(&value));
-        let (content_type, disposition) = (read("content-type"), read("content-disposition"));
-        let encoding = value("content-transfer-encoding").unwrap_or_default();
-        let attribute = |of: &Option<Value>, name: &str| {
-            of.as_ref().and_then(|value| value.attribute(name)).unwrap_or_default()
-        };
-        let names = [attribute(&disposition, "filename"), attribute(&content_type, "name")];
-        let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+    /// Reads the fields that `values` finds by their names in lower case. Of several the first counts, but for names, of which
+    /// all are candidates, and for encodings, of which the one that hides the most does.
+    pub(super) fn of(values: impl Fn(&str) -> Vec<Vec<u8>>) -> Self {
+        let (types, dispositions) = (values("content-type"), values("content-disposition"));
+        let (content_type, disposition) = (all_parsed(&types), all_parsed(&dispositions));
+        let names = names([(&dispositions, &disposition, "filename"), (&types, &content_type, "name")]);
+        let first = |values: Vec<Option<Value>>| values.into_iter().next().flatten();
+        let (content_type, disposition) = (first(content_type), first(disposition));
+        let boundary = content_type.as_ref().and_then(|value| value.attributes("boundary").next());
         Self {
-            boundary: bounded_boundary(&attribute(&content_type, "boundary")),
+            boundary: bounded_boundary(boundary.unwrap_or_default()),
             content_type: content_type.map_or_else(|| "text/plain".to_owned(), |value| value.kind),
-            name: file_name(&name),
+            names,
             is_attachment: disposition.is_some_and(|value| value.kind == "attachment"),
-            transfer: Transfer::named(String::from_utf8_lossy(&encoding).trim()),
+            transfer: Transfer::of(&values("content-transfer-encoding")),
         }
     }
+}
+
+/// The fields of one name, as they are and as they are read, and the attribute that has a name.
+type Named<'f> = (&'f [Vec<u8>], &'f [Option<Value>], &'static str);
+
+/// The names in all fields: first as the rules say, then as simple readers see them.
+fn names(fields: [Named<'_>; 2]) -> Names {
+    let mut names = Names::default();
+    for (_, values, attribute) in fields {
+        let values = values.iter().flatten();
+        values.flat_map(|value| value.attributes(attribute)).for_each(|name| names.add(name));
+    }
+    for (raw, ..) in fields {
+        raw.iter().take(MAX_FIELDS).for_each(|field| names.add_plain(field));
+        names.more |= raw.len() > MAX_FIELDS;
+    }
+    names
+}
+
+fn all_parsed(fields: &[Vec<u8>]) -> Vec<Option<Value>> {
+    fields.iter().take(MAX_FIELDS).map(|field| parsed(field)).collect()
 }
 
 /// A value with attributes.
@@ -61,8 +82,8 @@ struct Value {
 }
 
 impl Value {
-    fn attribute(&self, name: &str) -> Option<String> {
-        self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    fn attributes(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.attributes.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -89,16 +110,21 @@ fn parsed(value: &[u8]) -> Option<Value> {
     }
 }
 
-/// The value of the first field of this name, unfolded.
-fn field(lines: &[u8], name: &str) -> Option<Vec<u8>> {
-    let mut found: Option<Vec<u8>> = None;
+/// The values of the fields of this name, unfolded.
+fn fields(lines: &[u8], name: &str) -> Vec<Vec<u8>> {
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    let mut is_inside = false;
     for line in lines.split(|&octet| octet == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        match &mut found {
-            Some(value) if line.starts_with(b" ") || line.starts_with(b"\t") => value.extend_from_slice(line),
-            Some(_) => break,
-            None => found = value_of(line, name),
+        if line.starts_with(b" ") || line.starts_with(b"\t") {
+            if let Some(value) = found.last_mut().filter(|_| is_inside) {
+                value.extend_from_slice(line);
+            }
+            continue;
         }
+        let value = value_of(line, name);
+        is_inside = value.is_some();
+        found.extend(value);
     }
     found
 }
@@ -115,17 +141,6 @@ fn value_of(line: &[u8], name: &str) -> Option<Vec<u8>> {
 fn bounded_boundary(boundary: &str) -> Vec<u8> {
     let boundary = boundary.trim_end().as_bytes().to_vec();
     if boundary.len() <= MAX_BOUNDARY { boundary } else { Vec::new() }
-}
-
-/// A name as it will be shown and saved: one line, without characters that turn the writing direction, which serve to make
-/// `exe.doc` of `cod.exe`.
-fn file_name(name: &str) -> String {
-    let is_shown = |c: &char| {
-        !c.is_control()
-            && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let name: String = name.chars().filter(is_shown).take(MAX_NAME).collect();
-    name.trim().to_owned()
 }
 
 #[cfg(test)]
@@ -151,7 +166,66 @@ mod tests {
             ("Content-Type: text/plain\r\n", ""),
             ("", ""),
         ] {
-            assert_eq!(Head::read(fields.as_bytes()).name, name, "{fields}");
+            let names = Head::read(fields.as_bytes()).names.all;
+            assert_eq!(names.first().map_or("", String::as_str), name, "{fields}");
+            assert!(names.len() <= 1 || fields.contains("name=\"n.txt\""), "{fields}: {names:?}");
+        }
+    }
+
+    /// Mail programs differ in which of several names they take; some know nothing of RFC 2231.
+    #[test]
+    fn all_names_are_candidates() {
+        for (fields, names) in [
+            (
+                "Content-Type: a/b; name=\"evil.exe\"\nContent-Disposition: attachment; filename=\"good.txt\"",
+                &["good.txt", "evil.exe"][..],
+            ),
+            (
+                "Content-Disposition: attachment; filename=\"good.txt\"; filename=\"evil.exe\"",
+                &["good.txt", "evil.exe"],
+            ),
+            (
+                "Content-Disposition: attachment; filename=good.txt\nX: y\n z=5\ncontent-disposition: inline;\n filename=evil.exe",
+                &["good.txt", "evil.exe"],
+            ),
+            (
+                "Content-Disposition: attachment; filename=\"good.txt\"; filename*=utf-8''evil%2Eexe",
+                &["good.txt", "evil.exe"],
+            ),
+            (
+                "Content-Disposition: attachment; filename=\"evil.exe\"; filename*1=\".txt\"",
+                &["evil.exe.txt", "evil.exe"],
+            ),
+            ("Content-Disposition: attachment; filename=invoice (1).exe", &["invoice", "invoice (1).exe"]),
+            ("Content-Type: a/b; name=good.txt; name=\"good.txt\"", &["good.txt"]),
+        ] {
+            let found = Head::read(fields.replace('\n', "\r\n").as_bytes()).names;
+            assert_eq!(found.all, names, "{fields}");
+            assert!(!found.more);
+        }
+        let padded = format!(
+            "Content-Disposition: attachment; filename=good.txt; x={}; filename=evil.exe",
+            "y".repeat(MAX_FIELD)
+        );
+        assert_eq!(Head::read(padded.as_bytes()).names.all, ["good.txt", "evil.exe"]);
+        let many = "Content-Disposition: attachment; filename=good.txt\r\n".repeat(MAX_FIELDS + 1);
+        assert!(Head::read(many.as_bytes()).names.more, "what is not read may have another name");
+    }
+
+    #[test]
+    fn encodings_in_every_dress() {
+        for (fields, is_identity) in [
+            ("Content-Transfer-Encoding: base64 (c)", false),
+            ("Content-Transfer-Encoding: (a (b) \\) c) base64", false),
+            ("Content-Transfer-Encoding: \"base64\"", false),
+            ("Content-Transfer-Encoding: base64; x=y", false),
+            ("Content-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: base64", false),
+            ("Content-Transfer-Encoding: quoted-printable(c)", false),
+            ("Content-Transfer-Encoding: 7bit (base64)", true),
+            ("Content-Transfer-Encoding: (base64", true),
+            ("Content-Transfer-Encoding:", true),
+        ] {
+            assert_eq!(Head::read(fields.as_bytes()).transfer.is_identity(), is_identity, "{fields}");
         }
     }
 

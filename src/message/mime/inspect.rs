@@ -4,7 +4,8 @@ use super::archive::{Archive, Findings, Kind};
 use super::real_type::real_type;
 use super::transfer::Transfer;
 use super::urls::{Url, Urls};
-use super::{EntriesResult, MAX_ENTRIES, MAX_TEXT, MAX_UNPACKED, Part};
+use super::uuencode::{Found, Lines};
+use super::{EntriesResult, MAX_ENTRIES, MAX_PARTS, MAX_TEXT, MAX_UNPACKED, Part, extension};
 
 /// What is kept of the beginning of a part, to see what it is.
 const HEAD: usize = 4 * 1024;
@@ -22,6 +23,8 @@ pub(super) struct Budget {
     unsearched: bool,
     urls: Urls,
     scratch: Vec<u8>,
+    /// The files in the text that was read last, one more than the message may have parts at the most.
+    pub(super) inside: Vec<Part>,
 }
 
 impl Default for Budget {
@@ -33,6 +36,7 @@ impl Default for Budget {
             unsearched: false,
             urls: Urls::default(),
             scratch: Vec::new(),
+            inside: Vec::new(),
         }
     }
 }
@@ -65,9 +69,21 @@ enum Look {
     /// Its beginning is not all there.
     Undecided,
     Archive(Archive),
-    /// URLs, in the text so far.
-    Text(Vec<u8>),
-    Nothing,
+    Text(Box<Text>),
+    /// Whether there is an archive all the same, behind something else.
+    Behind(Archive),
+}
+
+/// What is looked for in a text.
+#[derive(Debug, Default)]
+struct Text {
+    /// The text so far, for its URLs.
+    kept: Vec<u8>,
+    /// Files in it, where it is one that they may be in, and the one that is being read.
+    lines: Option<Lines>,
+    file: Option<Box<Leaf>>,
+    /// A text with a name may be anything.
+    behind: Option<Archive>,
 }
 
 impl Leaf {
@@ -98,15 +114,27 @@ impl Leaf {
             self.decide(budget);
         }
         real_type(&self.head).clone_into(&mut self.part.real_type);
-        match std::mem::replace(&mut self.look, Look::Nothing) {
-            Look::Archive(archive) => {
-                let findings = archive.finish(&self.part.name, budget);
-                self.conclude(findings, budget);
-            }
-            Look::Text(text) => budget.urls.search(&text, self.is_html()),
-            Look::Undecided | Look::Nothing => {}
+        match std::mem::replace(&mut self.look, Look::Undecided) {
+            Look::Archive(archive) | Look::Behind(archive) => self.end_archive(archive, budget),
+            Look::Text(text) => self.end_text(*text, budget),
+            Look::Undecided => {}
         }
         self.part
+    }
+
+    fn end_archive(&mut self, archive: Archive, budget: &mut Budget) {
+        let findings = archive.finish(&self.part.name, budget);
+        self.conclude(findings, budget);
+    }
+
+    fn end_text(&mut self, mut text: Text, budget: &mut Budget) {
+        budget.urls.search(&text.kept, self.is_html());
+        if let Some(lines) = text.lines.take() {
+            lines.finish(|found| text.file = see_file(text.file.take(), found, budget));
+        }
+        if let Some(archive) = text.behind {
+            self.end_archive(archive, budget);
+        }
     }
 
     /// Takes decoded octets.
@@ -127,10 +155,13 @@ impl Leaf {
 
     /// Says what to look for, and looks at the beginning.
     fn decide(&mut self, budget: &mut Budget) {
-        self.look = match Kind::of(&self.head).or_else(|| Kind::by_extension(&self.part.extension)) {
+        let extensions = || self.part.names().map(extension);
+        let kind = Kind::of(&self.head).or_else(|| extensions().find_map(|one| Kind::by_extension(&one)));
+        let is_text = self.part.content_type.starts_with("text/");
+        self.look = match kind {
             Some(kind) => Look::Archive(Archive::new(kind)),
-            None if self.part.content_type.starts_with("text/") => Look::Text(Vec::new()),
-            None => Look::Nothing,
+            None if is_text => Look::Text(Box::new(Text::of(&self.part))),
+            None => Look::Behind(Archive::behind()),
         };
         let head = std::mem::take(&mut self.head);
         self.look_at(&head, budget);
@@ -139,15 +170,9 @@ impl Leaf {
 
     fn look_at(&mut self, plain: &[u8], budget: &mut Budget) {
         match &mut self.look {
-            Look::Archive(archive) => archive.write(plain, budget),
-            Look::Text(text) => {
-                let room = budget.text.min(MAX_PART_TEXT - text.len().min(MAX_PART_TEXT));
-                let taken = plain.get(..room.min(plain.len())).unwrap_or_default();
-                budget.unsearched |= taken.len() < plain.len();
-                budget.text -= taken.len();
-                text.extend_from_slice(taken);
-            }
-            Look::Undecided | Look::Nothing => {}
+            Look::Archive(archive) | Look::Behind(archive) => archive.write(plain, budget),
+            Look::Text(text) => text.write(plain, budget),
+            Look::Undecided => {}
         }
     }
 
@@ -166,5 +191,58 @@ impl Leaf {
 
     fn is_html(&self) -> bool {
         self.part.content_type == "text/html" || self.part.real_type == "text/html"
+    }
+}
+
+impl Text {
+    /// A text without a name is nothing but a text.
+    fn of(part: &Part) -> Self {
+        Self {
+            lines: (part.content_type == "text/plain").then(Lines::default),
+            behind: (!part.name.is_empty()).then(Archive::behind),
+            ..Self::default()
+        }
+    }
+
+    fn write(&mut self, plain: &[u8], budget: &mut Budget) {
+        let room = budget.text.min(MAX_PART_TEXT - self.kept.len().min(MAX_PART_TEXT));
+        let taken = plain.get(..room.min(plain.len())).unwrap_or_default();
+        budget.unsearched |= taken.len() < plain.len();
+        budget.text -= taken.len();
+        self.kept.extend_from_slice(taken);
+        if let Some(archive) = &mut self.behind {
+            archive.write(plain, budget);
+        }
+        if let Some(lines) = &mut self.lines {
+            lines.write(plain, |found| self.file = see_file(self.file.take(), found, budget));
+        }
+    }
+}
+
+/// What becomes of the file that is being read in a text.
+fn see_file(file: Option<Box<Leaf>>, found: Found, budget: &mut Budget) -> Option<Box<Leaf>> {
+    match (file, found) {
+        (_, Found::Begin(name)) => {
+            let part = Part {
+                attached: true,
+                extension: extension(&name),
+                name,
+                content_type: "application/octet-stream".to_owned(),
+                ..Part::default()
+            };
+            Some(Box::new(Leaf::new(part, Transfer::Identity)))
+        }
+        (Some(mut file), Found::Data(octets)) => {
+            file.take(&octets, budget);
+            Some(file)
+        }
+        (Some(file), Found::End) => {
+            let part = file.finish(false, budget);
+            if budget.inside.len() <= MAX_PARTS {
+                budget.inside.push(part);
+            }
+            None
+        }
+        (None, Found::Data(_) | Found::End) => None,
     }
 }

@@ -10,12 +10,14 @@
 mod archive;
 mod fields;
 mod inspect;
+mod names;
 mod real_type;
 mod structure;
 #[cfg(test)]
 mod tests;
 mod transfer;
 mod urls;
+mod uuencode;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +44,7 @@ pub struct Contents {
     pub parts: Vec<Part>,
     /// The addresses of pages in its plain and HTML texts, each once, in order.
     pub urls: Vec<Url>,
-    /// Whether there are more parts than are told, or deeper ones.
+    /// Whether there are more parts than are told, deeper ones, or more names of one part.
     pub truncated: bool,
     /// Whether there are more URLs than are told, or texts that were not searched for them to their end.
     #[serde(default)]
@@ -54,6 +56,10 @@ pub struct Contents {
 pub struct Part {
     /// Its file name, decoded (RFC 2231, RFC 2047); empty if it has none.
     pub name: String,
+    /// The names that other mail programs may take, where the header of the part has several: as `name` and `filename`, twice, in
+    /// two fields, or so that it depends on whether RFC 2231 is known. Each once, at most 7.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_names: Vec<String>,
     /// What follows the last dot of the name, in lower case, without blanks and dots at its end, which some systems drop;
     /// empty if there is no dot.
     pub extension: String,
@@ -113,6 +119,24 @@ impl EntriesResult {
             Self::Broken => "broken",
             Self::NotArchive => "not_archive",
         }
+    }
+}
+
+impl Part {
+    /// All its names, the likeliest first; none if it has none.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        [&self.name].into_iter().chain(&self.other_names).map(String::as_str).filter(|name| !name.is_empty())
+    }
+
+    /// The extensions of all its names, each once; none if no name has one.
+    pub fn extensions(&self) -> impl Iterator<Item = String> {
+        let mut all: Vec<String> = Vec::new();
+        for extension in self.names().map(extension) {
+            if !extension.is_empty() && !all.contains(&extension) {
+                all.push(extension);
+            }
+        }
+        all.into_iter()
     }
 }
 

@@ -61,8 +61,8 @@ impl Scanner {
             at_line_start: true,
             passed: 0,
         };
-        let value = |name: &str| header.named(name).next().map(|field| field.unfolded_bytes());
-        scanner.begin(Head::of(value));
+        let values = |name: &str| header.named(name).map(|field| field.unfolded_bytes()).collect();
+        scanner.begin(Head::of(values));
         scanner
     }
 
@@ -166,7 +166,7 @@ impl Scanner {
         if holds_parts && !is_deep {
             return self.frames.push(Frame::Multipart { boundary: head.boundary });
         }
-        self.contents.truncated |= is_many || (is_deep && (holds_parts || is_message));
+        self.contents.truncated |= is_many || head.names.more || (is_deep && (holds_parts || is_message));
         if is_many {
             return;
         }
@@ -184,6 +184,10 @@ impl Scanner {
     fn end_leaf(&mut self, at_end: bool) {
         if let State::Leaf(leaf) = std::mem::replace(&mut self.state, State::Unseen) {
             self.contents.parts.push(leaf.finish(at_end, &mut self.budget));
+            let room = MAX_PARTS.saturating_sub(self.contents.parts.len());
+            let inside = std::mem::take(&mut self.budget.inside);
+            self.contents.truncated |= inside.len() > room;
+            self.contents.parts.extend(inside.into_iter().take(room));
         }
     }
 }
@@ -205,10 +209,13 @@ impl Frame {
 
 fn part_of(head: Head) -> (Part, super::transfer::Transfer) {
     let is_text = matches!(head.content_type.as_str(), "text/plain" | "text/html");
+    let mut names = head.names.all.into_iter();
+    let name = names.next().unwrap_or_default();
     let part = Part {
-        attached: head.is_attachment || !head.name.is_empty() || !is_text,
-        extension: extension(&head.name),
-        name: head.name,
+        attached: head.is_attachment || !name.is_empty() || !is_text,
+        extension: extension(&name),
+        name,
+        other_names: names.collect(),
         content_type: head.content_type,
         ..Part::default()
     };

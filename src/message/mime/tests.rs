@@ -254,6 +254,69 @@ fn archives_that_contradict_themselves_are_broken() {
     assert_eq!((names(&prefixed), prefixed.entries_result), (vec!["a.txt"], EntriesResult::Complete));
 }
 
+/// Whatever the name, and whatever is in front; what only looks like an end is none.
+#[test]
+fn archives_behind_something_else() {
+    let archive = zip(&[("evil.exe", &b"MZ"[..], 0)]);
+    let front = [&b"\x89PNG\r\n\x1a\n"[..], &vec![7; 300 << 10]].concat();
+    for name in ["a.dat", "a", "a.png"] {
+        let part = file(name, &[&front[..], &archive].concat());
+        assert_eq!(
+            (names(&part), part.entries_result),
+            (vec!["evil.exe"], EntriesResult::Complete),
+            "{name}"
+        );
+    }
+    let text = scan(&format!(
+        "Content-Type: text/plain; name=a.dat\nContent-Transfer-Encoding: base64\n\n{}\n",
+        BASE64.encode(&[&b"junk"[..], &archive].concat())
+    ));
+    assert_eq!(names(&text.parts[0]), ["evil.exe"]);
+    for content in [&b"junk PK\x05\x06"[..], &[&b"junk"[..], &archive[..archive.len() - 12]].concat()] {
+        let part = file("a.dat", content);
+        assert_eq!((part.entries.len(), part.entries_result), (0, EntriesResult::NotArchive));
+    }
+}
+
+// === names and files in texts ===
+
+#[test]
+fn all_names_of_a_part_are_told() {
+    let contents = scan(
+        "Content-Type: a/b; name=\"evil.exe\"\nContent-Disposition: attachment; filename=\"good.txt\"\n\nx\n",
+    );
+    let part = &contents.parts[0];
+    assert_eq!((part.name.as_str(), part.extension.as_str()), ("good.txt", "txt"));
+    assert_eq!(part.names().collect::<Vec<_>>(), ["good.txt", "evil.exe"]);
+    assert_eq!(part.extensions().collect::<Vec<_>>(), ["txt", "exe"]);
+    let none = scan("\nx\n");
+    assert_eq!((none.parts[0].names().count(), none.parts[0].extensions().count()), (0, 0));
+    let many: String = (0..20).map(|number| format!("; filename={number}.txt")).collect();
+    assert!(scan(&format!("Content-Disposition: attachment{many}\n\nx\n")).truncated);
+    // An archive by any of its names.
+    let second = "Content-Disposition: attachment; filename=a.txt; filename=a.zip\n\nno archive\n";
+    assert_eq!(scan(second).parts[0].entries_result, EntriesResult::Broken);
+}
+
+#[test]
+fn files_in_texts_are_parts() {
+    let text = "Hello,\n\nbegin 644 evil.exe\n#35H`\n`\nend\n\nBye";
+    for (head, body) in [
+        ("", text.to_owned()),
+        ("Content-Type: text/plain\nContent-Transfer-Encoding: base64\n", BASE64.encode(text.as_bytes())),
+    ] {
+        let contents = scan(&format!("{head}\n{body}\n"));
+        let [text, file] = contents.parts.as_slice() else { panic!("{contents:?}") };
+        assert_eq!(text.content_type, "text/plain");
+        assert_eq!((file.name.as_str(), file.extension.as_str(), file.size), ("evil.exe", "exe", 3));
+        assert!(file.attached && file.real_type == "application/vnd.microsoft.portable-executable");
+    }
+    let html = scan(&format!("Content-Type: text/html\n\n{text}\n"));
+    assert_eq!(html.parts.len(), 1, "no mail program looks there");
+    let many = scan(&format!("\n{}", "begin 644 a.txt\n#0V%T\n`\n".repeat(3 * MAX_PARTS)));
+    assert!(many.truncated && many.parts.len() == MAX_PARTS);
+}
+
 #[test]
 fn names_in_tar_and_gzip() {
     let long = format!("{}/evil.exe", "d".repeat(150));

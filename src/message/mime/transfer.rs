@@ -30,12 +30,16 @@ pub(super) enum QuotedPrintable {
 }
 
 impl Transfer {
-    /// The encoding of this name.
-    pub(super) fn named(name: &str) -> Self {
-        match name.to_ascii_lowercase().as_str() {
-            "base64" => Self::Base64(Base64::default()),
-            "quoted-printable" => Self::QuotedPrintable(QuotedPrintable::default()),
-            _ => Self::Identity,
+    /// The encoding that these fields name. Of several that differ, the one that hides the most counts: what is not encoded at all
+    /// shows what it is also when it is taken for base64.
+    pub(super) fn of(fields: &[Vec<u8>]) -> Self {
+        let named = |name: &str| fields.iter().any(|field| token(field).eq_ignore_ascii_case(name));
+        if named("base64") {
+            Self::Base64(Base64::default())
+        } else if named("quoted-printable") {
+            Self::QuotedPrintable(QuotedPrintable::default())
+        } else {
+            Self::Identity
         }
     }
 
@@ -51,6 +55,23 @@ impl Transfer {
             Self::QuotedPrintable(state) => encoded.iter().for_each(|&octet| state.take(octet, plain)),
         }
     }
+}
+
+/// The first word of a field that stands in no comment (RFC 5322 3.2.2), without quotes.
+fn token(field: &[u8]) -> String {
+    let (mut word, mut depth, mut octets) = (Vec::new(), 0_usize, field.iter());
+    while let Some(&octet) = octets.next() {
+        match octet {
+            b'\\' if depth > 0 => _ = octets.next(),
+            b'(' => depth += 1,
+            b')' if depth > 0 => depth -= 1,
+            _ if depth > 0 => {}
+            b' ' | b'\t' | b'\r' | b'\n' | b';' if !word.is_empty() => break,
+            b' ' | b'\t' | b'\r' | b'\n' | b'"' => {}
+            other => word.push(other),
+        }
+    }
+    String::from_utf8_lossy(&word).into_owned()
 }
 
 impl Base64 {
@@ -101,7 +122,7 @@ mod tests {
     use super::*;
 
     fn decoded(encoding: &str, encoded: &str, cut: usize) -> String {
-        let (mut transfer, mut plain) = (Transfer::named(encoding), Vec::new());
+        let (mut transfer, mut plain) = (Transfer::of(&[encoding.into()]), Vec::new());
         encoded.as_bytes().chunks(cut).for_each(|piece| transfer.decode(piece, &mut plain));
         String::from_utf8(plain).unwrap()
     }

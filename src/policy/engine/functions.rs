@@ -143,12 +143,16 @@ fn is_address_literal(text: &str) -> bool {
     matches!(Domain::parse(text), Ok(Domain::Literal(_)))
 }
 
-/// Whether `domain` is `parent` or below it.
+/// Whether `domain` is `parent` or below it; with a dot in front of the parent, as lists have it, below it only.
 fn is_subdomain(domain: &str, parent: &str) -> bool {
     let normal = |name: &str| name.trim_end_matches('.').to_lowercase();
     let (domain, parent) = (normal(domain), normal(parent));
-    let above = domain.strip_suffix(&parent);
-    !parent.is_empty() && above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+    let (parent, below_only) = match parent.strip_prefix('.') {
+        Some(parent) => (parent, true),
+        None => (parent.as_str(), false),
+    };
+    let above = domain.strip_suffix(parent).filter(|_| !parent.is_empty());
+    above.is_some_and(|above| (above.is_empty() && !below_only) || above.ends_with('.'))
 }
 
 /// `*` stands for any characters, `?` for one; the whole text must match. Goes back to the last `*` only, so that the

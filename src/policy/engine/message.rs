@@ -103,6 +103,9 @@ fn register_fields(engine: &mut Engine) {
             let date = |m: &Message| m.0.scene.header.date().map(|date| date.to_string()).unwrap_or_default();
             see(&call, m, "date", |m| ImmutableString::from(date(m)))
         })
+        .register_get("date_seconds", |call: NativeCallContext<'_>, m: &mut Message| {
+            see(&call, m, "date", |m| m.0.scene.header.date().map_or(0, |date| date.as_second()))
+        })
         .register_get("message_id", |call: NativeCallContext<'_>, m: &mut Message| {
             see(&call, m, "message-id", |m| {
                 m.0.scene.header.message_id().map_or_else(ImmutableString::new, ImmutableString::from)

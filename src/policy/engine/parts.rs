@@ -51,7 +51,9 @@ fn register_part(engine: &mut Engine) {
     engine
         .register_type_with_name::<Part>("Part")
         .register_get("name", |p: &mut Part| p.text(|part| &part.name))
+        .register_get("names", |p: &mut Part| p.texts(|part| part.names().map(text).collect()))
         .register_get("extension", |p: &mut Part| p.text(|part| &part.extension))
+        .register_get("extensions", |p: &mut Part| p.texts(extensions))
         .register_get("content_type", |p: &mut Part| p.text(|part| &part.content_type))
         .register_get("real_type", |p: &mut Part| p.text(|part| &part.real_type))
         .register_get("size", |p: &mut Part| count(p.get().map_or(0, |part| part.size)))
@@ -70,10 +72,23 @@ impl Part {
         self.get().map_or_else(ImmutableString::new, |part| text(of(part)))
     }
 
+    fn texts(&self, of: impl Fn(&mime::Part) -> Vec<ImmutableString>) -> Array {
+        self.get().map(of).unwrap_or_default().into_iter().map(Dynamic::from).collect()
+    }
+
     fn entries(&self) -> Array {
         let entries = 0..self.get().map_or(0, |part| part.entries.len());
         entries.map(|entry| Dynamic::from(Entry(Arc::clone(&self.0), self.1, entry))).collect()
     }
+}
+
+fn extensions(part: &mime::Part) -> Vec<ImmutableString> {
+    // Of nearly every part the one that is known already.
+    if part.other_names.is_empty() {
+        let own = Some(&part.extension).filter(|extension| !extension.is_empty());
+        return own.map(|extension| text(extension)).into_iter().collect();
+    }
+    part.extensions().map(|extension| text(&extension)).collect()
 }
 
 impl Entry {

@@ -1,5 +1,6 @@
 //! `session` and what hangs on it.
 
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
@@ -8,6 +9,7 @@ use rhai::{Engine, EvalAltResult, ImmutableString, NativeCallContext};
 use super::super::question::{Answer, Question};
 use super::super::scene::{SessionScene, client_network};
 use super::super::turn::Turn;
+use crate::smtp::path::Domain;
 
 /// `session`.
 #[derive(Clone, Debug)]
@@ -73,16 +75,30 @@ fn register_session(engine: &mut Engine) {
         .register_get("listener", |s: &mut Session| text(&s.0.listener))
         .register_get("hostname", |s: &mut Session| text(&s.0.hostname))
         .register_get("helo", |s: &mut Session| text(&s.0.helo))
+        .register_get("helo_ip", |s: &mut Session| ip_text(literal_ip(&s.0.helo)))
         .register_get("helo_verb", |s: &mut Session| text(s.0.helo_verb))
         .register_get("inside", |s: &mut Session| s.0.is_inside())
         .register_get("local", |s: &mut Session| s.0.is_local())
         .register_get("trusted", |s: &mut Session| s.0.trusted)
+        .register_get("server_ip", |s: &mut Session| ip_text(s.0.server_ip))
         .register_get("client", |s: &mut Session| Client(Arc::clone(&s.0)))
         .register_get("auth", |s: &mut Session| Auth(Arc::clone(&s.0)))
         .register_get("tls", |s: &mut Session| Tls(Arc::clone(&s.0)))
         .register_get("recipients_refused", |s: &mut Session| count(s.0.recipients_refused))
         .register_get("errors", |s: &mut Session| count(s.0.errors))
         .register_get("transactions", |s: &mut Session| count(s.0.transactions));
+}
+
+/// The address in an address literal (RFC 5321 4.1.3).
+fn literal_ip(helo: &str) -> Option<IpAddr> {
+    match Domain::parse(helo) {
+        Ok(Domain::Literal(ip)) => Some(ip.to_canonical()),
+        _ => None,
+    }
+}
+
+fn ip_text(ip: Option<IpAddr>) -> ImmutableString {
+    ip.map(|ip| ip.to_string().into()).unwrap_or_default()
 }
 
 /// The verified name, which is the first that `fcrdns` finds; empty without one.

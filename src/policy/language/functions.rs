@@ -62,7 +62,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "is_subdomain",
         &[&[p("domain", TEXT), p("parent", DOMAIN)]],
         Type::Bool,
-        "Whether the domain is the parent itself or below it.",
+        "Whether the domain is the parent itself or below it; of `.example.org`, as lists have it, only whether it is below.",
     ),
     function(
         "organizational_domain",

@@ -76,6 +76,8 @@ pub(super) enum Form {
     Field,
     /// The name of a tag.
     Tag,
+    /// In a notation of its own, such as a date: no number, whatever its digits.
+    Notation,
 }
 
 pub(super) const TEXT: Type = Type::Text(Form::Any);
@@ -83,6 +85,7 @@ pub(super) const LOWER: Type = Type::Text(Form::LowerCase);
 const DOMAIN: Type = Type::Text(Form::Domain);
 const FIELD: Type = Type::Text(Form::Field);
 const IP: Type = Type::Text(Form::Ip);
+const EXTENSION: Type = Type::Text(Form::Extension);
 const NETWORK: Type = Type::Text(Form::Network);
 /// What goes over the wire in a reply or in a header.
 const LINE: Type = Type::Text(Form::Line);
@@ -311,7 +314,7 @@ impl Type {
 impl Form {
     const fn name(self) -> &'static str {
         match self {
-            Self::Any | Self::Words(_) => "text",
+            Self::Any | Self::Words(_) | Self::Notation => "text",
             Self::LowerCase => "text in lower case",
             Self::Ip => "IP address",
             Self::Network => "network",

@@ -2,7 +2,8 @@
 //! empty.
 
 use super::{
-    DOMAIN, Form, IP, LOWER, LOWERS, NETWORK, Object, Property, TEXT, Type, fact, object, property, words,
+    DOMAIN, EXTENSION, Form, IP, LOWER, LOWERS, NETWORK, Object, Property, TEXT, TEXTS, Type, fact, object,
+    property, words,
 };
 
 const ADDRESSES: Type = Type::Array(&object("Address"));
@@ -49,7 +50,7 @@ pub(super) const OBJECTS: &[Object] = &[
         doc: "A file in an archive.",
         properties: &[
             property("name", TEXT, "Its name with its folders."),
-            property("extension", Type::Text(Form::Extension), "What follows the last dot of its name."),
+            property("extension", EXTENSION, "What follows the last dot of its name."),
             property("size", Type::Integer, "In octets, unpacked, as the archive says."),
         ],
     },
@@ -80,7 +81,12 @@ const SESSION: &[Property] = &[
     property("id", LOWER, "The session's id, as in the log."),
     property("listener", TEXT, "The listener's name."),
     property("hostname", LOWER, "Our own host name."),
-    property("helo", LOWER, "What the client calls itself; empty before HELO."),
+    property("helo", LOWER, "What the client calls itself, without a dot at its end; empty before HELO."),
+    property(
+        "helo_ip",
+        IP,
+        "The address in it, where it is an address literal such as `[192.0.2.1]`; else empty.",
+    ),
     property("helo_verb", words(&["EHLO", "HELO", ""]), "How it said so."),
     property("inside", Type::Bool, "From a trusted network, or logged in."),
     property(
@@ -89,6 +95,11 @@ const SESSION: &[Property] = &[
         "Inside, or the client runs on this host: its address is a loopback address.",
     ),
     property("trusted", Type::Bool, "From a trusted network."),
+    property(
+        "server_ip",
+        IP,
+        "Our address, to which the client connected; that of the load balancer in front of us where it tells (PROXY, XCLIENT).",
+    ),
     property("client", object("Client"), "Who connected."),
     property("auth", object("Auth"), "Who logged in."),
     property("tls", object("Tls"), "How the connection is encrypted."),
@@ -141,7 +152,7 @@ const MAIL: &[Property] = &[
     property("smtputf8", Type::Bool, "Whether SMTPUTF8 was declared."),
     property("requiretls", Type::Bool, "Whether REQUIRETLS was declared (RFC 8689)."),
     property("ret", words(&["full", "hdrs", ""]), "RET (RFC 3461)."),
-    property("envid", TEXT, "ENVID (RFC 3461) as it was written."),
+    property("envid", Type::Text(Form::Notation), "ENVID (RFC 3461) as it was written."),
     property("parameters", Type::Map, "The parameters of MAIL by keyword in lower case."),
     property("recipients", RECIPIENTS, "The recipients accepted so far."),
     property(
@@ -184,16 +195,22 @@ const RCPT: &[Property] = &[
         LOWER,
         "NOTIFY (RFC 3461): `never`, or those of `success,failure,delay` that were named.",
     ),
-    property("orcpt", TEXT, "ORCPT (RFC 3461) as it was written."),
+    property("orcpt", Type::Text(Form::Notation), "ORCPT (RFC 3461) as it was written."),
 ];
 
 const PART: &[Property] = &[
     property("name", TEXT, "Its file name, decoded; empty without one."),
     property(
+        "names",
+        TEXTS,
+        "All that mail programs may take for its name, that one first, at most 8: a header may have several.",
+    ),
+    property(
         "extension",
-        Type::Text(Form::Extension),
+        EXTENSION,
         "What follows the last dot of the name, without blanks and dots at its end.",
     ),
+    property("extensions", Type::Array(&EXTENSION), "Those of all its names, each once."),
     property("content_type", LOWER, "As it says, without parameters."),
     property("real_type", LOWER, "By its first octets; empty when they do not show it."),
     property("size", Type::Integer, "In octets, decoded."),
@@ -226,8 +243,13 @@ const MESSAGE: &[Property] = &[
     property("subject", TEXT, "Decoded and unfolded."),
     property(
         "date",
-        Type::Text(Form::Any),
+        Type::Text(Form::Notation),
         "As `2026-11-21T19:00:00Z`; empty when there is none that can be read.",
+    ),
+    property(
+        "date_seconds",
+        Type::Integer,
+        "The same as of `now()`: `now() - message.date_seconds` is its age. 0 when there is none that can be read.",
     ),
     property("message_id", TEXT, "Without angle brackets."),
     property("header_size", Type::Integer, "In octets."),
@@ -236,7 +258,7 @@ const MESSAGE: &[Property] = &[
     fact(
         "parts",
         Type::Array(&object("Part")),
-        "Every part with content of its own, in order, at most 1,000.",
+        "Every part with content of its own, in order, at most 1,000. A file in a text (uuencode) is a part, too.",
     ),
     fact(
         "attachments",
@@ -247,7 +269,7 @@ const MESSAGE: &[Property] = &[
     fact(
         "contents_result",
         words(&["complete", "truncated"]),
-        "`truncated`: there are more than 1,000 parts, or more than 32 within each other, and what is behind them is not told.",
+        "`truncated`: there are more than 1,000 parts, more than 32 within each other, or more than 8 names of one, and the rest is not told.",
     ),
     fact(
         "urls_result",

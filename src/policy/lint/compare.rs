@@ -339,7 +339,12 @@ pub(super) fn number_help(value: &Value) -> String {
     }
     match (value.literal_text(), value.kind) {
         (Some(text), _) if text.parse::<f64>().is_ok() => format!("write {text} without quotes"),
-        (None, Type::Text(_)) => format!("`parse_int({})` makes a number of digits", shown(value)),
+        (None, Type::Text(Form::Notation)) if value.spelled.ends_with(".date") => {
+            format!("`{}_seconds` is its number", value.spelled)
+        }
+        (None, Type::Text(Form::Any | Form::LowerCase)) => {
+            format!("`parse_int({})` makes a number of digits", shown(value))
+        }
         (Some(_), _) => "a number stands there without quotes".to_owned(),
         (_, Type::Bool) => format!("write `if {} {{ 1 }} else {{ 0 }}`", shown(value)),
         _ => String::new(),

@@ -22,7 +22,7 @@ pub(super) fn misshapen(form: Form, value: &Value) -> Option<(String, String)> {
     }
     let text = value.literal_text()?;
     let (fits, example, help) = match form {
-        Form::Any | Form::LowerCase | Form::Address | Form::Extension => return None,
+        Form::Any | Form::LowerCase | Form::Address | Form::Extension | Form::Notation => return None,
         Form::Domain => {
             let problem = |help| (format!("`{text}` is no domain, and this is always false"), help);
             return no_parent(text).map(problem);
@@ -95,20 +95,24 @@ const fn another(given: Form, wanted: Form) -> Option<(&'static str, &'static st
     })
 }
 
-/// What to write in the place of a text below which no domain is.
+/// What to write in the place of a text below which no domain is. `.example.org` is good: all below the domain, and not itself.
 fn no_parent(text: &str) -> Option<String> {
-    let domain = text.trim_start_matches("*.").trim_start_matches('.');
+    let parent = text.strip_prefix('.').unwrap_or(text);
+    let domain = parent.trim_start_matches("*.").trim_start_matches('.');
     let domain = domain.rsplit_once('@').map_or(domain, |(_, domain)| domain);
-    if text.is_empty() {
+    if parent.is_empty() {
         return Some("name the domain: \"example.org\"".to_owned());
     }
-    if domain != text {
-        return Some(format!("write \"{domain}\": that is the domain itself, and all below it"));
+    if domain != parent {
+        let help = format!(
+            "write \"{domain}\": that is the domain itself, and all below it; or \".{domain}\": only what is below it"
+        );
+        return Some(help);
     }
-    if text.contains(['*', '?']) {
+    if parent.contains(['*', '?']) {
         return Some(format!("`*` and `?` mean something in patterns only: `glob(\"{text}\", ...)`"));
     }
-    (!text.is_ascii()).then(|| in_a_labels("", text))
+    (!parent.is_ascii()).then(|| in_a_labels("", text))
 }
 
 /// Why a value of this form never equals `text`, and what to write instead. Any text may be empty.

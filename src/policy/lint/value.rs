@@ -212,7 +212,8 @@ pub(super) fn is_lower_case(kind: &Type) -> bool {
             | Form::Duration
             | Form::Line
             | Form::Field
-            | Form::Tag => false,
+            | Form::Tag
+            | Form::Notation => false,
         },
         Type::Object(name) => is_address(name),
         _ => false,

@@ -202,6 +202,14 @@ fn plain_functions() {
             "is_subdomain(\"a.Example.org\", \"example.org\") && is_subdomain(\"example.org\", \"example.org.\")",
             "true",
         ),
+        (
+            "is_subdomain(\"a.example.org\", \".example.org\") && !is_subdomain(\"example.org\", \".example.org\")",
+            "true",
+        ),
+        (
+            "is_subdomain(\"badexample.org\", \".example.org\") || is_subdomain(\"a\", \".\" + \"\") || is_subdomain(\"\", \".\" + \"\")",
+            "false",
+        ),
         ("is_subdomain(\"badexample.org\", \"example.org\") || is_subdomain(\"a\", \"\" + \"\")", "false"),
         (
             "glob(\"*.example.*\", \"mail.example.org\") && glob(\"a?c\", \"abc\") && glob(\"*\", \"\") && glob(\"a*b*c\", \"aXbYbZc\")",

@@ -154,11 +154,12 @@ fn what_a_message_holds() {
     let script = message_policy(
         "let first = message.attachments[0];
          let url = message.urls[0];
-         reject(\"r\", `${message.parts.len()} ${message.attachments.len()} ${first.name} ${first.extension} ${first.content_type} ${first.real_type} ${first.size} ${first.encrypted} ${first.has_macros} ${first.entries_result} ${first.entries[0].name} ${first.entries[0].extension} ${first.entries[0].size} ${url.url} ${url.host} ${message.contents_result} ${message.urls_result}`);",
+         reject(\"r\", `${message.parts.len()} ${message.attachments.len()} ${first.name} ${join(first.names, \"|\")} ${first.extension} ${join(first.extensions, \"|\")} ${first.content_type} ${first.real_type} ${first.size} ${first.encrypted} ${first.has_macros} ${first.entries_result} ${first.entries[0].name} ${first.entries[0].extension} ${first.entries[0].size} ${url.url} ${url.host} ${message.contents_result} ${message.urls_result}`);",
     );
     let entry = Entry { name: "d/a.exe".to_owned(), extension: "exe".to_owned(), size: 7 };
     let file = Part {
         name: "a.zip".to_owned(),
+        other_names: vec!["b.EXE".to_owned(), "c.zip".to_owned()],
         extension: "zip".to_owned(),
         content_type: "application/zip".to_owned(),
         real_type: "application/zip".to_owned(),
@@ -174,7 +175,7 @@ fn what_a_message_holds() {
         Contents { parts: vec![Part::default(), file], urls, truncated: true, urls_truncated: false };
     let mut rig = Rig::new(&[("10-x.rhai", &script)]);
     rig.knows(Question::Contents, Answer::Contents(Some(Arc::new(contents))));
-    let expected = "550 5.7.1 2 1 a.zip zip application/zip application/zip 99 true true complete d/a.exe exe 7 \
+    let expected = "550 5.7.1 2 1 a.zip a.zip|b.EXE|c.zip zip zip|exe application/zip application/zip 99 true true complete d/a.exe exe 7 \
                     http://a.test/x a.test truncated complete [x.r]";
     assert_eq!(told(&rig.message("From: a@b.test")), expected);
     rig.memory.end_transaction();

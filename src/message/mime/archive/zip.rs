@@ -11,6 +11,8 @@ use super::{Findings, MAX_ENTRIES};
 
 /// The end of the archive that is kept. A directory that is larger is told in part.
 const TAIL: usize = 1 << 20;
+/// The same of what hardly is one.
+const TAIL_BEHIND: usize = 128 << 10;
 /// A header in front of a file, with name and extra field, is at most so long.
 const MAX_LOCAL: usize = 30 + 2 * 0xffff;
 
@@ -22,36 +24,55 @@ const LOCAL: &[u8] = b"PK\x03\x04";
 const UNICODE_PATH: u16 = 0x7075;
 
 /// What is kept of an archive while it goes by.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in super::super) struct Listing {
     tail: Vec<u8>,
+    /// How much of the end is kept.
+    kept: usize,
     cut: bool,
-    locals: Locals,
+    /// The headers in front of the files; `None` where nothing says that this is an archive, but perhaps its end.
+    locals: Option<Locals>,
 }
 
 impl Listing {
+    /// Of what is an archive, whole or not.
+    pub(super) fn whole() -> Self {
+        Self { tail: Vec::new(), kept: TAIL, cut: false, locals: Some(Locals::default()) }
+    }
+
+    /// Of what may have an archive behind something else.
+    pub(super) const fn behind() -> Self {
+        Self { tail: Vec::new(), kept: TAIL_BEHIND, cut: false, locals: None }
+    }
+
     pub(super) fn write(&mut self, octets: &[u8]) {
-        self.locals.write(octets);
+        if let Some(locals) = &mut self.locals {
+            locals.write(octets);
+        }
         self.tail.extend_from_slice(octets);
-        if self.tail.len() > 2 * TAIL {
-            self.tail.drain(..self.tail.len() - TAIL);
+        if self.tail.len() > 2 * self.kept {
+            self.tail.drain(..self.tail.len() - self.kept);
             self.cut = true;
         }
     }
 
-    pub(super) fn finish(self) -> Findings {
-        let mut findings = self
-            .directory()
-            .unwrap_or_else(|| Findings { result: EntriesResult::Broken, ..Findings::default() });
+    pub(super) fn finish(mut self) -> Findings {
+        let directory = self.directory();
+        let Some(locals) = self.locals.take() else {
+            let is_archive =
+                |found: &Findings| found.result != EntriesResult::Broken && !found.entries.is_empty();
+            return with_macros(directory.filter(is_archive).unwrap_or_default());
+        };
+        let broken = || Findings { result: EntriesResult::Broken, ..Findings::default() };
+        let mut findings = directory.unwrap_or_else(broken);
         let known: HashSet<String> = findings.entries.iter().map(|entry| entry.name.clone()).collect();
-        let hidden = self.locals.entries.into_iter().filter(|entry| !known.contains(&entry.name));
+        let hidden = locals.entries.into_iter().filter(|entry| !known.contains(&entry.name));
         let hidden: Vec<_> = hidden.take(MAX_ENTRIES.saturating_sub(known.len())).collect();
         if !hidden.is_empty() && findings.result == EntriesResult::Complete {
             findings.result = EntriesResult::Broken;
         }
         findings.entries.extend(hidden);
-        findings.has_macros = findings.entries.iter().any(|entry| holds_macros(&entry.name));
-        findings
+        with_macros(findings)
     }
 
     /// The central directory; `None` if there is none.
@@ -99,6 +120,11 @@ impl Listing {
             None => Some((size.into(), total.into(), end)),
         }
     }
+}
+
+fn with_macros(mut findings: Findings) -> Findings {
+    findings.has_macros = findings.entries.iter().any(|entry| holds_macros(&entry.name));
+    findings
 }
 
 /// Reads the entries of a directory into `findings`, and says how many it has.

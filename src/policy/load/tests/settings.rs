@@ -98,7 +98,7 @@ fn settings_fit_what_they_are_used_for() {
     ];
     let other = "fn message(session, mail, message) { reject(\"r\", \"t\"); }";
     for (name, value, expected) in table {
-        let (dir, mut sources) = folder(&[("10-x.rhai", &script), ("20-other.rhai", other)]);
+        let (dir, mut sources) = folder(&[("10-x.rhai", script), ("20-other.rhai", other)]);
         sources.places.text = Some("zones: [a.test, bad zone]".into());
         let place = Position::new(1, 9, 8);
         sources.places.keys = [("policies.settings.x.zones.1".to_owned(), place)].into();
