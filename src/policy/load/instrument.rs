@@ -3,7 +3,8 @@
 //! Rhai has no hook for that which costs nothing when it is not used, so the text itself is given one: in front of each statement
 //! stands the call of a function of the host's, on the same line, so that the lines stay what they are. Where a statement begins
 //! is known from the tree, and that it may have something in front from the tokens that the compiler saw: behind `{`, `}` or `;`
-//! another statement may stand, while `else if` and `let x = switch ...` are one.
+//! another statement may stand, while `else if` and `let x = switch ...` are one. What stands behind the `=>` of a `switch` becomes
+//! a block with the call in it. A closure without a block, `|x| x + 1`, has no place for one: its line is that of its statement.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,14 +14,18 @@ use super::super::coverage::{Coverage, Mark};
 use super::file::ScriptFile;
 use super::survey::{begins, earliest};
 
+mod arms;
+
+use arms::{Arm, Piece};
+
 /// The name of the function that reports. No policy can call it: the checks know no such name.
 const REACHED: &str = "gatepost_reached";
 
 /// What makes policies report.
 pub(super) struct Instrument {
     coverage: Arc<Coverage>,
-    /// Each token of the last script, and whether a statement may begin behind it.
-    tokens: Arc<Mutex<Vec<(Place, bool)>>>,
+    /// Each token of the last script.
+    tokens: Arc<Mutex<Vec<(Place, Piece)>>>,
     /// By the numbers that stand in the texts.
     marks: Arc<Mutex<Vec<Mark>>>,
 }
@@ -36,8 +41,7 @@ impl Instrument {
         #[expect(deprecated, reason = "Rhai marks so what may change; the tests of this file would tell")]
         engine.on_parse_token(move |token, position, _| {
             if let Some(place) = place(position).filter(|_| !matches!(token, Token::Comment(..))) {
-                let ends = matches!(token, Token::LeftBrace | Token::RightBrace | Token::SemiColon);
-                seen.lock().unwrap_or_else(PoisonError::into_inner).push((place, ends));
+                seen.lock().unwrap_or_else(PoisonError::into_inner).push((place, Piece::of(&token)));
             }
             token
         });
@@ -59,8 +63,8 @@ impl Instrument {
     /// The tree to run in place of `ast`, which was compiled from `file` just now.
     pub(super) fn reporting(&self, engine: &Engine, file: &ScriptFile, ast: AST) -> AST {
         let tokens = std::mem::take(&mut *self.tokens.lock().unwrap_or_else(PoisonError::into_inner));
-        let places = statements(&ast, &tokens);
-        let lines: Vec<usize> = places.iter().map(|(line, _)| *line).collect();
+        let places = places(&ast, &tokens);
+        let lines: Vec<usize> = places.iter().map(|((line, _), _)| *line).collect();
         let Some(own) = self.coverage.marks(&file.name, &file.text, &lines) else { return ast };
         let first = {
             let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,8 +79,17 @@ impl Instrument {
     }
 }
 
-/// Where statements of functions begin that may have another one in front, in order.
-fn statements(ast: &AST, tokens: &[(Place, bool)]) -> Vec<Place> {
+/// Where reports belong, in order; in an arm with the place where it ends, as it has to become a block.
+fn places(ast: &AST, tokens: &[(Place, Piece)]) -> Vec<(Place, Option<Place>)> {
+    let statements = statements(ast, tokens).into_iter().map(|place| (place, None));
+    let arms = arms::find(tokens).into_iter().map(|Arm { begins, ends }| (begins, Some(ends)));
+    let mut places: Vec<_> = statements.chain(arms).collect();
+    places.sort_unstable();
+    places
+}
+
+/// Where statements of functions begin that may have another one in front.
+fn statements(ast: &AST, tokens: &[(Place, Piece)]) -> Vec<Place> {
     let mut places = Vec::new();
     ast.clone_functions_only().walk(&mut |path| {
         if let Some(ASTNode::Stmt(statement)) = path.last() {
@@ -88,7 +101,7 @@ fn statements(ast: &AST, tokens: &[(Place, bool)]) -> Vec<Place> {
     places.dedup();
     let behind = |place: &Place| {
         let at = tokens.iter().position(|(token, _)| token == place)?;
-        tokens.get(at.checked_sub(1)?).map(|(_, ends)| *ends)
+        tokens.get(at.checked_sub(1)?).map(|(_, piece)| piece.ends_statement())
     };
     places.retain(|place| behind(place) == Some(true));
     places
@@ -109,14 +122,23 @@ fn place(position: Position) -> Option<Place> {
     Some((position.line()?, position.position()?))
 }
 
-/// The text with a report in front of each statement, numbered from `first` on.
-fn instrumented(text: &str, places: &[Place], first: usize) -> String {
-    let mut reports = places.iter().zip(first..).peekable();
+/// The text with a report at each place, numbered from `first` on.
+fn instrumented(text: &str, places: &[(Place, Option<Place>)], first: usize) -> String {
+    let mut additions: Vec<(Place, String)> =
+        places.iter().filter_map(|(_, end)| Some((*end.as_ref()?, "}".into()))).collect();
+    let reports = places.iter().zip(first..).map(|((place, end), number)| {
+        let begin = if end.is_some() { "{" } else { "" };
+        (*place, format!("{begin}{REACHED}({number});"))
+    });
+    additions.extend(reports);
+    additions.sort_by_key(|(place, _)| *place);
+    let mut additions = additions.iter().peekable();
     let mut out = String::with_capacity(text.len() * 2);
     for (index, line) in text.split_inclusive('\n').enumerate() {
         for (column, character) in line.chars().enumerate() {
-            while let Some((_, number)) = reports.next_if(|(place, _)| **place == (index + 1, column + 1)) {
-                out += &format!("{REACHED}({number});");
+            while let Some((_, addition)) = additions.next_if(|(place, _)| *place == (index + 1, column + 1))
+            {
+                out += addition;
             }
             out.push(character);
         }
@@ -147,12 +169,26 @@ fn connect(session) {
     for i in 0..3 { if i == 1 { continue; } let b = [1, 2].map(|e| e + 1); }
     helper(a) && a in [4]
 }
+fn helo(session) {
+    let kinds = switch session.hostname { "x" => #{ a: 1 }, "mx.example.org" => #{ a: "}" }, _ => () };
+    switch kinds.a {
+        "{" => helper(4), /* } */
+        "}" if session.helo == "never" => [1, 2], // =>
+        "}" => if kinds.len() == 1 { helper(4) } else { helper(9) }
+        "y" | "z" => `${ if true { "," } else { "" } }`,
+        "v" | "w" =>
+            switch 5 { 5 => 6, _ => 7 },
+        _ => ()
+    }
+}
 fn helper(n) {
     if n == 4 { return true; }
     while n > 0 { n -= 1; }
     false
 }
 "#;
+
+    const UNREACHED: [usize; 13] = [5, 6, 9, 11, 17, 19, 20, 21, 22, 24, 25, 30, 31];
 
     #[test]
     fn statements_that_are_reached_are_known_and_mean_what_they_meant() {
@@ -167,15 +203,18 @@ fn helper(n) {
             ..Sources::default()
         };
         let policies = Arc::new(Policies::load(&sources).unwrap());
-        let scene = Scene { session: Arc::new(session()), moment: Moment::Connect };
-        let mut memory = Memory::default();
-        let mut run = policies.begin(scene, &memory);
-        assert_eq!(run.step(), Step::Done);
-        assert_eq!(run.finish(&mut memory).errors, []);
+        for moment in [Moment::Connect, Moment::Helo] {
+            let scene = Scene { session: Arc::new(session()), moment };
+            let mut memory = Memory::default();
+            let mut run = policies.begin(scene, &memory);
+            assert_eq!(run.step(), Step::Done);
+            assert_eq!(run.finish(&mut memory).errors, []);
+        }
         let [relay, own] = coverage.files().try_into().unwrap();
         assert_eq!((relay.lines, relay.unreached), (1, vec![3]));
-        // `a = 4`, `a = 0` and `"y"` were not reached; `return true` was, so what follows it was not.
-        assert_eq!(own.unreached, [6, 9, 11, 18, 19], "{own:?}");
+        // `_ => 3`, `a = 4`, `a = 0` and `"y"` were not reached, nor were arms for other hosts and texts, and `helper(9)`;
+        // `return true` was, so what follows it was not.
+        assert_eq!(own.unreached, UNREACHED, "{own:?}");
         assert_eq!(coverage.silent_rules(), (vec!["relay.no".into()], 1));
     }
 
