@@ -117,6 +117,9 @@ enum Block {
     Policy(String),
 }
 
+/// A line of a block behind its `|`, and where it begins.
+type BlockLine<'a> = (Position, &'a str);
+
 struct Parser<'a> {
     file: &'a Path,
     text: &'a str,
@@ -124,7 +127,7 @@ struct Parser<'a> {
     setup: Setup,
     steps: Vec<Draft>,
     problems: Vec<Diagnostic>,
-    block: Option<(Block, Word<'a>, Vec<&'a str>)>,
+    block: Option<(Block, Word<'a>, Vec<BlockLine<'a>>)>,
     depth: usize,
 }
 
@@ -356,7 +359,8 @@ impl<'a> Parser<'a> {
                 "a line with `|` belongs to `message`, `delivered` or `policy`",
             ));
         };
-        lines.push(content.strip_prefix(' ').unwrap_or(content));
+        let (skipped, content) = content.strip_prefix(' ').map_or((1, content), |content| (2, content));
+        lines.push((Position::new(position.line, position.column + skipped, 0), content));
         Ok(())
     }
 
@@ -370,19 +374,21 @@ impl<'a> Parser<'a> {
         let line = name.position().line;
         match block {
             Block::Message => {
-                let text: String = lines.iter().flat_map(|line| [line, "\r\n"]).collect();
+                let text: String = lines.iter().flat_map(|(_, line)| [line, "\r\n"]).collect();
                 self.step(line, Action::Message(text.into_bytes()));
             }
             Block::Delivered => {
-                let patterns = lines.into_iter().map(Pattern::new).collect();
+                let patterns = lines.into_iter().map(|(_, line)| Pattern::new(line)).collect();
                 self.step(line, Action::Assert(Assertion::Delivered(patterns)));
             }
             Block::Policy(_) if !self.steps.is_empty() => {
                 return Err(name.mistake("`policy` has to stand before the dialogue"));
             }
             Block::Policy(file) => {
-                let text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
-                self.setup.own_policies.push(OwnPolicy { file, text });
+                let text: String = lines.iter().flat_map(|(_, line)| [line, "\n"]).collect();
+                let stands_in = (self.file.to_owned(), Arc::clone(&self.shared));
+                let places = lines.iter().map(|(place, _)| *place).collect();
+                self.setup.own_policies.push(OwnPolicy { file, text, stands_in, places });
             }
         }
         Ok(())

@@ -15,7 +15,7 @@ use super::bridge::RealTime;
 use super::format::Script;
 use super::play::{Failure, play};
 use super::report::{Failed, Report};
-use super::setup::{QuarantineSetup, Split};
+use super::setup::{OwnPolicy, QuarantineSetup, Split};
 use super::world::{Defaults, NAME};
 use super::{Options, TestError};
 use crate::diagnostic::Diagnostic;
@@ -140,7 +140,7 @@ fn run_file(file: &Path, options: &Options, real: &RealTime) -> Vec<Failed> {
     };
     let policies = match load_policies(&script, options) {
         Ok(policies) => Arc::new(policies),
-        Err(problems) => return problems.into_iter().map(Failed::Unusable).collect(),
+        Err(problems) => return unusable(&script, problems),
     };
     let defaults = Defaults {
         hostname: options.hostname.clone(),
@@ -149,6 +149,13 @@ fn run_file(file: &Path, options: &Options, real: &RealTime) -> Vec<Failed> {
     };
     let played = |split: &Split| run_once(&script, *split, &defaults, &policies, real).err();
     script.setup.splits.iter().find_map(played).map(Failed::Run).into_iter().collect()
+}
+
+/// What is wrong with the policies of a script, with its name in front where nothing of that says it.
+fn unusable(script: &Script, problems: Vec<Diagnostic>) -> Vec<Failed> {
+    let is_named = problems.iter().any(|problem| problem.file == script.file);
+    let name = (!is_named).then(|| Diagnostic::error(&script.file, "its policies cannot be used"));
+    name.into_iter().chain(problems).map(Failed::Unusable).collect()
 }
 
 /// Plays a script once, on a stopped clock.
@@ -194,8 +201,18 @@ fn load_policies(script: &Script, options: &Options) -> Result<Policies, Vec<Dia
         file.parent().map_or(Ok(()), fs::create_dir_all).map_err(problem)?;
         fs::write(file, &policy.text).map_err(problem)?;
     }
-    folder.path().clone_into(&mut sources.dir);
-    Policies::load(&sources)
+    let dir = std::mem::replace(&mut sources.dir, folder.path().to_owned());
+    let original = |problem| of_original(problem, folder.path(), &dir, own);
+    Policies::load(&sources).map_err(|problems| problems.into_iter().map(original).collect())
+}
+
+/// A problem of the copy, told of what was copied: a file of the folder, or a policy in the transcript.
+fn of_original(problem: Diagnostic, copy: &Path, dir: &Path, own: &[OwnPolicy]) -> Diagnostic {
+    let Ok(file) = problem.file.strip_prefix(copy).map(Path::to_owned) else { return problem };
+    match own.iter().rev().find(|policy| Path::new(&policy.file) == file) {
+        Some(policy) => policy.place(problem),
+        None => Diagnostic { file: dir.join(file), ..problem },
+    }
 }
 
 /// What the configuration says, and over it what the transcript says. A transcript with a folder of its own has nothing to

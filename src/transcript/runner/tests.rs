@@ -162,7 +162,7 @@ fn policies_of_a_transcript_are_its_own() {
 fn broken_policies_and_transcripts_are_shown_as_diagnostics() {
     let folder = Folder::with(&[]);
     let shown = folder.failures(&format!("policy 10-mine.rhai\n| fn mail(session, mail) {{\n{OPEN}"));
-    assert!(shown.starts_with("error: ") && shown.contains("10-mine.rhai"), "{shown}");
+    assert!(shown.starts_with("error: ") && shown.contains("x.smtp:2"), "{shown}");
     let shown = folder.failures("clint 192.0.2.1\nS: 220 ...\n");
     assert!(shown.starts_with("error: unknown directive `clint`\n --> x.smtp:1:1\n"), "{shown}");
     let shown = folder.failures(&format!("policies only helo\n{OPEN}"));
@@ -177,4 +177,24 @@ fn a_failed_policy_says_where() {
     );
     let shown = folder.failures(&text);
     assert!(shown.contains("a policy failed: ") && shown.contains("10-mine.rhai:1:"), "{shown}");
+}
+
+/// The copy that is loaded is gone when somebody reads of it.
+#[test]
+fn what_is_wrong_with_a_policy_is_told_at_its_place() {
+    let folder = Folder::with(&[]);
+    let shown = folder.failures(&format!(
+        "# A policy.\npolicy 10-mine.rhai\n| fn mail(session, mail) {{\n# a comment\n  |   rejcet(\"no\", \"no\");\n| }}\n{OPEN}"
+    ));
+    assert!(shown.contains("there is no function `rejcet`") && shown.contains("--> x.smtp:5:7"), "{shown}");
+    assert!(shown.contains("  |   rejcet("), "{shown}");
+    // In the folder itself, and in the world that the transcript makes.
+    fs::write(folder.0.path().join("policies/20-odd.rhai"), "fn helo(session) { rejcet(); }\n").unwrap();
+    let own = "policy 10-mine.rhai\n| fn mail(session, mail) { reject(\"no\", \"no\"); }\n";
+    for policies in [own, ""] {
+        let shown = folder.failures(&format!("{policies}{OPEN}"));
+        let (first, rest) = shown.split_once("\n\n").unwrap();
+        assert!(first.contains("its policies cannot be used") && first.contains("x.smtp"), "{shown}");
+        assert!(rest.contains("--> policies/20-odd.rhai:1:20"), "{shown}");
+    }
 }

@@ -1,6 +1,10 @@
 //! Policies as a transcript sets them: of its own, settings and modes.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use super::super::words::{Mistake, Word, Words};
+use crate::diagnostic::{Diagnostic, Position};
 use crate::policy::judgement::Mode;
 use crate::policy::sources::{Setting, TableEntries};
 
@@ -10,9 +14,27 @@ pub(in crate::transcript) struct OwnPolicy {
     /// The file name, with `.rhai`.
     pub(in crate::transcript) file: String,
     pub(in crate::transcript) text: String,
+    /// The transcript in which it stands, or a file that this includes, with its text.
+    pub(in crate::transcript) stands_in: (PathBuf, Arc<str>),
+    /// Where each of its lines begins there.
+    pub(in crate::transcript) places: Vec<Position>,
 }
 
 impl OwnPolicy {
+    /// What is wrong with it, at its place in the transcript.
+    pub(in crate::transcript) fn place(&self, problem: Diagnostic) -> Diagnostic {
+        let (file, text) = &self.stands_in;
+        let place = problem.position.and_then(|position| {
+            let begins = self.places.get(position.line.checked_sub(1)?).or_else(|| self.places.last())?;
+            Some(Position::new(begins.line, begins.column + position.column - 1, position.len))
+        });
+        let problem = Diagnostic { file: file.clone(), text: None, position: None, ..problem };
+        match place {
+            Some(place) => problem.at(text, place),
+            None => problem,
+        }
+    }
+
     /// Whether `name` is a file in the folder of policies, in `lib`, or in the folder of a domain: nowhere else is written to.
     pub(in crate::transcript) fn can_be(name: &str) -> bool {
         let file = match name.split_once('/') {
