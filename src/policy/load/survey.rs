@@ -90,6 +90,8 @@ impl Survey {
                 *name == *definition.name && parameters == definition.params.len()
             });
             alone.walk(&mut |path| path.last().is_none_or(|node| function.see(node)));
+            // The tree keeps the arms of a `switch` in another order each time.
+            function.calls.sort_by_key(|call| (call.position.line(), call.position.position()));
             function
         });
         let mut functions: Vec<_> = functions.collect();

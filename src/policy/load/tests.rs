@@ -483,6 +483,21 @@ fn a_skip_must_still_be_able_to_skip() {
     }
 }
 
+/// The tree keeps the arms of a `switch` in another order each time.
+#[test]
+fn rules_are_listed_in_the_order_of_their_lines() {
+    let names = ["f", "b", "e", "a", "d", "c"];
+    let arms: String =
+        names.iter().map(|name| format!("    \"{name}\" => reject(\"{name}\", \"t\"),\n")).collect();
+    let script = format!("fn helo(session) {{\n  switch session.helo {{\n{arms}    _ => ()\n  }}\n}}\n");
+    let (_dir, sources) = folder(&[("10-x.rhai", &script)]);
+    for _ in 0..8 {
+        let policies = Policies::load(&sources).unwrap();
+        let rules = policies.rules().iter().filter_map(|rule| rule.rule.strip_prefix("x."));
+        assert_eq!(rules.collect::<Vec<_>>(), names);
+    }
+}
+
 #[test]
 fn rules_are_listed_by_stage_also_those_of_helpers_and_closures() {
     let script = "fn helo(session) { check(session); }
