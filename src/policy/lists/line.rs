@@ -18,6 +18,9 @@ impl<'t> Line<'t> {
     /// The part that should be a date, and what is wrong with it.
     pub(in super::super) fn parse(line: &'t str) -> Result<Self, (&'t str, String)> {
         let text = without_comment(line).trim();
+        if let Some(word) = text.get(text.len().saturating_sub(5)..).filter(|_| text.ends_with(" until")) {
+            return Err((word, "`until` wants a day behind it: write it as 2027-03-31".to_owned()));
+        }
         let Some((entry, date)) = text.rsplit_once(" until ") else {
             return Ok(Self { entry: text, until: None });
         };
@@ -68,6 +71,8 @@ mod tests {
         }
         for (line, place) in [
             ("example.org until tomorrow", "tomorrow"),
+            ("example.org until", "until"),
+            ("example.org until  # when?", "until"),
             ("example.org until 2027-02-30", "2027-02-30"),
             ("example.org until 20270331", "20270331"),
             ("example.org until 2027-03-31T00:00", "2027-03-31T00:00"),

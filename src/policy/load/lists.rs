@@ -74,7 +74,9 @@ fn from_file(
             let text = without_comment(line).trim();
             let before = line.find(text).and_then(|at| line.get(..at)).unwrap_or_default();
             let position = Position::new(number, before.chars().count() + 1, text.chars().count());
-            Diagnostic::warning(path, "").at_position(position)
+            // The other lines of what may be a large file are not shown.
+            let shown = format!("{}{line}", "\n".repeat(number - 1));
+            Diagnostic::warning(path, "").at(&shown.into(), position)
         });
         Ok(())
     };
