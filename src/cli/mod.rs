@@ -265,7 +265,9 @@ fn asking(config: Option<&Path>, command: &Command, screen: Screen) -> Option<Re
         Command::Trace(wanted) => {
             endpoint(wanted.at()).and_then(|endpoint| trace::run(&endpoint, wanted.clone(), screen))
         }
-        Command::Rules { at, format } => rules::rules(whole(), endpoint(at).ok(), *format, screen),
+        Command::Rules { at, format } => {
+            rules::rules(whole(), endpoint(at).ok(), at.endpoint().is_some(), *format, screen)
+        }
         Command::Explain(wanted) => {
             explain::run(config, wanted.as_ref().clone(), screen, || Ok(whole()?.settings))
         }

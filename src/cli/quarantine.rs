@@ -134,8 +134,10 @@ fn list(store: &Quarantine, format: Format, screen: Screen) -> Result<(), Failur
         screen.say_json(&format!("{:#}", Value::Array(entries)));
         return Ok(());
     }
+    let rules = all.iter().filter_map(|listed| Some(listed.entry.as_ref().ok()?.rule().chars().count()));
+    let width = rules.max().unwrap_or_default();
     for listed in &all {
-        screen.say(&line(listed));
+        screen.say(&line(listed, width));
     }
     screen.say(&count(all.len(), "entry"));
     Ok(())
@@ -152,8 +154,8 @@ fn as_value(listed: &Listed) -> Value {
     value
 }
 
-/// One entry on one line; what came from outside cannot break out of it.
-fn line(listed: &Listed) -> String {
+/// One entry on one line, its rule in a column of this width; what came from outside cannot break out of it.
+fn line(listed: &Listed, width: usize) -> String {
     let (id, state) = (&listed.id, listed.state.name());
     match &listed.entry {
         Ok(entry) => {
@@ -163,7 +165,8 @@ fn line(listed: &Listed) -> String {
                 all => format!(" and {} more", all.saturating_sub(1)),
             };
             let way = format!("{} -> {first}{more}", entry.mail.path);
-            format!("{id}  {state:7}  {}  {:>9}  {}  {}", entry.time, entry.size, entry.rule(), safe(&way))
+            let (time, rule) = (entry.time.strftime("%Y-%m-%dT%H:%M:%SZ"), entry.rule());
+            format!("{id}  {state:7}  {time}  {:>9}  {rule:width$}  {}", entry.size, safe(&way))
         }
         Err(error) => format!("{id}  {state:7}  its description cannot be read: {}", safe(error)),
     }

@@ -1,6 +1,6 @@
 //! `gatepost reload`: the process reads everything again, and says what came of it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Failure;
 use super::endpoint::Endpoint;
@@ -10,6 +10,10 @@ use super::screen::{Format, Screen};
 pub(super) fn reload(endpoint: &Endpoint, wait: bool, format: Format, screen: Screen) -> Result<(), Failure> {
     if !wait {
         endpoint.order("/reload?wait=no")?;
+        match format {
+            Format::Json => screen.say_json(&json!({ "outcome": "ordered" }).to_string()),
+            Format::Text => screen.say("ordered; `--wait` tells the result, and so does the log"),
+        }
         return Ok(());
     }
     let answer = endpoint.order("/reload")?;

@@ -13,13 +13,21 @@ use super::endpoint::Endpoint;
 use super::screen::{Format, Screen, tally};
 
 /// Shows every rule of the configured policies; where they cannot be used, those that are in force in the process that serves.
+///
+/// # Errors
+/// Nobody answers at a socket that `is_named`; or the policies cannot be used, and nobody answers.
 pub(super) fn rules(
     loaded: Result<Loaded, Failure>,
     endpoint: Option<Endpoint>,
+    is_named: bool,
     format: Format,
     screen: Screen,
 ) -> Result<(), Failure> {
-    let live: Option<Vec<Did>> = endpoint.and_then(|endpoint| endpoint.see("/rules").ok());
+    let live: Option<Vec<Did>> = match endpoint.map(|endpoint| endpoint.see("/rules")) {
+        // Who names a socket wants to know what is said there, and nothing in its place.
+        Some(Err(failure)) if is_named => return Err(failure),
+        answer => answer.and_then(Result::ok),
+    };
     let configured = loaded.and_then(|loaded| load(&loaded, screen));
     match (configured, live, format) {
         (Ok(policies), live, Format::Text) => {

@@ -95,7 +95,8 @@ fn without_a_daemon_the_status_is_three() {
     let sink = Sink::start(AtTheDot::Take);
     let mut gatepost = guarded(&sink);
     gatepost.kill();
-    for arguments in [&["status"] as &[&str], &["reload"], &["reload", "--wait"]] {
+    let gone = ["rules", "--socket", "/nowhere/admin.socket"];
+    for arguments in [&["status"] as &[&str], &["reload"], &["reload", "--wait"], &gone] {
         let output = ask(&gatepost, arguments);
         assert_eq!(output.status.code(), Some(3), "{arguments:?}: {}", text(&output));
         assert!(text(&output).contains("nobody answers"), "{}", text(&output));
@@ -131,6 +132,12 @@ fn reload_says_what_changed() {
     assert_eq!(known().status.code(), Some(1), "a refused reload is a warning");
     fs::remove_file(&policy).unwrap();
     assert!(ask(&gatepost, &["reload", "--wait"]).status.success());
+    let ordered = ask(&gatepost, &["reload"]);
+    assert!(
+        ordered.status.success() && text(&ordered).contains("`--wait` tells the result"),
+        "{}",
+        text(&ordered)
+    );
     assert!(known().status.success());
     gatepost.end_well();
 }

@@ -75,6 +75,11 @@ fn a_quarantined_message_is_seen_and_let_go_with_its_envelope() {
     assert_eq!(all[0]["recipients"].as_array().unwrap().len(), 2);
     assert_eq!(all[0]["recipients"][0]["rule"], "keep.keep");
 
+    // The columns stay where they are.
+    let (good, list, _) = quarantine(&gatepost, &["list"]);
+    let time = list.split_whitespace().nth(2).unwrap_or_default();
+    assert!(good && time.len() == "2026-01-02T03:04:05Z".len() && time.ends_with('Z'), "{list}");
+
     let (good, shown, _) = quarantine(&gatepost, &["show", &id]);
     assert!(good && shown.contains("RCPT TO:<joe@example.org>") && shown.contains("Subject: "), "{shown}");
     let (good, released, error) = quarantine(&gatepost, &["release", &id]);

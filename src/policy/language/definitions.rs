@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::engine;
+use super::super::words::FORBIDDEN;
 use super::{Function, Object, Type, functions, objects, parameters, stages};
 use crate::session::stage::Stage;
 
@@ -13,9 +14,26 @@ pub fn definitions() -> Vec<(&'static str, String)> {
     vec![
         ("gatepost.d.rhai", gatepost()),
         ("rhai.d.rhai", own.static_module()),
-        ("rhai-builtin.d.rhai", own.builtin_functions()),
+        ("rhai-builtin.d.rhai", allowed(&own.builtin_functions())),
         ("rhai-operators.d.rhai", own.builtin_functions_operators()),
     ]
+}
+
+/// The definitions without those of functions that no script may call.
+fn allowed(definitions: &str) -> String {
+    let (mut out, mut item) = (String::new(), String::new());
+    for line in definitions.lines() {
+        item += line;
+        item.push('\n');
+        if let Some(name) = line.strip_prefix("fn ").and_then(|rest| rest.split('(').next()) {
+            if !FORBIDDEN.iter().any(|(forbidden, _)| *forbidden == name) {
+                out += &item;
+            }
+            item.clear();
+        }
+    }
+    out.push_str(&item);
+    out
 }
 
 /// What Gatepost adds.

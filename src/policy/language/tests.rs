@@ -7,6 +7,7 @@ use rhai::{Array, Dynamic, Engine, FnPtr, ImmutableString, Map};
 
 use super::super::engine;
 use super::super::sources::Budget;
+use super::super::words::FORBIDDEN;
 use super::*;
 
 /// A function as the engine has it: its name, its types, what it gives.
@@ -251,4 +252,10 @@ fn the_definitions_tell_every_word() {
     }
     assert!(text.contains("fn reject(rule: String, code: int, enhanced: String, text: String) -> ();"));
     assert!(files.iter().all(|(_, text)| text.starts_with("module static;\n")));
+    // What no script may say is offered by no editor.
+    let (_, rhai) = files.iter().find(|(name, _)| *name == "rhai-builtin.d.rhai").unwrap();
+    for (word, _) in FORBIDDEN {
+        assert!(!rhai.contains(&format!("\nfn {word}(")), "{word}");
+    }
+    assert!(rhai.contains("\nfn type_of("));
 }
