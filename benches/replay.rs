@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use gatepost::checks::results::{CheckResult, Iprev, MessageResults, Spf};
 use gatepost::decisions::replay::{Recorded, Report, replay};
-use gatepost::decisions::{Decision, Dossier, Headers, Hearing, Kind};
+use gatepost::decisions::{Decision, Dossier, Headers, Hearing, Kind, Recipient};
 use gatepost::policy::scene::Scene;
 use gatepost::policy::sources::Selection;
 use gatepost::policy::{Memory, Policies, Sources};
@@ -75,6 +75,9 @@ fn decision(policies: &Arc<Policies>) -> Decision {
     }
     let mut decision = dossier.unwrap().decision();
     (decision.kind, decision.outcome) = (Kind::Transaction, "accepted");
+    let asked = decision.stages.iter().filter_map(|stage| stage.rcpt.clone());
+    let accepted = |rcpt| Recipient { rcpt, outcome: "accepted", ..Recipient::default() };
+    decision.recipients = asked.map(accepted).collect();
     let pass = |domain: &str| Spf { result: CheckResult::Pass, domain: domain.into(), ..Spf::default() };
     decision.checks.spf = Some(pass("sender.test").into());
     decision.checks.helo_spf = Some(pass("mail.sender.test").into());

@@ -57,6 +57,9 @@ struct Summary<'d> {
     client: IpAddr,
     #[serde(skip_serializing_if = "str::is_empty")]
     helo: &'d str,
+    /// Who logged in, or was refused to.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    login: &'d str,
     /// Absent before MAIL; empty for the null sender.
     #[serde(skip_serializing_if = "Option::is_none")]
     sender: Option<&'d str>,
@@ -71,9 +74,6 @@ struct Summary<'d> {
 impl<'d> From<&'d Decision> for Summary<'d> {
     fn from(decision: &'d Decision) -> Self {
         let deciding = decision.deciding.as_ref();
-        let mut recipients: Vec<&str> = decision.addressees().take(MOST).collect();
-        recipients.dedup();
-        recipients.truncate(ADDRESSEES);
         Self {
             id: &decision.id,
             at: decision.at,
@@ -84,8 +84,9 @@ impl<'d> From<&'d Decision> for Summary<'d> {
             place: deciding.map_or("", |deciding| &deciding.place),
             client: decision.client.ip,
             helo: &decision.helo,
+            login: decision.login().map_or("", |login| &login.user),
             sender: decision.sender(),
-            recipients,
+            recipients: decision.addressees().take(ADDRESSEES).collect(),
             reply: &decision.reply,
             queue_id: decision.upstream.as_ref().map_or("", |upstream| &upstream.queue_id),
         }

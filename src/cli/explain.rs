@@ -50,7 +50,11 @@ pub(super) struct Wanted {
     /// Decisions about this client: an address or a network
     #[arg(long, value_name = "NETWORK", value_parser = network)]
     client: Option<IpNet>,
-    /// Decisions of this rule, or of all rules of this policy; also limits and breaches of the protocol
+    /// Decisions about who logged in so, or was refused to: a name, or a domain
+    #[arg(long, value_name = "USER")]
+    login: Option<String>,
+    /// Decisions of this rule, or of all rules of this policy, where it had a say: in shadow too, or for one recipient; also limits
+    /// and breaches of the protocol
     #[arg(long, value_name = "RULE")]
     rule: Option<String>,
     /// Decisions with this outcome
@@ -116,7 +120,8 @@ pub(super) fn run(
     };
     if found.is_empty() {
         let hint = "it may be older than what is kept (`decisions.memory`, `decisions.file`)";
-        return Err(Failure::Untold(anyhow!("there is no such decision; {hint}")));
+        let what = if view.id.is_some() { "there is no such decision" } else { "no decision is like that" };
+        return Err(Failure::Untold(anyhow!("{what}; {hint}")));
     }
     if asked && found.iter().any(|decision| decision.redacted) {
         let note = "local parts were taken out before these were kept: they are found by their domains";
@@ -238,6 +243,7 @@ fn query(wanted: Wanted) -> anyhow::Result<Query> {
         from: wanted.from,
         to: wanted.to.into_iter().next(),
         client: wanted.client.map(|network| network.to_string()),
+        login: wanted.login,
         rule: wanted.rule,
         outcome: wanted.outcome,
         queue_id: wanted.queue_id,

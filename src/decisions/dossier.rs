@@ -14,8 +14,9 @@ use crate::policy::scene::{
 };
 use crate::policy::{Judgement, Policies};
 use crate::session;
-use crate::session::Grounds;
 use crate::session::stage::{Reason, Source, Stage};
+use crate::session::{Grounds, SetAside};
+use crate::smtp::auth;
 use crate::smtp::params::Param;
 use crate::smtp::path::ForwardPath;
 use crate::smtp::reply::{Class, Reply};
@@ -46,6 +47,8 @@ struct Transaction {
     /// The recipient that policies were asked about last, until it has its answer.
     open: Option<Arc<RcptScene>>,
     refused: Vec<Recipient>,
+    /// The recipients that were not refused, as they were when it was last looked at.
+    taken: Vec<Recipient>,
     message: Option<Arc<MessageScene>>,
     truncated: bool,
     /// It is over, and the reply that says why is still to come.
@@ -140,6 +143,17 @@ impl Dossier {
         }
     }
 
+    /// Looks at the open transaction: whom it is for by now.
+    pub fn look(&mut self, open: &session::Transaction) {
+        let accepted = open.recipients.iter().map(|rcpt| self.taken(&rcpt.path, "accepted"));
+        let discarded = open.discarded.iter().map(|aside| self.set_aside(aside, "discarded"));
+        let quarantined = open.quarantined.iter().map(|aside| self.set_aside(aside, "quarantined"));
+        let taken = accepted.chain(discarded).chain(quarantined).take(MAX_RECIPIENTS).collect();
+        self.transaction.taken = taken;
+        let all = open.recipients.len() + open.discarded.len() + open.quarantined.len();
+        self.transaction.truncated |= all > MAX_RECIPIENTS;
+    }
+
     /// A decision about the command that was refused last.
     pub fn refusal(&mut self, id: &str, grounds: &Grounds, reply: &Reply) -> Decision {
         let Grounds { stage, reason, .. } = grounds;
@@ -147,6 +161,7 @@ impl Dossier {
         let open = self.transaction.open.take();
         let mut decision = self.decision();
         name_sender(&mut decision, grounds);
+        decision.tried = grounds.login.as_ref().map(tried);
         decision.id = id.to_owned();
         decision.kind = Kind::Refusal;
         decision.outcome = outcome;
@@ -163,8 +178,10 @@ impl Dossier {
                 rcpt,
                 outcome,
                 rule: Arc::clone(&reason.rule),
+                place: reason.place.clone().unwrap_or_default(),
                 decision: id.to_owned(),
                 reply: decision.reply.clone(),
+                ..Recipient::default()
             };
             decision.recipients.push(refused.clone());
             self.refuse_recipient(refused);
@@ -185,7 +202,7 @@ impl Dossier {
         }
     }
 
-    /// What is known by now, with the recipients that were accepted so far. Who decided what, and when, is for the caller to add.
+    /// What is known by now, with the recipients that were not refused so far. Who decided what, and when, is for the caller to add.
     pub fn decision(&self) -> Decision {
         let session = &self.seen;
         let transaction = &self.transaction;
@@ -207,13 +224,7 @@ impl Dossier {
         if let Some(mail) = &transaction.mail {
             decision.transaction.clone_from(&mail.id);
             decision.mail = Some(self::mail(mail));
-            let accepted = mail.recipients.iter().map(|rcpt| recipient(rcpt, "accepted"));
-            let discarded = mail.discarded.iter().map(|rcpt| recipient(rcpt, "discarded"));
-            let quarantined = mail.quarantined.iter().map(|rcpt| recipient(rcpt, "quarantined"));
-            let all = accepted.chain(discarded).chain(quarantined);
-            decision.recipients = all.take(MAX_RECIPIENTS).collect();
-            let aside = mail.discarded.len() + mail.quarantined.len();
-            decision.truncated |= mail.recipients.len() + aside > MAX_RECIPIENTS;
+            decision.recipients.clone_from(&transaction.taken);
         }
         if let Some(message) = &transaction.message {
             decision.size = message.size;
@@ -226,26 +237,35 @@ impl Dossier {
 
     /// The same about the whole transaction: every recipient is in it.
     pub fn whole(&mut self, transaction: &session::Transaction) -> Decision {
+        self.look(transaction);
         let mut decision = self.decision();
         decision.kind = Kind::Transaction;
-        let accepted = transaction.recipients.iter().map(|rcpt| (&rcpt.path, "accepted"));
-        let discarded = transaction.discarded.iter().map(|aside| (&aside.rcpt.path, "discarded"));
-        let quarantined = transaction.quarantined.iter().map(|aside| (&aside.rcpt.path, "quarantined"));
-        let all = accepted.chain(discarded).chain(quarantined);
-        decision.recipients =
-            all.take(MAX_RECIPIENTS).map(|(path, outcome)| self.taken(path, outcome)).collect();
-        let aside = transaction.discarded.len() + transaction.quarantined.len();
-        decision.truncated |= transaction.recipients.len() + aside > MAX_RECIPIENTS;
         decision.recipients.append(&mut self.transaction.refused);
         decision
+    }
+
+    /// A recipient whose copy goes elsewhere, with the rule that said so.
+    fn set_aside(&self, aside: &SetAside, outcome: &'static str) -> Recipient {
+        let SetAside { rcpt, reason } = aside;
+        Recipient {
+            rule: Arc::clone(&reason.rule),
+            place: reason.place.clone().unwrap_or_default(),
+            order: reason.detail.clone(),
+            ..self.taken(&rcpt.path, outcome)
+        }
     }
 
     /// A recipient that was not refused, as policies saw it.
     fn taken(&self, path: &ForwardPath, outcome: &'static str) -> Recipient {
         let address = Address::from(path).original().to_owned();
-        let seen = self.transaction.stages.iter().filter_map(|stage| stage.rcpt.as_ref());
-        let seen = seen.into_iter().find(|rcpt| rcpt.address == address).cloned();
-        let rcpt = seen.unwrap_or_else(|| Rcpt { address, ..Rcpt::default() });
+        let mut asked = self.transaction.stages.iter().filter_map(|stage| stage.rcpt.as_ref());
+        let asked = asked.find(|rcpt| rcpt.address == address).cloned();
+        let seen = || {
+            let mail = self.transaction.mail.as_deref()?;
+            let mut all = mail.recipients.iter().chain(&mail.discarded).chain(&mail.quarantined);
+            all.find(|rcpt| rcpt.address.original() == address).map(|rcpt| stages::rcpt(rcpt))
+        };
+        let rcpt = asked.or_else(seen).unwrap_or_else(|| Rcpt { address, ..Rcpt::default() });
         Recipient { rcpt, outcome, ..Recipient::default() }
     }
 }
@@ -274,12 +294,8 @@ pub fn deciding(stage: Stage, reason: &Reason) -> Deciding {
         stage: stage.name(),
         place: reason.place.clone().unwrap_or_default(),
         detail: reason.detail.clone(),
-        said: reason.said.as_deref().unwrap_or_default().to_owned(),
+        said: reason.command().unwrap_or_default().to_owned(),
     }
-}
-
-fn recipient(rcpt: &RcptScene, outcome: &'static str) -> Recipient {
-    Recipient { rcpt: stages::rcpt(rcpt), outcome, ..Recipient::default() }
 }
 
 fn client(session: &SessionScene) -> Client {
@@ -308,6 +324,11 @@ fn tls(tls: &TlsScene) -> Tls {
 fn login(auth: &AuthScene) -> Option<Login> {
     let login = || Login { user: auth.user.clone(), mechanism: auth.mechanism.clone() };
     (!auth.mechanism.is_empty()).then(login)
+}
+
+/// A login that was refused, as policies would have seen it.
+fn tried(login: &auth::Login) -> Login {
+    Login { user: login.user.clone(), mechanism: login.mechanism.name().to_lowercase() }
 }
 
 fn mail(mail: &MailScene) -> Mail {

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::record::Decision;
+use super::record::{Decision, StageRecord};
 use crate::serial::REDACTED;
 use crate::tap::is_address;
 
@@ -32,7 +32,11 @@ pub struct Query {
     /// The client: an address or a network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
-    /// The rule, limit, breach or step that decided; `helo` stands for all rules of that policy.
+    /// The login, also one that was refused: a name, or the domain of names that are addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
+    /// The rule, limit, breach or step that decided, or that had a say: in shadow too, with an effect, or for one recipient. `helo`
+    /// stands for all rules of that policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
     /// The outcome, such as `rejected`.
@@ -93,6 +97,7 @@ impl Query {
             && meets(&self.queue_id, has_queue_id)
             && meets(&self.from, is_from)
             && meets(&self.to, is_to)
+            && meets(&self.login, has_login)
             && meets(&self.word, has_word)
     }
 
@@ -124,8 +129,11 @@ fn has_outcome(decision: &Decision, outcome: &str) -> bool {
 }
 
 fn has_rule(decision: &Decision, wanted: &str) -> bool {
-    let rest = decision.rule().strip_prefix(wanted);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    let is_it =
+        |rule: &str| rule.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    is_it(decision.rule())
+        || decision.recipients.iter().any(|rcpt| rcpt.is_set_aside() && is_it(&rcpt.rule))
+        || decision.stages.iter().any(|stage| stage.said().any(is_it))
 }
 
 fn is_of_client(decision: &Decision, client: &str) -> bool {
@@ -144,8 +152,15 @@ fn is_to(decision: &Decision, to: &str) -> bool {
     decision.addressees().any(|rcpt| is_kept_of(decision, rcpt, to))
 }
 
+fn has_login(decision: &Decision, login: &str) -> bool {
+    decision.login().is_some_and(|known| {
+        known.user.eq_ignore_ascii_case(login)
+            || known.user.contains('@') && is_kept_of(decision, &known.user, login)
+    })
+}
+
 fn has_word(decision: &Decision, word: &str) -> bool {
-    let tests = [has_rule, is_of_client, has_queue_id, is_from, is_to];
+    let tests = [has_rule, is_of_client, has_queue_id, is_from, is_to, has_login];
     has_id(decision, &bare_id(word))
         || tests.iter().any(|test| test(decision, word))
         || mentions(decision, word)
@@ -156,7 +171,8 @@ fn mentions(decision: &Decision, word: &str) -> bool {
     let word = word.to_lowercase();
     let client = decision.client.ip.to_string();
     let names = [&*client, &decision.client.name, &decision.helo, decision.rule(), decision.outcome];
-    let addresses = decision.sender().into_iter().chain(decision.addressees());
+    let login = decision.login().map(|login| login.user.as_str());
+    let addresses = decision.sender().into_iter().chain(decision.addressees()).chain(login);
     names.into_iter().chain(addresses).any(|text| text.to_lowercase().contains(&word))
 }
 
@@ -186,17 +202,29 @@ fn network(text: &str) -> Option<IpNet> {
 }
 
 impl Decision {
-    /// Every recipient that it is about: those of the transaction and the one in question.
+    /// The recipients that it is about, each once: the one that was refused, else all of the transaction.
     pub fn addressees(&self) -> impl Iterator<Item = &str> {
-        let own = self.recipients.iter().map(|recipient| recipient.rcpt.address.as_str());
-        let asked = self.stages.iter().filter_map(|stage| stage.rcpt.as_ref());
-        own.chain(asked.map(|rcpt| rcpt.address.as_str()))
+        let refused = self.refused();
+        let own = self.recipients.iter().filter(move |_| refused.is_none()).map(|recipient| &recipient.rcpt);
+        let asked = self.stages.iter().filter(move |_| refused.is_none());
+        let asked = asked.filter_map(|stage| stage.rcpt.as_ref());
+        let mut known = HashSet::new();
+        let all = refused.map(|refused| &refused.rcpt).into_iter().chain(own).chain(asked);
+        all.map(|rcpt| rcpt.address.as_str()).filter(move |address| known.insert(*address))
+    }
+}
+
+impl StageRecord {
+    /// The rules that had a say, and whoever ordered an effect: enforced or in shadow.
+    fn said(&self) -> impl Iterator<Item = &str> {
+        let spoke = self.rules.iter().filter(|rule| !rule.place.is_empty());
+        spoke.map(|rule| &*rule.rule).chain(self.effects.iter().map(|effect| &*effect.by))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{Deciding, Mail, Rcpt, Recipient};
+    use super::super::record::{Deciding, Effect, Login, Mail, Rcpt, Recipient, Rule};
     use super::*;
 
     fn decision() -> Decision {
@@ -264,6 +292,75 @@ mod tests {
         }
         let good = r#"{"outcome":"rejected","client":"192.0.2.0/24","from":"x"}"#;
         assert_eq!(serde_json::from_str::<Query>(good).unwrap().check(), Ok(()));
+    }
+
+    /// A rule is found where it had a say, and not where it had nothing to say.
+    #[test]
+    fn a_rule_is_found_in_shadow_with_an_effect_and_for_one_recipient() {
+        let finds = |decision: &Decision, rule: &str| {
+            Query { rule: Some(rule.to_owned()), ..Query::default() }.matches(decision)
+        };
+        let rule = |rule: &str, outcome: &'static str, place: &str| Rule {
+            rule: rule.into(),
+            outcome,
+            place: place.into(),
+            ..Rule::default()
+        };
+        let mut decision = decision();
+        decision.stages = vec![StageRecord {
+            rules: vec![
+                rule("spf.fail", "would_reject", "40-spf.rhai:9"),
+                rule("dnsbl.client", "passed", ""),
+            ],
+            effects: vec![Effect { by: "dmarc.quarantine".into(), shadow: true, ..Effect::default() }],
+            ..StageRecord::default()
+        }];
+        let gone = Recipient { outcome: "discarded", rule: "mine.gone".into(), ..Recipient::default() };
+        let refused = Recipient {
+            outcome: "rejected",
+            rule: "relay.denied".into(),
+            decision: "aaaaaaaaae".into(),
+            ..Recipient::default()
+        };
+        decision.recipients.extend([gone, refused]);
+        for rule in ["helo", "spf", "spf.fail", "dmarc.quarantine", "mine.gone"] {
+            assert!(finds(&decision, rule), "{rule}");
+        }
+        for rule in ["dnsbl.client", "spf.f", "relay.denied"] {
+            assert!(!finds(&decision, rule), "{rule}: a decision of its own has it, or none");
+        }
+    }
+
+    #[test]
+    fn recipients_are_named_once_and_the_refused_one_alone() {
+        let rcpt = |address: &str| Rcpt { address: address.to_owned(), ..Rcpt::default() };
+        let mut decision = decision();
+        decision.recipients.push(Recipient { rcpt: rcpt("ann@example.org"), ..Recipient::default() });
+        let asked = ["suzie@example.org", "ann@example.org", "old@example.org"];
+        let stage = |address: &&str| StageRecord { rcpt: Some(rcpt(address)), ..StageRecord::default() };
+        decision.stages = asked.iter().map(stage).collect();
+        let named: Vec<_> = decision.addressees().collect();
+        assert_eq!(named, ["suzie@example.org", "ann@example.org", "old@example.org"]);
+        decision.recipients.push(Recipient {
+            rcpt: rcpt("x@else.example"),
+            decision: decision.id.clone(),
+            ..Recipient::default()
+        });
+        assert_eq!(decision.addressees().collect::<Vec<_>>(), ["x@else.example"]);
+    }
+
+    #[test]
+    fn a_login_is_found_also_where_it_was_refused() {
+        let login = |user: &str| Some(Login { user: user.to_owned(), mechanism: "plain".to_owned() });
+        let finds = |decision: &Decision, login: &str| {
+            Query { login: Some(login.to_owned()), ..Query::default() }.matches(decision)
+        };
+        let mut decision = decision();
+        assert!(!finds(&decision, "suzie"));
+        decision.auth = login("suzie");
+        assert!(finds(&decision, "Suzie") && !finds(&decision, "example.org"));
+        decision.tried = login("ann@example.org");
+        assert!(finds(&decision, "ann@example.org") && finds(&decision, "example.org"));
     }
 
     /// Whoever asks for an address is given what was kept about its domain.

@@ -59,6 +59,9 @@ pub struct Decision {
     /// Who logged in; absent without a login.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<Login>,
+    /// The login that was refused; absent where it was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tried: Option<Login>,
     /// The MAIL command; absent outside a transaction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mail: Option<Mail>,
@@ -226,13 +229,19 @@ pub struct Recipient {
     /// The recipient itself.
     #[serde(flatten)]
     pub rcpt: Rcpt,
-    /// `accepted`, `rejected`, `deferred` or `discarded`.
+    /// `accepted`, `rejected`, `deferred`, `discarded` or `quarantined`.
     #[serde(deserialize_with = "word::deserialize")]
     pub outcome: Word,
-    /// The rule, limit or step that refused it; empty when it was accepted.
+    /// The rule, limit or step that refused it, or the rule that set it aside; empty when it was accepted.
     #[serde(skip_serializing_if = "str_is_empty")]
     pub rule: Arc<str>,
-    /// The decision that refused it.
+    /// `file:line` of that, for a policy.
+    #[serde(skip_serializing_if = "str_is_empty")]
+    pub place: Arc<str>,
+    /// What the rule that set it aside says to the operator.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub order: String,
+    /// The decision that refused it; empty where none did.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub decision: String,
     /// What the client was told of it, where that was a refusal.
@@ -528,6 +537,7 @@ impl Default for Decision {
             helo_verb: "",
             tls: None,
             auth: None,
+            tried: None,
             mail: None,
             recipients: Vec::new(),
             size: 0,
@@ -558,6 +568,13 @@ impl Decision {
     }
 }
 
+impl Recipient {
+    /// Whether a policy ordered its copy to go elsewhere than to the upstream.
+    pub fn is_set_aside(&self) -> bool {
+        matches!(self.outcome, "discarded" | "quarantined")
+    }
+}
+
 impl Fact {
     /// Whether `policy` had it in hand.
     pub fn is_of(&self, policy: &str) -> bool {
@@ -574,5 +591,15 @@ impl Decision {
     /// The sender; `None` outside a transaction.
     pub fn sender(&self) -> Option<&str> {
         self.mail.as_ref().map(|mail| mail.sender.as_str())
+    }
+
+    /// Who logged in, or tried to.
+    pub fn login(&self) -> Option<&Login> {
+        self.tried.as_ref().or(self.auth.as_ref())
+    }
+
+    /// The recipient that was refused by it, where it was one.
+    pub fn refused(&self) -> Option<&Recipient> {
+        self.recipients.last().filter(|recipient| self.kind == Kind::Refusal && recipient.decision == self.id)
     }
 }

@@ -35,7 +35,7 @@ static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
 /// Keys under which one address stands alone.
 const ADDRESSES: [&str; 4] = ["sender", "recipient", "address", "user"];
 /// Keys under which text stands that policies and servers wrote, logins perhaps in it.
-const TEXTS: [&str; 8] = ["reply", "detail", "effect", "message", "value", "url", "body", "reason"];
+const TEXTS: [&str; 9] = ["reply", "detail", "order", "effect", "message", "value", "url", "body", "reason"];
 
 /// Keys under which names stand that were looked up, and what a domain says about a failure.
 const EXPANDED: [&str; 2] = ["name", "explanation"];
@@ -66,7 +66,9 @@ impl<'k> Place<'k> {
             "effect" => Text::Behind(' '),
             "parameters" => Text::Behind('='),
             "fields" | "what" => Text::Behind(':'),
-            "body" | "detail" | "envid" | "explanation" | "message" | "orcpt" | "value" => Text::Free,
+            "body" | "detail" | "envid" | "explanation" | "message" | "orcpt" | "order" | "value" => {
+                Text::Free
+            }
             _ => return None,
         })
     }
@@ -78,17 +80,18 @@ impl Redact {
         if self == Self::None {
             return;
         }
-        let login = decision.auth.as_ref().map_or("", |auth| &auth.user);
+        let login = decision.login().map_or("", |login| &login.user);
         let (expansions, alone) = (expansions(decision), LocalParts::of(decision));
         let source = decision.deciding.as_ref().map_or("", |deciding| deciding.source);
         let detail_is_ours = matches!(source, "limit" | "protocol");
         let known = Known { login: login.to_lowercase(), expansions, alone, detail_is_ours };
         take_out(json, Place::default(), &known);
-        if let Some(user) = json.pointer_mut("/auth/user")
-            && !login.is_empty()
-            && !login.contains('@')
-        {
-            *user = Value::from(MARK);
+        for whole in ["/auth/user", "/tried/user"] {
+            if let Some(user) = json.pointer_mut(whole)
+                && user.as_str().is_some_and(|user| !user.is_empty() && !user.contains('@'))
+            {
+                *user = Value::from(MARK);
+            }
         }
         if let Some(json) = json.as_object_mut() {
             json.insert("redacted".to_owned(), Value::Bool(true));
@@ -261,6 +264,19 @@ mod tests {
         let keys: Vec<_> =
             (0..3).map(|fact| &stage["facts"][fact]["question"]["state"]["ask"]["rate"]["key"]).collect();
         assert_eq!(keys, [MARK, "192.0.2.9", MARK]);
+    }
+
+    #[test]
+    fn a_login_that_was_refused_is_gone_too() {
+        let tried = Login { user: "joe".to_owned(), mechanism: "plain".to_owned() };
+        let reply = "535 5.7.8 joe is unknown".to_owned();
+        let decision = Decision { tried: Some(tried), reply, ..Decision::default() };
+        let mut json = serde_json::to_value(&decision).unwrap();
+        Redact::LocalPart.apply(&decision, &mut json);
+        assert_eq!(
+            (&json["tried"]["user"], &json["reply"]),
+            (&MARK.into(), &"535 5.7.8 [redacted] is unknown".into())
+        );
     }
 
     #[test]

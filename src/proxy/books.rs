@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::journal::{Effect, Entry, Origin, Refused, Shadow, TransactionEntry};
+use super::journal::{Effect, Entry, LoggedIn, Origin, Refused, Shadow, TransactionEntry};
 use super::judge::Judge;
 use super::queue_id::queue_id;
 use super::{Id, Listener, Peer};
@@ -16,7 +16,7 @@ use crate::metrics::{self, ListenerMetrics, RuleLabels};
 use crate::policy::SizeLimit;
 use crate::policy::judgement::{Action, Mode};
 use crate::session::stage::{Reason, Source, Stage};
-use crate::session::{Finished, Grounds, Outcome};
+use crate::session::{Finished, Grounds, Outcome, Transaction};
 use crate::smtp::reply::{Class, Code, EnhancedCode, Reply};
 use crate::{log, tap};
 
@@ -57,6 +57,8 @@ pub(super) struct Here<'a> {
     pub(super) judge: &'a Judge,
     /// The id of the transaction that began last.
     pub(super) transaction: &'a str,
+    /// The open transaction.
+    pub(super) open: Option<&'a Transaction>,
     /// The name of the upstream that the session is connected to.
     pub(super) upstream: Option<&'a str>,
 }
@@ -194,10 +196,13 @@ impl Books {
 
     /// A refusal, with its id from here on. The upstream's own words stay as they are.
     pub(super) fn refused(&mut self, here: Here<'_>, reply: Reply, grounds: &Grounds) -> Reply {
-        let Grounds { stage, reason, sender, recipient } = grounds;
+        let Grounds { stage, reason, sender, recipient, login } = grounds;
         let (id, reply) = self.count_refusal(reply, *stage, reason);
         let refused = Refused {
-            origin: self.entry(here.origin),
+            origin: Origin {
+                login: login.as_ref().map(LoggedIn::from).or(here.origin.login),
+                ..self.entry(here.origin)
+            },
             id,
             transaction: Some(here.transaction).filter(|_| self.gathered.in_transaction),
             stage: *stage,
@@ -209,8 +214,11 @@ impl Books {
         tell_refusal(&reply, reason);
         self.listener.journal.record(&Entry::Refused(refused));
         if let Some(dossier) = &mut self.gathered.dossier {
+            if let Some(open) = here.open {
+                dossier.look(open);
+            }
             let decision = dossier.refusal(&id.to_string(), grounds, &reply);
-            self.decide(here, decision);
+            self.decide(here, decision, reason.of_upstream());
         }
         reply
     }
@@ -228,8 +236,8 @@ impl Books {
         }
     }
 
-    /// Hands a decision on, with what is known here.
-    fn decide(&self, here: Here<'_>, mut decision: Decision) {
+    /// Hands a decision on, with what is known here, and what the upstream said where the client was told something else.
+    fn decide(&self, here: Here<'_>, mut decision: Decision, heard: Option<&Reply>) {
         let checked = here.judge.checked();
         decision.at = timestamp(self.listener.facts.now());
         decision.took = self.gathered.began.elapsed();
@@ -250,7 +258,7 @@ impl Books {
         if let Some(upstream) =
             decision.upstream.as_mut().filter(|upstream| of_upstream && upstream.reply.is_empty())
         {
-            upstream.reply.clone_from(&decision.reply);
+            upstream.reply = heard.map_or_else(|| decision.reply.clone(), ToString::to_string);
         }
         self.listener.journal.keep(Box::new(decision));
     }
@@ -344,7 +352,8 @@ impl Books {
         decision.upstream = upstream;
         dossier.end_transaction(finished.reply.is_some());
         self.gathered.dossier = Some(dossier);
-        self.decide(here, decision);
+        let heard = finished.reason.as_ref().and_then(Reason::of_upstream);
+        self.decide(here, decision, heard);
     }
 
     fn upstream_part(&self, name: &str, finished: &Finished) -> UpstreamPart {

@@ -70,7 +70,12 @@ pub async fn drive<C: Client>(
         driver
     });
     let driver = driver.await;
-    driver.books.session_over(scene::origin(&driver.connection, &driver.listener, &driver.judge));
+    driver.books.session_over(scene::origin(
+        &driver.session,
+        &driver.connection,
+        &driver.listener,
+        &driver.judge,
+    ));
     Box::pin(driver.part()).await;
 }
 
@@ -302,7 +307,8 @@ impl<C: Client> Driver<C> {
     }
 
     fn refuse(&mut self, reply: Reply, grounds: &Grounds) {
-        let here = scene::here(&self.connection, &self.listener, &self.judge, self.upstream.as_ref());
+        let here =
+            scene::here(&self.session, &self.connection, &self.listener, &self.judge, self.upstream.as_ref());
         let reply = self.books.refused(here, reply, grounds);
         self.books.replied(self.session.transaction().is_some());
         self.queue(&reply);
@@ -350,7 +356,8 @@ impl<C: Client> Driver<C> {
         let moment = seen.moment.clone();
         let (policies, took) = (self.judge.policies(), asked.elapsed());
         let hearing = Hearing { scene: seen, policies: &policies, judgement: &judgement, at, took };
-        self.books.judged(scene::origin(&self.connection, &self.listener, &self.judge), hearing);
+        self.books
+            .judged(scene::origin(&self.session, &self.connection, &self.listener, &self.judge), hearing);
         let tarpit = judgement.effects.tarpit;
         self.take_effects(&moment, &judgement.verdict, judgement.effects);
         if let Some(time) = tarpit {
@@ -364,7 +371,7 @@ impl<C: Client> Driver<C> {
         let scene = scene::closing(&self.session, &self.listener, &self.connection);
         let (at, asked, seen) = (self.listener.facts.now(), Instant::now(), scene.clone());
         if let Ok(judgement) = timeout(CONCLUSION, self.judge.judge(scene, None)).await {
-            let origin = scene::origin(&self.connection, &self.listener, &self.judge);
+            let origin = scene::origin(&self.session, &self.connection, &self.listener, &self.judge);
             let (policies, took) = (self.judge.policies(), asked.elapsed());
             self.books.judged(
                 origin,

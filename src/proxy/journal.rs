@@ -12,6 +12,7 @@ use crate::log::safe;
 use crate::policy::judgement::{Applied, RuleEvent, ScriptFault, Withheld};
 use crate::session::stage::{Reason, Source, Stage};
 use crate::session::{Finished, SetAside};
+use crate::smtp::auth::Login;
 use crate::smtp::path::{ForwardPath, ReversePath};
 use crate::smtp::reply::Reply;
 use crate::tls;
@@ -81,14 +82,40 @@ pub struct Origin<'a> {
     pub helo: &'a str,
     /// What was negotiated with it; `None` in the clear.
     pub tls: Option<&'a tls::Info>,
+    /// Who has logged in, or tried to where that was refused.
+    pub login: Option<LoggedIn<'a>>,
     /// The session has filled its part of the log: only its messages are logged from here on.
     pub quiet: bool,
+}
+
+/// A login.
+#[derive(Clone, Copy, Debug)]
+pub struct LoggedIn<'a> {
+    /// The name as it was said; empty where the mechanism does not show it.
+    pub user: &'a str,
+    /// The SASL mechanism in capitals; `XCLIENT` where a hop told us.
+    pub mechanism: &'a str,
+}
+
+impl<'a> From<&'a Login> for LoggedIn<'a> {
+    fn from(login: &'a Login) -> Self {
+        Self { user: &login.user, mechanism: login.mechanism.name() }
+    }
 }
 
 impl Origin<'_> {
     /// A client of which nothing but its address is known.
     pub const fn of(client: IpAddr) -> Self {
-        Self { session: "", listener: "", client, client_name: "", helo: "", tls: None, quiet: false }
+        Self {
+            session: "",
+            listener: "",
+            client,
+            client_name: "",
+            helo: "",
+            tls: None,
+            login: None,
+            quiet: false,
+        }
     }
 }
 
@@ -209,6 +236,8 @@ fn log_refusal(refused: &Refused<'_>) {
         client = %origin.client,
         client_name = known(origin.client_name),
         helo = %safe(origin.helo),
+        user = origin.login.and_then(|login| known(login.user)),
+        mechanism = origin.login.map(|login| login.mechanism),
         id = refused.said().map(tracing::field::display),
         decision = %refused.id,
         transaction = refused.transaction,
@@ -235,6 +264,8 @@ fn log_transaction(entry: &TransactionEntry<'_>) {
         client_name = known(entry.origin.client_name),
         helo = %safe(entry.origin.helo),
         tls = entry.origin.tls.map(tracing::field::display),
+        user = entry.origin.login.and_then(|login| known(login.user)),
+        mechanism = entry.origin.login.map(|login| login.mechanism),
         id = entry.id,
         decision = entry.decision.map_or_else(|| entry.id.to_owned(), |id| id.to_string()),
         sender = %safe(&transaction.mail.path.to_string()),

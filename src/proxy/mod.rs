@@ -38,7 +38,7 @@ pub use self::arrival::Manners;
 pub use self::border::Border;
 pub use self::drive::{End, drive};
 pub use self::id::Id;
-pub use self::journal::{Effect, Entry, Journal, Ledger, Refused, Shadow, Tracing};
+pub use self::journal::{Effect, Entry, Journal, Ledger, Refused, Shadow, Tracing, TransactionEntry};
 pub use self::presence::{Guest, Presence};
 pub use self::routes::Routes;
 pub use self::tarpit::Tarpits;

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::books::Here;
-use super::journal::Origin;
+use super::journal::{LoggedIn, Origin};
 use super::judge::Judge;
 use super::{Listener, Peer};
 use crate::message::header::Header;
@@ -117,6 +117,15 @@ fn auth_scene(connection: &Connection, login: Option<&Login>) -> AuthScene {
     }
 }
 
+/// The same for the log.
+fn login<'a>(connection: &'a Connection, login: Option<&'a Login>) -> Option<LoggedIn<'a>> {
+    let told = || LoggedIn { user: &connection.login, mechanism: "XCLIENT" };
+    match login {
+        Some(login) => Some(LoggedIn::from(login)),
+        None => (!connection.login.is_empty()).then(told),
+    }
+}
+
 /// The name that the client introduced itself with, in lower case. With a dot at its end it is the same one (RFC 1034 3.1).
 pub(super) fn helo_name(hello: &Hello) -> String {
     let name = hello.greeting.text.to_lowercase();
@@ -183,7 +192,12 @@ fn rcpt_scene(listener: &Listener, path: &ForwardPath, params: &RcptParams) -> A
     })
 }
 
-pub(super) fn origin<'a>(connection: &'a Connection, listener: &'a Listener, judge: &'a Judge) -> Origin<'a> {
+pub(super) fn origin<'a>(
+    session: &'a Session,
+    connection: &'a Connection,
+    listener: &'a Listener,
+    judge: &'a Judge,
+) -> Origin<'a> {
     Origin {
         session: &connection.id,
         listener: &listener.name,
@@ -191,12 +205,14 @@ pub(super) fn origin<'a>(connection: &'a Connection, listener: &'a Listener, jud
         client_name: judge.client_name().unwrap_or_default(),
         helo: judge.subject().helo.as_deref().unwrap_or_default(),
         tls: connection.tls.as_ref(),
+        login: login(connection, session.login()),
         quiet: false,
     }
 }
 
 /// Where the session stands, for the books.
 pub(super) fn here<'a>(
+    session: &'a Session,
     connection: &'a Connection,
     listener: &'a Listener,
     judge: &'a Judge,
@@ -204,9 +220,10 @@ pub(super) fn here<'a>(
 ) -> Here<'a> {
     let upstream = upstream.map(|upstream| upstream.upstream().name());
     Here {
-        origin: origin(connection, listener, judge),
+        origin: origin(session, connection, listener, judge),
         judge,
         transaction: &connection.transaction,
+        open: session.transaction(),
         upstream,
     }
 }

@@ -1,9 +1,9 @@
 //! Trouble that is not the client's: where a failure becomes a refusal.
 
 use crate::quarantine::StoreError;
-use crate::session::stage::{Reason, Refusal, Source};
+use crate::session::stage::{Reason, Refusal, Said, Source};
 use crate::smtp::reply::{Code, EnhancedCode, Reply};
-use crate::upstream::{Failure, Fault, FaultKind};
+use crate::upstream::{Failure, Fault, FaultKind, Refused};
 
 /// Ran out of the time that the client has for its command.
 pub(super) fn out_of_time() -> Refusal {
@@ -24,11 +24,11 @@ fn no_login(reason: Reason) -> Refusal {
     Refusal { reply: Reply::new(Code::literal::<454>(), Some(enhanced), text), reason }
 }
 
-/// The upstream's answer to AUTH, or why there is none.
-pub(super) fn login(failure: Failure) -> Result<Reply, Refusal> {
+/// Why the upstream gave no answer to AUTH.
+pub(super) fn login(failure: Failure) -> Refusal {
     match failure {
-        Failure::Refused(reply) => Ok(reply),
-        ours => Err(no_login(refusal(ours).reason)),
+        refused @ Failure::Refused(_) => refusal(refused),
+        ours => no_login(refusal(ours).reason),
     }
 }
 
@@ -83,26 +83,25 @@ pub(super) fn closing(refusal: Refusal) -> Refusal {
     let enhanced = refusal.reply.enhanced().filter(|enhanced| enhanced.class == 4);
     let enhanced = enhanced.or(Some(EnhancedCode::new(4, 4, 2)));
     let reply = Reply::new(Code::literal::<421>(), enhanced, &refusal.reply.lines().join("\n"));
-    Refusal { reply, ..refusal }
+    let Refusal { reply: said, mut reason } = refusal;
+    if reason.source == Source::Upstream && reason.said.is_none() {
+        reason.said = Some(Box::new(Said::Upstream(said)));
+    }
+    Refusal { reply, reason }
 }
 
 /// What the client hears when the upstream said no, or could not say anything.
 pub(super) fn refusal(failure: Failure) -> Refusal {
     let reply = failure.reply();
     let reason = match failure {
-        Failure::Refused(_) => Reason::new(Source::Upstream, "end-of-data"),
+        Failure::Refused(Refused { step, said, .. }) => {
+            let said = said.map(|said| Box::new(Said::Upstream(*said)));
+            Reason { said, ..Reason::new(Source::Upstream, step) }
+        }
         Failure::Withdrawn(need) => {
             Reason::new(Source::Internal, need.rule()).with_detail("the upstream offered it before")
         }
         Failure::Fault(fault) => Reason::new(Source::Internal, fault.kind.name()).with_detail(fault.detail),
     };
     Refusal { reply, reason }
-}
-
-/// An upstream's "no" to a recipient is an answer like any other.
-pub(super) fn relayed(failure: Failure) -> Result<Reply, Refusal> {
-    match failure {
-        Failure::Refused(reply) => Ok(reply),
-        ours => Err(refusal(ours)),
-    }
 }

@@ -59,6 +59,8 @@ pub struct Grounds {
     pub sender: Option<ReversePath>,
     /// The recipient that RCPT named, as the client said it.
     pub recipient: Option<ForwardPath>,
+    /// The login that AUTH was about.
+    pub login: Option<Login>,
 }
 
 /// Whom the command at hand is about, until it has its reply.
@@ -71,6 +73,8 @@ pub(super) enum About {
     Sender(ReversePath),
     /// The recipient of RCPT.
     Recipient(ForwardPath),
+    /// The login of AUTH, as far as it is known.
+    Login(Login),
 }
 
 impl About {
@@ -78,6 +82,7 @@ impl About {
         match command {
             Command::Mail(mail) => Self::Sender(mail.path.clone()),
             Command::Rcpt(rcpt) => Self::Recipient(rcpt.path.clone()),
+            Command::Auth(auth) => Self::Login(auth.login()),
             _ => Self::Nobody,
         }
     }

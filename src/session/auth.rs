@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use zeroize::Zeroize;
 
+use super::action::About;
 use super::stage::{Reason, Refusal, Source, Stage, Verdict, Violation};
 use super::{Action, Mode, Question, Session, replies};
 use crate::smtp::auth::{self, AuthCommand, AuthLine, Login, Mechanism, Secret};
@@ -82,8 +83,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    const fn new(mechanism: Mechanism) -> Self {
-        let login = Login::new(mechanism);
+    const fn new(login: Login) -> Self {
         Self { login, challenges: 0, cancelled: false, spoilt: None, accepted: None }
     }
 }
@@ -133,10 +133,7 @@ impl Session {
         if self.speaks_ahead() {
             return self.ask(Question::Violation(Violation::Pipelining));
         }
-        let mut exchange = Exchange::new(command.mechanism.clone());
-        if let Some(initial) = &command.initial {
-            exchange.login.hear(initial);
-        }
+        let exchange = Exchange::new(command.login());
         self.relay(exchange, AuthLine::Begin(command));
     }
 
@@ -256,6 +253,7 @@ impl Session {
                 self.auth_failed(exchange, AuthOutcome::Policy, refusal);
             }
             Verdict::Disconnect(refusal) => {
+                self.about = About::Login(exchange.login.clone());
                 self.actions.push_back(Action::LeaveUpstream);
                 self.actions.push_back(Action::AuthEnded(exchange.login, AuthOutcome::Policy));
                 self.close_with(Stage::Auth, refusal);
@@ -266,6 +264,7 @@ impl Session {
     /// The one door out of an exchange that came to nothing. Policy hears of what may be a guess, before the client hears that it
     /// was wrong.
     fn auth_failed(&mut self, exchange: Exchange, outcome: AuthOutcome, refusal: Refusal) {
+        self.about = About::Login(exchange.login.clone());
         self.actions.push_back(Action::AuthEnded(exchange.login, outcome));
         self.counters.auth_failures += 1;
         if outcome == AuthOutcome::Refused {
@@ -314,6 +313,7 @@ impl Session {
 
     /// The exchange ends with the connection to the upstream, which still waits for a response.
     fn give_up(&mut self, exchange: &Exchange) {
+        self.about = About::Login(exchange.login.clone());
         self.actions.push_back(Action::LeaveUpstream);
         self.actions.push_back(Action::AuthEnded(exchange.login.clone(), AuthOutcome::Broken));
     }

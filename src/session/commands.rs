@@ -2,7 +2,7 @@
 
 use super::action::About;
 use super::evidence::legible;
-use super::stage::{Reason, Refusal, Source, Stage, Verdict, Violation};
+use super::stage::{Reason, Refusal, Said, Source, Stage, Verdict, Violation};
 use super::{Action, Body, Hello, Mode, Outcome, Question, Session, SetAside, Step, Transaction, replies};
 use crate::smtp::command::{Command, Facts, MailCommand, Problem, RcptCommand, SyntaxError, Verb};
 use crate::smtp::data::DataDecoder;
@@ -74,7 +74,7 @@ impl Session {
         }
         let mut reason = Reason::new(Source::Protocol, error.problem.name());
         if matches!(error.verb, Verb::Helo | Verb::Ehlo | Verb::Mail | Verb::Rcpt) {
-            reason.said = Some(legible(line).into());
+            reason.said = Some(Box::new(Said::Command(legible(line))));
         }
         let refusal = Refusal { reply: error.reply(), reason };
         if line.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"BDAT")) {
@@ -197,14 +197,11 @@ impl Session {
             Step::Judged(rcpt, Verdict::Quarantine(reason)) => self.quarantine_rcpt(rcpt, reason),
             Step::Judged(_, Verdict::Refuse(refusal)) => self.refuse_rcpt(refusal),
             Step::Judged(_, Verdict::Disconnect(refusal)) => self.close_with(Stage::Rcpt, refusal),
-            Step::Answered(rcpt, Ok(reply)) if reply.is_completed() => {
+            Step::Answered(rcpt, Ok(reply)) => {
                 if let Some(transaction) = &mut self.transaction {
                     transaction.recipients.push(rcpt);
                 }
                 self.reply(reply);
-            }
-            Step::Answered(_, Ok(reply)) => {
-                self.refuse_rcpt(Refusal { reply, reason: Reason::new(Source::Upstream, "rcpt") });
             }
             Step::Answered(_, Err(refusal)) => self.refuse_rcpt(refusal),
         }
@@ -383,13 +380,14 @@ impl Session {
         self.mode = Mode::Parked(Question::Message);
     }
 
-    /// Why nobody is to get the message: an order for the transaction, or for every single recipient.
+    /// Why nobody is to get the message: an order for the transaction, or for every single recipient, of which the last one is
+    /// what emptied it.
     fn discard_order(&self) -> Option<Reason> {
         let transaction = self.transaction.as_ref()?;
         match &transaction.discard {
             Some(reason) => Some(Reason::clone(reason)),
             None if transaction.discarded.len() == transaction.recipient_count() => {
-                (!transaction.discarded.is_empty()).then(|| Reason::new(Source::Policy, "all-discarded"))
+                transaction.discarded.last().map(|aside| aside.reason.clone())
             }
             None => None,
         }

@@ -3,6 +3,7 @@
 //! We offer ENHANCEDSTATUSCODES whatever the upstream does, so that its replies get one on their way. It says no more than the reply code
 //! does: X.0.0 where that can mean many things (RFC 3463 3.1), for a guess would be taken for the upstream's word.
 
+use super::stage::{Reason, Refusal, Said, Source};
 use crate::smtp::reply::{Class, EnhancedCode, Reply};
 
 /// What a reply answers.
@@ -12,6 +13,25 @@ pub(super) enum To {
     Rcpt,
     /// The final dot, DATA included.
     Message,
+}
+
+/// The upstream's answer as the client hears it: a "no" is the refusal of this `step`, unless it is said to be that of another one.
+pub(super) fn answer(answer: Result<Reply, Refusal>, step: &str, to: To) -> Result<Reply, Refusal> {
+    match answer {
+        Ok(reply) if reply.is_completed() => Ok(completed(reply, to)),
+        Ok(reply) => Err(refused(Refusal { reply, reason: Reason::new(Source::Upstream, step) }, to)),
+        Err(refusal) => Err(refused(refusal, to)),
+    }
+}
+
+/// The same of a "no", which remembers what the upstream said where the client hears more.
+pub(super) fn refused(refusal: Refusal, to: To) -> Refusal {
+    let Refusal { reply, mut reason } = refusal;
+    let told = completed(reply.clone(), to);
+    if reason.source == Source::Upstream && reason.said.is_none() && told != reply {
+        reason.said = Some(Box::new(Said::Upstream(reply)));
+    }
+    Refusal { reply: told, reason }
 }
 
 /// `reply` with an enhanced code.
@@ -73,6 +93,17 @@ mod tests {
             "550-5.7.1 no\r\n550 5.1.1 never\r\n"
         );
         assert_eq!(wire("550-5.7.1 no\r\n550 never\r\n", To::Rcpt), "550-5.7.1 no\r\n550 5.7.1 never\r\n");
+    }
+
+    #[test]
+    fn what_was_said_is_remembered() {
+        let code = crate::smtp::reply::Code::new(550).unwrap();
+        let bare = Reply::new(code, None, "no");
+        let Refusal { reply, reason } = answer(Ok(bare.clone()), "rcpt", To::Rcpt).unwrap_err();
+        assert_eq!((reply.to_string().as_str(), reason.of_upstream()), ("550 5.0.0 no", Some(&bare)));
+        let whole = Reply::new(code, Some(EnhancedCode::new(5, 1, 1)), "no");
+        let Refusal { reply, reason } = answer(Ok(whole.clone()), "rcpt", To::Rcpt).unwrap_err();
+        assert_eq!((reply, reason.of_upstream(), &*reason.rule), (whole, None, "rcpt"));
     }
 
     #[test]

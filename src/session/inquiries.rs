@@ -1,6 +1,6 @@
 //! VRFY, EXPN and HELP (RFC 5321 3.5, 4.1.1.6 to 4.1.1.8): questions that no mail comes of, answered as the operator likes.
 
-use super::stage::{Reason, Refusal, Source, Stage};
+use super::stage::{Refusal, Stage};
 use super::{Action, Mode, Question, Session, replies};
 use crate::smtp::command::Command;
 use crate::smtp::needs::Need;
@@ -69,11 +69,7 @@ impl Session {
     /// The upstream answered.
     pub(super) fn inquired(&mut self, answer: Result<Reply, Refusal>) {
         match answer {
-            Ok(reply) if reply.is_completed() => self.reply(reply),
-            Ok(reply) => {
-                let reason = Reason::new(Source::Upstream, "inquiry");
-                self.refuse(Stage::Violation, Refusal { reply, reason });
-            }
+            Ok(reply) => self.reply(reply),
             Err(refusal) => self.refuse(Stage::Violation, refusal),
         }
     }

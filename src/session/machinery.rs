@@ -138,12 +138,13 @@ impl Session {
     /// Whose mail the command at hand is about, with why it is refused.
     fn grounds(&mut self, stage: Stage, reason: Reason) -> Grounds {
         let open = || self.transaction.as_ref().map(|transaction| transaction.mail.path.clone());
-        let (sender, recipient) = match std::mem::take(&mut self.about) {
-            About::Sender(sender) => (Some(sender), None),
-            About::Recipient(recipient) => (open(), Some(recipient)),
-            About::Nobody => (open(), None),
+        let (sender, recipient, login) = match std::mem::take(&mut self.about) {
+            About::Sender(sender) => (Some(sender), None, None),
+            About::Recipient(recipient) => (open(), Some(recipient), None),
+            About::Login(login) => (open(), None, Some(login)),
+            About::Nobody => (open(), None, None),
         };
-        Grounds { stage, reason, sender, recipient }
+        Grounds { stage, reason, sender, recipient, login }
     }
 
     /// Says `refusal` and hangs up.

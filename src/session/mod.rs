@@ -220,11 +220,10 @@ impl Session {
     pub fn rcpt_answered(&mut self, answer: Result<Reply, Refusal>) {
         match std::mem::replace(&mut self.mode, Mode::Commands) {
             Mode::Parked(Question::Rcpt(rcpt)) => {
-                let answer = answer.map(|reply| enhanced::completed(reply, enhanced::To::Rcpt));
-                self.rcpt(Step::Answered(rcpt, answer));
+                self.rcpt(Step::Answered(rcpt, enhanced::answer(answer, "rcpt", enhanced::To::Rcpt)));
             }
             Mode::Parked(Question::Inquiry(_)) => {
-                self.inquired(answer.map(|reply| enhanced::completed(reply, enhanced::To::Rcpt)));
+                self.inquired(enhanced::answer(answer, "inquiry", enhanced::To::Rcpt));
             }
             other => self.mode = other,
         }
@@ -246,10 +245,7 @@ impl Session {
                 let (outcome, reason) = self.what_became();
                 self.finish(Some(outcome), Some(reply), reason);
             }
-            Err(Refusal { reply, reason }) => {
-                let reply = enhanced::completed(reply, enhanced::To::Message);
-                self.finish_refused(Refusal { reply, reason });
-            }
+            Err(refusal) => self.finish_refused(enhanced::refused(refusal, enhanced::To::Message)),
         }
     }
 

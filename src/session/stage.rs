@@ -194,14 +194,39 @@ pub struct Reason {
     pub place: Option<Arc<str>>,
     /// What the operator reads beyond that; empty when the rule says it all.
     pub detail: String,
+    /// What was said that is not in the reply to the client.
+    pub said: Option<Box<Said>>,
+}
+
+/// What the operator reads of what the client or the upstream said.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Said {
     /// The command that broke the grammar, escaped and cut; only HELO, EHLO, MAIL and RCPT, which hold no secrets.
-    pub said: Option<Box<str>>,
+    Command(String),
+    /// What the upstream said, where the client hears it with another code.
+    Upstream(Reply),
 }
 
 impl Reason {
     /// A reason without place and detail.
     pub fn new(source: Source, rule: &str) -> Self {
         Self { source, rule: rule.into(), place: None, detail: String::new(), said: None }
+    }
+
+    /// The command that broke the grammar.
+    pub fn command(&self) -> Option<&str> {
+        match self.said.as_deref() {
+            Some(Said::Command(line)) => Some(line),
+            Some(Said::Upstream(_)) | None => None,
+        }
+    }
+
+    /// What the upstream said, where the client hears it with another code.
+    pub fn of_upstream(&self) -> Option<&Reply> {
+        match self.said.as_deref() {
+            Some(Said::Upstream(reply)) => Some(reply),
+            Some(Said::Command(_)) | None => None,
+        }
     }
 
     /// The same reason with more to read.

@@ -190,7 +190,7 @@ fn limits_are_told_with_their_figures() {
 fn a_command_that_breaks_the_grammar_is_told() {
     let mut talk = Talk::new();
     talk.says(b"EHLO a b\r\nEHLO a.example\r\nMAIL FROM:<a b>\r\nAUTH secret\r\nhunter2 secret\r\n");
-    let told: Vec<_> = talk.reasons.iter().map(|why| why.said.as_deref().unwrap_or_default()).collect();
+    let told: Vec<_> = talk.reasons.iter().map(|why| why.command().unwrap_or_default()).collect();
     assert_eq!(told, ["EHLO a b", "MAIL FROM:<a b>", "", ""]);
 }
 

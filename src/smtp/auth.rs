@@ -124,6 +124,17 @@ pub struct AuthCommand {
     pub initial: Option<Secret>,
 }
 
+impl AuthCommand {
+    /// The login, as far as the command shows it.
+    pub fn login(&self) -> Login {
+        let mut login = Login::new(self.mechanism.clone());
+        if let Some(initial) = &self.initial {
+            login.hear(initial);
+        }
+        login
+    }
+}
+
 /// One line of the client's half of an exchange.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum AuthLine {

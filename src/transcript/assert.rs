@@ -1,12 +1,13 @@
 //! What is to be true at a point of a dialogue, and what is to be true of every dialogue.
 
+use super::books::Order;
 use super::expect::{difference, text_matches};
 use super::pattern::Pattern;
 use super::play::{Play, Trouble};
 use super::sent::is_identical;
 use super::steps::Assertion;
-use crate::decisions::Decision;
-use crate::decisions::explain::{Item, explain};
+use crate::decisions::explain::{Explanation, Item, explain};
+use crate::decisions::{Decision, Query, Recipient};
 use crate::message::header::Header;
 use crate::metrics;
 use crate::quarantine::State;
@@ -22,6 +23,7 @@ pub(super) fn check(play: &Play, assertion: &Assertion) -> Result<(), Trouble> {
     match assertion {
         Assertion::Rule(expected) => rule(play, expected.as_deref()),
         Assertion::Shadow(rule) => shadow(play, rule),
+        Assertion::Explained(pattern) => explained(play, pattern),
         Assertion::Failed(policy, stage) => failed(play, policy, *stage),
         Assertion::Outcome(expected) => {
             same("the outcome", *expected, play.world.books.outcome().map_or("none", Outcome::name))
@@ -88,6 +90,27 @@ fn shadow(play: &Play, rule: &str) -> Result<(), Trouble> {
     } else {
         Err(Trouble::new(format!("no rule {rule} spoke in shadow")))
     }
+}
+
+/// Whether the explanation of the last decision says so, as one of its sentences or as a line of its page.
+fn explained(play: &Play, pattern: &Pattern) -> Result<(), Trouble> {
+    let decisions = play.world.books.decisions();
+    let Some(last) = decisions.last() else { return Err(Trouble::new("nothing was decided")) };
+    let explanation = explain(last);
+    let page = explanation.to_string();
+    let Explanation { headline, why, otherwise, advice, .. } = &explanation;
+    let sentences = std::iter::once(headline).chain(why).chain(otherwise).chain(advice).map(String::as_str);
+    if sentences.chain(page.lines().map(str::trim)).any(|text| pattern.matches(text)) {
+        return Ok(());
+    }
+    Err(Trouble {
+        what: "the last decision is explained in other words".to_owned(),
+        difference: difference(
+            &[pattern.to_string()],
+            |_, _| false,
+            &page.lines().map(str::to_owned).collect::<Vec<_>>(),
+        ),
+    })
 }
 
 fn failed(play: &Play, policy: &str, stage: Stage) -> Result<(), Trouble> {
@@ -239,7 +262,8 @@ pub(super) fn invariants(play: &Play) -> Result<(), Trouble> {
     commands_are_printable(play)?;
     messages_are_strict(play)?;
     books_balance(play)?;
-    refusals_are_explained(play)
+    refusals_are_explained(play)?;
+    orders_are_explained(play)
 }
 
 /// Invariant 7 of the crate: each refusal has a decision, and its explanation names what decided, and where that is.
@@ -264,16 +288,41 @@ fn refusals_are_explained(play: &Play) -> Result<(), Trouble> {
             Item::Limit { limit: name, .. }
             | Item::Protocol { event: name, .. }
             | Item::Internal { trouble: name } => *name == rule,
-            Item::Upstream { reply, .. } => *reply == decision.reply,
+            Item::Upstream { step, .. } => *step == rule,
             Item::Nobody => false,
         };
         let explanation = explain(&decision);
         let page = explanation.to_string();
         let is_whole = !explanation.otherwise.is_empty() && !explanation.advice.is_empty();
-        let is_whole = is_whole && (!explanation.why.is_empty() || matches!(item, Item::Upstream { .. }));
-        let told = if place.is_empty() { &rule } else { &place };
-        if !named || !is_whole || !item.is_known() || !page.contains(told) && id.is_some() {
+        let is_whole = is_whole && !explanation.why.is_empty();
+        let is_told = match &item {
+            Item::Upstream { reply, .. } => explanation.why.iter().any(|line| line.contains(reply)),
+            _ => page.contains(if place.is_empty() { &rule } else { &place }),
+        };
+        if !named || !is_whole || !item.is_known() || !is_told {
             return Err(Trouble::new(format!("the refusal by {rule} is explained as {item:?}:\n{page}")));
+        }
+    }
+    Ok(())
+}
+
+/// The same for what policies ordered in silence: whoever was told 250, and has their mail nowhere, or in the quarantine.
+fn orders_are_explained(play: &Play) -> Result<(), Trouble> {
+    let decisions = play.world.books.decisions();
+    for Order { id, rcpt, rule, place } in play.world.books.orders() {
+        let trouble = |why: &str| Trouble::new(format!("the order of {rule} about {rcpt:?} {why}"));
+        let Some(decision) = decisions.iter().find(|decision| decision.id == id) else {
+            return Err(trouble("has no decision"));
+        };
+        let is_it = |at: &Recipient| at.rcpt.address == rcpt && *at.rule == *rule && *at.place == *place;
+        let named = match rcpt.as_str() {
+            "" => Item::of(decision) == Item::Rule { rule: rule.clone(), place: place.clone() },
+            _ => decision.recipients.iter().any(is_it),
+        };
+        let asked = Query { rule: Some(rule.clone()), ..Query::default() };
+        let page = explain(decision).to_string();
+        if !named || place.is_empty() || !page.contains(&place) || !asked.matches(decision) {
+            return Err(trouble(&format!("is explained so:\n{page}")));
         }
     }
     Ok(())

@@ -3,9 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::decisions::{Decision, Headers};
-use crate::proxy::{Entry, Journal, Shadow};
-use crate::session::Outcome;
+use crate::policy::scene::Address;
+use crate::proxy::{Entry, Journal, Shadow, TransactionEntry};
 use crate::session::stage::Reason;
+use crate::session::{Finished, Outcome, SetAside};
 use crate::smtp::reply::Reply;
 
 /// What the runner remembers of the journal's entries.
@@ -17,6 +18,8 @@ pub(super) struct Books(Mutex<Vec<Note>>, Mutex<Vec<Decision>>);
 pub(super) enum Note {
     /// A command or a message was refused: the decision's id (none for the upstream's words), the rule, and its place.
     Refused(Option<String>, String, String),
+    /// Something was discarded or quarantined by order of a policy.
+    Ordered(Order),
     /// A message came to an end. With a 2yz reply to the client, that is what it was told.
     Ended { outcome: Outcome, granted: bool },
     /// A rule spoke in shadow.
@@ -25,6 +28,39 @@ pub(super) enum Note {
     Effect(String),
     /// A script failed: where, and why.
     Failed(String),
+}
+
+/// What a policy ordered without a word to the client.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Order {
+    /// The decision's id.
+    pub(super) id: String,
+    /// The recipient that it was about; empty where it was the whole message.
+    pub(super) rcpt: String,
+    /// The rule.
+    pub(super) rule: String,
+    /// `file:line`.
+    pub(super) place: String,
+}
+
+impl Order {
+    fn new(id: &str, rcpt: String, reason: &Reason) -> Self {
+        let place = reason.place.as_deref().unwrap_or_default().to_owned();
+        Self { id: id.to_owned(), rcpt, rule: reason.rule.to_string(), place }
+    }
+
+    /// Everything that was ordered about this transaction.
+    fn of<'a>(ended: &'a TransactionEntry<'_>) -> impl Iterator<Item = Self> + use<'a> {
+        let id = ended.decision.map_or_else(|| ended.id.to_owned(), |id| id.to_string());
+        let Finished { transaction, reply, reason, .. } = ended.finished;
+        let granted = reply.as_ref().is_some_and(Reply::is_completed);
+        let whole = reason.as_ref().filter(|_| granted).map(|reason| Self::new(&id, String::new(), reason));
+        let aside = transaction.discarded.iter().chain(&transaction.quarantined);
+        let each = aside.map(move |SetAside { rcpt, reason }| {
+            Self::new(&id, Address::from(&rcpt.path).original().to_owned(), reason)
+        });
+        whole.into_iter().chain(each)
+    }
 }
 
 impl Journal for Books {
@@ -48,6 +84,7 @@ impl Journal for Books {
                 if let Some(reason) = ended.finished.reason.as_ref().filter(|_| refused) {
                     notes.push(refusal(ended.decision.map(|id| id.to_string()), reason));
                 }
+                notes.extend(Order::of(ended).map(Note::Ordered));
                 if let Some(outcome) = ended.finished.outcome {
                     let granted = ended.reply.is_some_and(Reply::is_completed);
                     notes.push(Note::Ended { outcome, granted });
@@ -91,6 +128,15 @@ impl Books {
             _ => None,
         };
         self.notes().iter().filter_map(refused).collect()
+    }
+
+    /// Everything that policies ordered in silence.
+    pub(super) fn orders(&self) -> Vec<Order> {
+        let ordered = |note: &Note| match note {
+            Note::Ordered(order) => Some(order.clone()),
+            _ => None,
+        };
+        self.notes().iter().filter_map(ordered).collect()
     }
 
     /// What became of the last message.

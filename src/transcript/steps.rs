@@ -67,6 +67,8 @@ pub(super) enum Assertion {
     Rule(Option<String>),
     /// `shadow NAME`: this rule has spoken in shadow, and the books say so.
     Shadow(String),
+    /// `explained TEXT`: the explanation of the last decision says so.
+    Explained(Pattern),
     /// `failed POLICY at STAGE`: the policy's function of this stage has failed, and the books say so.
     Failed(String, Stage),
     /// `within TIME`: the last reply came so soon after the client's last word.
@@ -102,11 +104,12 @@ pub(super) enum Assertion {
 }
 
 /// The names of the steps that are no speakers, for suggestions.
-pub(super) const STEPS: [&str; 20] = [
+pub(super) const STEPS: [&str; 21] = [
     "bdat",
     "close",
     "delivered",
     "effect",
+    "explained",
     "failed",
     "handshake",
     "header",
@@ -163,6 +166,7 @@ fn assertion(name: Word<'_>, words: &mut Words<'_>) -> Result<Option<Assertion>,
             Assertion::Rule(if rule == "none" { None } else { Some(rule.to_owned()) })
         }
         "shadow" => Assertion::Shadow(words.expect("a rule")?.text.to_owned()),
+        "explained" => Assertion::Explained(pattern(words, "what the explanation says")?),
         "failed" => {
             let policy = words.expect("a policy")?.text.to_owned();
             keyword(words, "at")?;

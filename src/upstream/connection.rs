@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::addresses::Lease;
-use super::fault::{Failure, Fault, FaultKind, one_line, softened};
+use super::fault::{Failure, Fault, FaultKind, Refused, one_line};
 use super::target::{Protocol, Timeouts, TlsMode};
 use super::wire::Wire;
 use crate::metrics::UpstreamMetrics;
@@ -58,6 +58,21 @@ impl Exchange {
             Self::Noop => "noop",
             Self::Quit => "quit",
         }
+    }
+
+    /// The name in decisions and logs, where the answer was a "no".
+    pub(super) const fn step(self) -> &'static str {
+        match self {
+            Self::Banner => "banner",
+            Self::EndOfData => "end-of-data",
+            Self::Vrfy | Self::Expn => "inquiry",
+            other => other.name(),
+        }
+    }
+
+    /// `reply`, a "no", as the failure of this step.
+    pub(super) const fn refused(self, reply: Reply) -> Failure {
+        Failure::Refused(Refused::new(self.step(), reply))
     }
 
     /// Whether a reply with `code` answers this at all; 4yz and 5yz always do (RFC 5321 4.3.2).
@@ -148,7 +163,7 @@ impl Connection {
     /// Says EHLO, or HELO to a server that does not know the word and says so (RFC 5321 3.2).
     async fn introduce(&mut self, greeting: &Greeting<'_>) -> Result<(), Failure> {
         match self.ehlo(greeting.name).await {
-            Err(Failure::Refused(reply)) if greeting.helo_will_do && is_unknown(reply.code()) => {
+            Err(Failure::Refused(no)) if greeting.helo_will_do && is_unknown(no.reply.code()) => {
                 self.helo(greeting.name).await
             }
             other => other,
@@ -170,7 +185,7 @@ impl Connection {
         let line = format!("{} {name}", self.protocol.greeting());
         let reply = self.ask(Exchange::Ehlo, &line).await?;
         if !reply.is_completed() {
-            return Err(Failure::Refused(reply));
+            return Err(Exchange::Ehlo.refused(reply));
         }
         let mut offered = Extensions::from_ehlo(&reply);
         if !self.is_confidential() {
@@ -193,7 +208,7 @@ impl Connection {
         }
         let reply = self.ask(Exchange::Ehlo, &format!("HELO {name}")).await?;
         if !reply.is_completed() {
-            return Err(Failure::Refused(reply));
+            return Err(Exchange::Ehlo.refused(reply));
         }
         self.extensions = Arc::default();
         Ok(())
@@ -256,7 +271,7 @@ impl Connection {
         let reply = outcome
             .map_err(|fault| Fault { detail: format!("{}: {}", exchange.name(), fault.detail), ..fault })?;
         if code == 421 {
-            return Err(Failure::Refused(softened(&reply)));
+            return Err(Failure::Refused(Refused::softened(exchange.step(), reply)));
         }
         if !exchange.is_answered_by(reply.code()) {
             let detail = format!("{}: answered with {}", exchange.name(), one_line(&reply));
@@ -284,7 +299,7 @@ impl Connection {
         let begun = Instant::now();
         let outcome = self.wire.reply(self.timeouts.reply).await;
         let reply = self.heard(Exchange::Banner, begun, outcome)?;
-        if reply.is_completed() { Ok(()) } else { Err(Failure::Refused(reply)) }
+        if reply.is_completed() { Ok(()) } else { Err(Exchange::Banner.refused(reply)) }
     }
 
     /// Whether the upstream is ready for a handshake. Asked in plaintext only: what an EHLO under TLS says of STARTTLS is nothing.

@@ -30,7 +30,8 @@ pub(super) async fn send(connection: &mut Connection, message: &Outgoing) -> Res
     answer(connection).await
 }
 
-/// Sends `message` by BDAT (RFC 3030 2) and gives the reply to its last chunk, or the refusal of an earlier one.
+/// Sends `message` by BDAT (RFC 3030 2) and gives the reply to its last chunk, or the refusal of an earlier one, with what it
+/// answers.
 ///
 /// Each chunk is answered before the next one is sent. The reply to the last is the upstream's under the same conditions as
 /// the one to a final dot, of which the last octet of the message takes the place.
@@ -40,19 +41,19 @@ pub(super) async fn send(connection: &mut Connection, message: &Outgoing) -> Res
 pub(super) async fn send_in_chunks(
     connection: &mut Connection,
     message: &Outgoing,
-) -> Result<Reply, Failure> {
+) -> Result<(Exchange, Reply), Failure> {
     let mut pieces = Pieces::of(message);
     let mut left = message.size();
     while left > CHUNK {
         push_chunk(connection, &mut pieces, ChunkCommand { size: CHUNK, last: false }).await?;
         let reply = connection.hear(Exchange::Bdat, true).await?;
         if !reply.is_completed() {
-            return Ok(reply);
+            return Ok((Exchange::Bdat, reply));
         }
         left = left.saturating_sub(CHUNK);
     }
     push_chunk(connection, &mut pieces, ChunkCommand { size: left, last: true }).await?;
-    answer(connection).await
+    Ok((Exchange::EndOfData, answer(connection).await?))
 }
 
 /// The reply to a message that was sent to its end.

@@ -71,10 +71,14 @@ impl Dialogue {
     }
 
     pub(super) async fn rcpt(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Reply, Failure> {
-        match self.forward(mail, rcpt).await {
-            Err(Failure::Refused(reply)) => Ok(reply),
-            other => other,
+        let reply = match self.begin(mail, rcpt).await? {
+            Some(answer) => answer?,
+            None => self.say_rcpt(rcpt).await?,
+        };
+        if let Some(transaction) = self.transaction.as_mut().filter(|_| reply.is_completed()) {
+            transaction.accepted.push(rcpt.clone());
         }
+        Ok(reply)
     }
 
     /// VRFY and EXPN need no transaction, and leave the one there is alone.
@@ -90,10 +94,7 @@ impl Dialogue {
         if matches!(answer, Ok(_) | Err(Failure::Withdrawn(_))) {
             self.connection = Some(connection);
         }
-        match answer {
-            Err(Failure::Refused(reply)) => Ok(reply),
-            other => other,
-        }
+        answer
     }
 
     pub(super) async fn deliver(&mut self, message: &Outgoing) -> Result<Receipt, Failure> {
@@ -128,7 +129,7 @@ impl Dialogue {
     ) -> Result<Receipt, Failure> {
         // Nothing may be said a second time: without its envelope, nothing can be.
         self.transaction = None;
-        let reply = delivery::send_in_chunks(&mut connection, message).await?;
+        let (step, reply) = delivery::send_in_chunks(&mut connection, message).await?;
         match Receipt::from_final_reply(reply) {
             Ok(receipt) => {
                 self.connection = Some(connection);
@@ -137,7 +138,7 @@ impl Dialogue {
             Err(reply) => {
                 // The state behind a refused chunk is the server's to choose.
                 self.connection = between_transactions(connection).await;
-                Err(Failure::Refused(reply))
+                Err(step.refused(reply))
             }
         }
     }
@@ -147,7 +148,7 @@ impl Dialogue {
             Ok(ready) if ready.code().class() == Class::Intermediate => {}
             outcome => {
                 self.reset().await;
-                return Err(outcome.map_or_else(|failure| failure, Failure::Refused));
+                return Err(outcome.map_or_else(|failure| failure, |no| Exchange::Data.refused(no)));
             }
         }
         // From here on nothing may be said a second time: without its envelope, nothing can be.
@@ -155,7 +156,7 @@ impl Dialogue {
         let mut connection = self.connection.take().ok_or_else(gone)?;
         let reply = delivery::send(&mut connection, message).await?;
         self.connection = Some(connection);
-        Receipt::from_final_reply(reply).map_err(Failure::Refused)
+        Receipt::from_final_reply(reply).map_err(|no| Exchange::EndOfData.refused(no))
     }
 
     pub(super) async fn rearrange(
@@ -174,7 +175,7 @@ impl Dialogue {
         for rcpt in more {
             let answer = match self.rcpt(mail, rcpt).await {
                 Ok(reply) if reply.is_completed() => continue,
-                Ok(reply) => Failure::Refused(reply),
+                Ok(reply) => Exchange::Rcpt.refused(reply),
                 Err(failure) => failure,
             };
             self.reset().await;
@@ -221,17 +222,6 @@ impl Dialogue {
 
     pub(super) fn recipients(&self) -> usize {
         self.transaction.as_ref().map_or(0, |transaction| transaction.accepted.len())
-    }
-
-    async fn forward(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Reply, Failure> {
-        let reply = match self.begin(mail, rcpt).await? {
-            Some(answer) => answer?,
-            None => self.say_rcpt(rcpt).await?,
-        };
-        if let Some(transaction) = self.transaction.as_mut().filter(|_| reply.is_completed()) {
-            transaction.accepted.push(rcpt.clone());
-        }
-        Ok(reply)
     }
 
     /// Makes sure that the server has heard MAIL. The first recipient of a transaction may have its answer then.
@@ -312,7 +302,7 @@ impl Dialogue {
         };
         self.connection = Some(connection).filter(|_| !rcpt.as_ref().is_some_and(odd));
         match rcpt {
-            _ if !mail.is_completed() => Err(Failure::Refused(mail)),
+            _ if !mail.is_completed() => Err(Exchange::Mail.refused(mail)),
             Some(Err(failure)) if is_lost(&failure) && self.may_reconnect() => Ok(None),
             answered => Ok(answered),
         }
@@ -409,7 +399,7 @@ impl Transaction {
         match exchange {
             _ if reply.is_completed() => Ok(()),
             // Nothing was promised yet: the answer is the one to MAIL, as if there had been no other connection.
-            Exchange::Mail if self.accepted.is_empty() => Err(Failure::Refused(reply)),
+            Exchange::Mail if self.accepted.is_empty() => Err(exchange.refused(reply)),
             _ => Err(not_again(&reply)),
         }
     }

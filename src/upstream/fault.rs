@@ -9,8 +9,8 @@ use crate::smtp::reply::{Code, EnhancedCode, Reply};
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Failure {
     /// The upstream said no; its words go to the client as they are.
-    #[error("refused: {}", one_line(.0))]
-    Refused(Reply),
+    #[error("refused: {}", one_line(&.0.reply))]
+    Refused(Refused),
     /// The upstream does not offer what the client was promised when it asked. Nothing was said, the connection is in order.
     #[error("the upstream no longer offers what a parameter needs: {0:?}")]
     Withdrawn(Need),
@@ -19,11 +19,34 @@ pub enum Failure {
     Fault(#[from] Fault),
 }
 
+/// A "no" of an upstream's.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refused {
+    /// What it answered: `mail`, `rcpt`, `data`, `end-of-data` and the like, a closed set.
+    pub step: &'static str,
+    /// What the client hears.
+    pub reply: Reply,
+    /// What it said, where the client hears another code: a 421 of the upstream's ends its own connection only.
+    pub said: Option<Box<Reply>>,
+}
+
+impl Refused {
+    /// The answer to `step`, which goes to the client as it is.
+    pub(super) const fn new(step: &'static str, reply: Reply) -> Self {
+        Self { step, reply, said: None }
+    }
+
+    /// A 421 as the client hears it: with a 451.
+    pub(super) fn softened(step: &'static str, shutdown: Reply) -> Self {
+        Self { step, reply: shutdown.clone().with_code(LATER), said: Some(Box::new(shutdown)) }
+    }
+}
+
 impl Failure {
     /// What the client hears.
     pub fn reply(&self) -> Reply {
         match self {
-            Self::Refused(reply) => reply.clone(),
+            Self::Refused(refused) => refused.reply.clone(),
             Self::Withdrawn(need) => need.withdrawn(),
             Self::Fault(fault) => fault.reply(),
         }
@@ -170,11 +193,6 @@ impl FaultKind {
 const LATER: Code = Code::literal::<451>();
 const FULL: Code = Code::literal::<452>();
 
-/// A 421 of the upstream as the client hears it: the upstream closes its own connection, the client's goes on.
-pub(super) fn softened(shutdown: &Reply) -> Reply {
-    shutdown.clone().with_code(LATER)
-}
-
 /// A reply on one line, for a fault's detail.
 pub(super) fn one_line(reply: &Reply) -> String {
     let enhanced = reply.enhanced().map_or_else(String::new, |enhanced| format!("{enhanced} "));
@@ -210,7 +228,9 @@ mod tests {
     #[test]
     fn a_shutdown_keeps_its_words() {
         let code = Code::new(421).unwrap();
-        let reply = softened(&Reply::new(code, Some(EnhancedCode::new(4, 3, 2)), "going\ndown"));
-        assert_eq!(one_line(&reply), "451 4.3.2 going / down");
+        let shutdown = Reply::new(code, Some(EnhancedCode::new(4, 3, 2)), "going\ndown");
+        let refused = Refused::softened("mail", shutdown.clone());
+        assert_eq!(one_line(&refused.reply), "451 4.3.2 going / down");
+        assert_eq!(refused.said, Some(Box::new(shutdown)));
     }
 }

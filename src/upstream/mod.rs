@@ -57,7 +57,7 @@ pub use self::auth::is_loopback;
 pub use self::dial::{BoxFuture, Dial, Stream, TcpDial, may_be_transparent};
 use self::dialogue::Dialogue;
 pub use self::envelope::ADDED_FIELDS_ROOM;
-pub use self::fault::{Failure, Fault, FaultKind};
+pub use self::fault::{Failure, Fault, FaultKind, Refused};
 pub use self::identity::{Client, ClientName, ProxyVersion};
 use self::mail_server::MailServer;
 use self::maildir::{Delivery, Maildir};
@@ -209,14 +209,14 @@ impl Session {
         &self.upstream
     }
 
-    /// Asks the upstream to take `rcpt` in the transaction of `mail`, and gives its answer, whatever class it is of.
+    /// Asks the upstream to take `rcpt` in the transaction of `mail`, and gives its answer to RCPT, whatever class it is of.
     ///
-    /// The first recipient opens the transaction: connection, identity, MAIL. A refusal of MAIL is the answer to every
-    /// recipient of it, and a 421 is answered as 451 with its text. A transaction lasts until
+    /// The first recipient opens the transaction: connection, identity, MAIL. A transaction lasts until
     /// [`deliver`](Self::deliver) or [`reset`](Self::reset), or until another `mail` comes.
     ///
     /// # Errors
-    /// Never [`Failure::Refused`]. A fault before the transaction stands is given to all its recipients alike.
+    /// What was refused before RCPT, and a 421, as [`Failure::Refused`]; a fault. Those before the transaction stands, a refusal of MAIL
+    /// among them, are given to all its recipients alike.
     pub async fn rcpt(&mut self, mail: &MailCommand, rcpt: &RcptCommand) -> Result<Reply, Failure> {
         match &mut self.half {
             Half::Server(dialogue) => dialogue.rcpt(mail, rcpt).await,
@@ -227,7 +227,7 @@ impl Session {
     /// Asks the upstream what VRFY or EXPN asks, in a transaction or without one.
     ///
     /// # Errors
-    /// Only what is no answer.
+    /// What is no answer to it, and a 421.
     pub async fn inquire(&mut self, command: &Command) -> Result<Reply, Failure> {
         match &mut self.half {
             Half::Server(dialogue) => dialogue.inquire(command).await,

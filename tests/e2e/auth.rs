@@ -75,6 +75,10 @@ fn swaks_logs_in_with_plain_login_and_cram_md5_and_may_relay() {
         setting.postfix.logged(&[&method, &format!("sasl_username={USER}")]);
         let labels = [("mechanism", &*mechanism.to_lowercase()), ("result", "ok")];
         assert_eq!(setting.gatepost.metrics().sum("auth_total", &labels), 1);
+        let line = setting
+            .gatepost
+            .logged(&["\"event\":\"transaction\"", &format!("\"mechanism\":\"{mechanism}\"")]);
+        assert!(line.contains(&format!("\"user\":\"{USER}\"")), "{line}");
     }
     setting.gatepost.end_well();
 }
@@ -113,6 +117,9 @@ fn a_wrong_password_is_refused_in_postfixs_words_and_relays_nothing() {
     assert!(session.output.contains("535 5.7.8 Error: authentication failed"), "{session}");
     let labels = [("mechanism", "plain"), ("result", "refused")];
     assert_eq!(setting.gatepost.metrics().sum("auth_total", &labels), 1);
+    let line =
+        setting.gatepost.logged(&["\"event\":\"refused\"", "\"stage\":\"auth\"", "\"mechanism\":\"PLAIN\""]);
+    assert!(line.contains(&format!("\"user\":\"{USER}\"")) && !line.contains("wrong"), "{line}");
 
     let mut client = encrypted(&setting);
     assert_eq!(client.ask("AUTH CRAM-MD5").code, 334);

@@ -32,6 +32,8 @@ mod delivery;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod explained;
+#[cfg(test)]
 mod extensions;
 #[cfg(test)]
 mod first_steps;

@@ -19,10 +19,9 @@ pub(super) fn line(decision: &Decision) -> String {
 }
 
 fn recipients(decision: &Decision) -> String {
-    let mut all: Vec<&str> = decision.addressees().collect();
-    all.dedup();
-    let named: Vec<_> = all.iter().take(NAMED).map(|rcpt| format!("<{rcpt}>")).collect();
-    match all.len().saturating_sub(NAMED) {
+    let mut all = decision.addressees();
+    let named: Vec<_> = all.by_ref().take(NAMED).map(|rcpt| format!("<{rcpt}>")).collect();
+    match all.count() {
         _ if named.is_empty() => String::new(),
         0 => format!(" to {}", named.join(", ")),
         more => format!(" to {} and {more} more", named.join(", ")),

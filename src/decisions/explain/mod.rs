@@ -1,5 +1,6 @@
 //! Why something was decided as it was, in words: what decided first, what would have had to be different, what to do about it.
 
+mod aside;
 mod breaches;
 mod checks;
 mod files;
@@ -8,6 +9,7 @@ mod lists;
 mod page;
 mod protocol;
 mod rule;
+mod upstream;
 
 use std::fmt;
 
@@ -54,7 +56,7 @@ pub enum Item {
     Upstream {
         /// Its name in the configuration; empty where none was chosen.
         upstream: String,
-        /// The step that it was about: `rcpt`, `end-of-data`, `auth`, `inquiry`.
+        /// The step that it answered: `mail`, `rcpt`, `data`, `end-of-data`, `auth`, `inquiry` and the like.
         step: String,
         /// What it said.
         reply: String,
@@ -132,9 +134,17 @@ impl Item {
                     .map(|upstream| upstream.name.clone())
                     .unwrap_or_default(),
                 step: rule,
-                reply: decision.reply.clone(),
+                reply: upstream::said(decision).to_owned(),
             },
             _ => Self::Internal { trouble: rule },
+        }
+    }
+
+    /// The rule, where it was one that decided.
+    fn rule(&self) -> Option<&str> {
+        match self {
+            Self::Rule { rule, .. } => Some(rule),
+            _ => None,
         }
     }
 
@@ -174,15 +184,24 @@ fn headline(decision: &Decision, item: &Item) -> String {
         Item::Limit { limit, key } => format!("{what} by the limit {limit}, configured as `{key}`."),
         Item::Protocol { event, clause } if clause.is_empty() => format!("{what}: {event}."),
         Item::Protocol { event, clause } => format!("{what}: {event} ({clause})."),
-        Item::Upstream { upstream, .. } => format!("{what} by the upstream {upstream}, in its own words."),
+        Item::Upstream { upstream, step, .. } => upstream::headline(&what, upstream, step),
         Item::Internal { trouble } => format!("{what} because Gatepost could not go on: {trouble}."),
-        Item::Nobody => match &decision.upstream {
-            Some(upstream) if !upstream.queue_id.is_empty() => {
-                format!("{what}: nobody objected, and {} queued it as {}.", upstream.name, upstream.queue_id)
-            }
-            Some(upstream) => format!("{what}: nobody objected, and {} took it.", upstream.name),
-            None => format!("{what}: nobody objected."),
-        },
+        Item::Nobody => nobody(decision, &what),
+    }
+}
+
+/// The headline where nobody objected to the message itself.
+fn nobody(decision: &Decision, what: &str) -> String {
+    let took = decision.upstream.as_ref().map(|upstream| match upstream.queue_id.as_str() {
+        "" => format!("{} took it", upstream.name),
+        queued => format!("{} queued it as {queued}", upstream.name),
+    });
+    let aside = aside::counted(decision);
+    match (took, aside.is_empty()) {
+        (Some(took), true) => format!("{what}: nobody objected, and {took}."),
+        (Some(took), false) => format!("{what}, and {took}{aside}."),
+        (None, true) => format!("{what}: nobody objected."),
+        (None, false) => format!("{what}{aside}."),
     }
 }
 
@@ -223,8 +242,15 @@ fn why(decision: &Decision, item: &Item) -> Vec<String> {
     }
     match item {
         Item::Rule { rule, place } => lines.extend(Spoken::of(decision, rule, place).why()),
-        Item::Nobody => lines.extend(checks::words(decision)),
+        Item::Upstream { step, reply, .. } => lines.extend(upstream::why(decision, step, reply)),
         _ => {}
+    }
+    let of_checks = if *item == Item::Nobody { checks::words(decision) } else { Vec::new() };
+    // Two rules may stand on the same checks.
+    for line in aside::why(&aside::of(decision, item.rule())).into_iter().chain(of_checks) {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
     }
     lines
 }
@@ -246,7 +272,7 @@ fn otherwise(decision: &Decision, item: &Item) -> Vec<String> {
             "The same mail would pass once the trouble is over: the client keeps it and tries again."
                 .to_owned(),
         ],
-        Item::Nobody => Vec::new(),
+        Item::Nobody => aside::otherwise(&aside::of(decision, None)),
     }
 }
 
@@ -268,7 +294,7 @@ fn advice(decision: &Decision, item: &Item) -> Vec<String> {
         Item::Internal { .. } => line(
             "Nothing on the sender's side: look at the log of Gatepost and at the upstream around this time.",
         ),
-        Item::Nobody => Vec::new(),
+        Item::Nobody => aside::advice(&aside::of(decision, None)),
     }
 }
 

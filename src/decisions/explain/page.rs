@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::record::{Decision, Fact, StageRecord};
+use super::super::record::{Decision, Fact, Login, StageRecord};
 use super::Explanation;
 use crate::log::safe;
 
@@ -67,10 +67,10 @@ fn about(f: &mut fmt::Formatter<'_>, decision: &Decision) -> fmt::Result {
     row("listener", &decision.listener)?;
     row("client", &client(decision))?;
     row("tls", &tls(decision))?;
-    row(
-        "login",
-        &decision.auth.as_ref().map(|auth| format!("{} ({})", auth.user, auth.mechanism)).unwrap_or_default(),
-    )?;
+    let login = |login: &Login| format!("{} ({})", login.user, login.mechanism).trim_start().to_owned();
+    row("login", &decision.auth.as_ref().map(login).unwrap_or_default())?;
+    let refused = decision.tried.as_ref().map(|tried| format!("{}, refused", login(tried)));
+    row("login", &refused.unwrap_or_default())?;
     if let Some(mail) = &decision.mail {
         row("sender", format!("<{}> {}", mail.sender, mail.parameters.join(" ")).trim_end())?;
     }
@@ -78,6 +78,9 @@ fn about(f: &mut fmt::Formatter<'_>, decision: &Decision) -> fmt::Result {
         let mut text = format!("<{}> {}", recipient.rcpt.address, recipient.outcome);
         if !recipient.rule.is_empty() {
             let _ = write!(text, " by {}", recipient.rule);
+        }
+        if recipient.is_set_aside() && !recipient.place.is_empty() {
+            let _ = write!(text, " ({})", recipient.place);
         }
         if !recipient.decision.is_empty() && !decision.rehearsal {
             let _ = write!(text, " (gp {})", recipient.decision);

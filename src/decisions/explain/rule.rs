@@ -54,7 +54,7 @@ impl<'d> Spoken<'d> {
 
     /// What would have had to be different, and what other rules would then have said.
     pub(super) fn otherwise(&self) -> Vec<String> {
-        let own = self.said(|words| &words.otherwise).unwrap_or_else(|| self.unsaid());
+        let own = self.needed();
         let rules = self.decision.stages.iter().flat_map(|stage| &stage.rules);
         let shadow = rules.filter(|other| *other.rule != *self.rule && other.outcome.starts_with("would_"));
         let shadow = shadow.map(|other| {
@@ -62,6 +62,11 @@ impl<'d> Spoken<'d> {
             format!("Without it, {} {outcome} it if it were enforced.", other.rule)
         });
         std::iter::once(own).chain(shadow).collect()
+    }
+
+    /// What would have had to be different for it not to speak.
+    pub(super) fn needed(&self) -> String {
+        self.said(|words| &words.otherwise).unwrap_or_else(|| self.unsaid())
     }
 
     /// What to do if the sender is legitimate.
@@ -148,7 +153,7 @@ impl<'d> Spoken<'d> {
             "helo" => decision.helo.clone(),
             "hostname" => decision.hostname.to_string(),
             "listener" => decision.listener.to_string(),
-            "login" => decision.auth.as_ref().map(|auth| auth.user.clone()).unwrap_or_default(),
+            "login" => decision.login().map(|login| login.user.clone()).unwrap_or_default(),
             "sender" => decision.sender().map(|sender| format!("<{sender}>")).unwrap_or_default(),
             "sender_domain" => decision.sender().map(domain).unwrap_or_default(),
             "recipient" => self.recipient().map(|rcpt| format!("<{rcpt}>")).unwrap_or_default(),

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::super::record::{Fact, Mail, Rcpt, Read, Recipient, Rule, StageRecord};
+use super::super::record::{Fact, Mail, Rcpt, Read, Recipient, Rule, StageRecord, UpstreamPart};
 use super::*;
 use crate::checks::results::{CheckResult, Dkim, Dmarc, DmarcPolicy, MessageResults, Spf};
 use crate::policy::question::{Answer, Lookup, Question};
@@ -208,6 +208,39 @@ fn a_client_that_leaves_after_a_refusal_is_not_said_to_be_broken() {
     assert!(page.contains("the client's own wish") && !page.contains("mended"), "{page}");
     let page = explain(&decided("protocol", "bad-path", "mail")).to_string();
     assert!(page.contains("has to be mended"), "{page}");
+}
+
+/// The log of the upstream has its words, and the step at which it said them.
+#[test]
+fn what_the_upstream_said_is_told_with_its_step() {
+    let explained = |step: &str, said: &str, heard: &str| {
+        let mut decision = decided("upstream", step, "rcpt");
+        decision.recipients = vec![recipient("rejected", &decision.id)];
+        decision.reply = heard.to_owned();
+        decision.upstream =
+            Some(UpstreamPart { name: "main".into(), reply: said.to_owned(), ..UpstreamPart::default() });
+        explain(&decision).to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    for (step, said, heard, told) in [
+        ("rcpt", "550 5.1.1 no", "550 5.1.1 no", "was rejected by the upstream main, in its own words."),
+        ("rcpt", "550 5.1.1 no", "550 5.1.1 no", "It answered RCPT with `550 5.1.1 no`."),
+        (
+            "mail",
+            "553 5.1.8 no",
+            "553 5.1.8 no",
+            "because the upstream main refused the sender, in its own words.",
+        ),
+        ("mail", "553 5.1.8 no", "553 5.1.8 no", "It answered MAIL with `553 5.1.8 no`."),
+        ("data", "554 5.7.1 no", "554 5.7.1 no", "because the upstream main refused DATA, in its own words."),
+        ("end-of-data", "554 5.7.1 no", "554 5.7.1 no", "It answered the message with `554 5.7.1 no`."),
+        ("banner", "554 5.7.1 no", "554 5.7.1 no", "It greeted Gatepost with `554 5.7.1 no`."),
+        ("mail", "421 4.3.2 bye", "451 4.3.2 bye", "It answered MAIL with `421 4.3.2 bye`."),
+        ("mail", "421 4.3.2 bye", "451 4.3.2 bye", "so it heard 451 with the same text."),
+        ("rcpt", "450 4.3.2 bye", "421 4.3.2 bye", "so the client heard 421 with the same text."),
+    ] {
+        let page = explained(step, said, heard);
+        assert!(page.contains(told), "{told}: {page}");
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ impl<C: Client> Driver<C> {
         let Some(upstream) = &mut self.upstream else { return Err(trouble::login_out_of_time()) };
         let asking = timeout_at(self.patience, upstream.auth(line));
         match wire::in_company(&mut self.wire, asking).await {
-            Ok(answer) => answer.or_else(trouble::login),
+            Ok(answer) => answer.map_err(trouble::login),
             Err(_) => Err(trouble::login_out_of_time()),
         }
     }

@@ -63,7 +63,8 @@ impl<C: Client> Driver<C> {
             Message::Complete(received, _) => received.size,
             Message::Gone(size) => size,
         };
-        let here = scene::here(&self.connection, &self.listener, &self.judge, self.upstream.as_ref());
+        let here =
+            scene::here(&self.session, &self.connection, &self.listener, &self.judge, self.upstream.as_ref());
         let login = self.session.login().is_some();
         let route = self.listener.routes.taken(&finished.transaction, login).map(|upstream| upstream.name());
         let reply = self.books.finished(here, route, &finished, size);

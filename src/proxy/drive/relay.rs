@@ -78,7 +78,7 @@ impl<C: Client> Driver<C> {
         self.asked_upstream = Instant::now();
         let asking = timeout_at(self.patience, upstream.rcpt(&transaction.mail, rcpt));
         match wire::in_company(&mut self.wire, asking).await {
-            Ok(answer) => answer.or_else(trouble::relayed),
+            Ok(answer) => answer.map_err(trouble::refusal),
             // The connection went with the question. The upstream's half stays: it knows which recipients were accepted, and
             // whoever delivers without them has lost their mail.
             Err(_) => Err(trouble::out_of_time()),
@@ -106,7 +106,7 @@ impl<C: Client> Driver<C> {
         self.asked_upstream = Instant::now();
         let asking = timeout_at(self.patience, upstream.inquire(command));
         match wire::in_company(&mut self.wire, asking).await {
-            Ok(answer) => answer.or_else(trouble::relayed),
+            Ok(answer) => answer.map_err(trouble::refusal),
             Err(_) => Err(trouble::out_of_time()),
         }
     }

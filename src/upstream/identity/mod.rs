@@ -116,10 +116,10 @@ pub(super) fn before_mail(identity: Identity, client: Option<&Client>, failure: 
     let behind_header = matches!(identity, Identity::Proxy(_));
     let about = |what: &str| format!("the upstream does not seem to take the PROXY header: {what}");
     match failure {
-        Failure::Refused(reply) if reply.code().class() == Class::Permanent => {
-            let said = one_line(&reply);
+        Failure::Refused(no) if no.reply.code().class() == Class::Permanent => {
+            let said = one_line(&no.reply);
             match (identity, client) {
-                (Identity::Transparent, Some(_)) => Failure::Refused(reply),
+                (Identity::Transparent, Some(_)) => Failure::Refused(no),
                 _ if behind_header => fault(about(&said)).into(),
                 _ => Fault::new(FaultKind::Greeting, said).into(),
             }

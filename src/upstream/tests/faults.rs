@@ -75,8 +75,8 @@ async fn only_what_comes_after_the_dot_leaves_a_doubt() {
                     assert_eq!(fault.ambiguous, doubt, "{name} at {}: {fault}", cue.name());
                 }
                 Failure::Withdrawn(need) => panic!("{need:?}"),
-                Failure::Refused(reply) => {
-                    assert!(cue != Cue::Body && ["421", "451"].contains(&name), "{name}: {reply:?}");
+                Failure::Refused(no) => {
+                    assert!(cue != Cue::Body && ["421", "451"].contains(&name), "{name}: {no:?}");
                 }
             }
         }

@@ -8,8 +8,8 @@ async fn mail_goes_with_the_first_recipient_where_pipelining_is_offered() {
     for (extensions, together) in [(vec!["PIPELINING".to_owned()], true), (Vec::new(), false)] {
         let script = Script { extensions, ..Script::default() };
         let world = World::plain(script.on(Cue::Mail, Answer::reply("450 4.1.8 not now")));
-        let reply = world.session().rcpt(&mail("s"), &rcpt("r1")).await.unwrap();
-        assert_eq!(fault::one_line(&reply), "450 4.1.8 not now");
+        let failure = world.session().rcpt(&mail("s"), &rcpt("r1")).await.unwrap_err();
+        assert_eq!(heard(&failure), "450 4.1.8 not now");
         assert_eq!(world.commands().contains("RCPT"), together);
     }
 }
@@ -56,8 +56,8 @@ async fn the_refusal_of_mail_stands_whatever_follows() {
         let world = World::plain(script);
         let mut session = world.session();
         for name in ["r1", "r2"] {
-            let reply = session.rcpt(&mail("s"), &rcpt(name)).await.unwrap();
-            assert_eq!(fault::one_line(&reply), "550 5.1.8 not you", "{rcpt_answer}");
+            let failure = session.rcpt(&mail("s"), &rcpt(name)).await.unwrap_err();
+            assert_eq!(heard(&failure), "550 5.1.8 not you", "{rcpt_answer}");
         }
         assert!(session.deliver(&outgoing(MESSAGE)).await.is_err(), "{rcpt_answer}");
         assert_eq!(session.in_transaction(), rcpt_answer.starts_with("503"), "{rcpt_answer}");
@@ -75,8 +75,8 @@ async fn a_mail_refused_after_a_reconnect_is_the_answer_to_every_recipient() {
         let world = World::plain(script);
         let mut session = world.session();
         for name in ["r1", "r2", "r3"] {
-            let reply = session.rcpt(&mail("s"), &rcpt(name)).await.unwrap();
-            assert_eq!(fault::one_line(&reply), "550 5.1.8 not you", "{name}, lost at {}", lost.name());
+            let failure = session.rcpt(&mail("s"), &rcpt(name)).await.unwrap_err();
+            assert_eq!(heard(&failure), "550 5.1.8 not you", "{name}, lost at {}", lost.name());
         }
         assert_eq!(world.server.dialled(), 2);
     }

@@ -325,7 +325,11 @@ fn refusals(log: &str) -> Vec<(String, String, String)> {
         .filter_map(|line| {
             let refused = match line["event"].as_str()? {
                 "refused" => true,
-                "transaction" => line["reply"].as_str()?.starts_with(['4', '5']),
+                "transaction" => {
+                    // What a policy takes in silence has its reason too.
+                    let silent = matches!(line["outcome"].as_str(), Some("discarded" | "quarantined"));
+                    silent || line["reply"].as_str()?.starts_with(['4', '5'])
+                }
                 _ => false,
             };
             refused.then(|| (text(&line, "decision"), text(&line, "rule"), text(&line, "place")))

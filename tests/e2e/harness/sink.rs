@@ -42,6 +42,15 @@ pub(crate) struct Taken {
 impl Sink {
     /// Starts one. It serves until the process ends.
     pub(crate) fn start(at_the_dot: AtTheDot) -> Self {
+        Self::start_with(at_the_dot, None)
+    }
+
+    /// One that says no to every command with this verb, in these words.
+    pub(crate) fn refusing(verb: &'static str, reply: &'static str) -> Self {
+        Self::start_with(AtTheDot::Take, Some((verb, reply)))
+    }
+
+    fn start_with(at_the_dot: AtTheDot, no: Option<No>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let taken = Arc::<Mutex<Vec<Taken>>>::default();
@@ -50,7 +59,7 @@ impl Sink {
             for stream in listener.incoming().map_while(Result::ok) {
                 let book = Arc::clone(&book);
                 // The client went away: that concerns this session alone.
-                thread::spawn(move || drop(serve(stream, at_the_dot, &book)));
+                thread::spawn(move || drop(serve(stream, at_the_dot, no, &book)));
             }
         });
         Self { address, taken }
@@ -67,7 +76,15 @@ impl Sink {
     }
 }
 
-fn serve(stream: TcpStream, at_the_dot: AtTheDot, book: &Mutex<Vec<Taken>>) -> io::Result<()> {
+/// A verb, and the refusal of it.
+type No = (&'static str, &'static str);
+
+fn serve(
+    stream: TcpStream,
+    at_the_dot: AtTheDot,
+    no: Option<No>,
+    book: &Mutex<Vec<Taken>>,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut replies = stream.try_clone()?;
     let mut lines = BufReader::with_capacity(128 * 1024, stream);
@@ -78,7 +95,15 @@ fn serve(stream: TcpStream, at_the_dot: AtTheDot, book: &Mutex<Vec<Taken>>) -> i
         if lines.read_line(&mut line)? == 0 {
             return Ok(());
         }
-        match line.get(..4).unwrap_or_default().to_ascii_uppercase().as_str() {
+        let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
+        if let Some((_, reply)) = no.filter(|(refused, _)| verb == *refused) {
+            say(reply)?;
+            if reply.starts_with("421") {
+                return Ok(());
+            }
+            continue;
+        }
+        match verb.as_str() {
             "EHLO" => {
                 say("250-sink.example\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 104857600")?
             }
