@@ -151,7 +151,7 @@ impl FaultKind {
     /// The label.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Connect => "connect",
+            Self::Connect => "unreachable",
             Self::Greeting => "greeting",
             Self::Tls => "tls",
             Self::Identity => "identity",

@@ -138,7 +138,7 @@ const INTERNAL: [Breach; 34] = [
     ),
     breach("spool-full", "", "there was no space left for the message in the spool"),
     breach("spool-error", "", "the message could not be written to the spool"),
-    breach("connect", "", "the upstream could not be connected to"),
+    breach("unreachable", "", "the upstream could not be connected to"),
     breach("greeting", "", "the upstream did not greet as an SMTP server does, or refused to"),
     breach("tls", "", "there was no TLS to be had with the upstream as it is configured"),
     breach(

@@ -146,7 +146,7 @@ fn each_source_names_what_the_operator_looks_for() {
     assert_eq!(item("limit", "recipients"), limit);
     let event = Item::Protocol { event: "bare-lf".into(), clause: "RFC 5321 2.3.8".into() };
     assert_eq!(item("protocol", "bare-lf"), event);
-    assert_eq!(item("internal", "connect"), Item::Internal { trouble: "connect".into() });
+    assert_eq!(item("internal", "unreachable"), Item::Internal { trouble: "unreachable".into() });
     assert_eq!(
         item("policy", "dmarc.error"),
         Item::Fault { policy: "dmarc".into(), place: "60-dmarc.rhai:12".into() }
