@@ -56,10 +56,16 @@ fn ended(decision: &Decision) -> Vec<String> {
 fn after_a_refusal(decision: &Decision) -> Vec<String> {
     let mut lines = named(decision);
     if lines.is_empty() {
-        let client = decision.client.ip;
-        lines.push(format!(
-            "If a command before it was refused, that is what to look at: `gatepost explain --client {client}`. Else the client's software has to be mended."
-        ));
+        let all = match decision.session.as_str() {
+            "" => format!("--client {}", decision.client.ip),
+            session => session.to_owned(),
+        };
+        lines.push(match decision.rule() {
+            "no-valid-rcpt" => format!("Why they were refused: `gatepost explain {all}`."),
+            _ => format!(
+                "If a command before it was refused, that is what to look at: `gatepost explain {all}`. Else the client's software has to be mended."
+            ),
+        });
     }
     lines
 }
@@ -75,6 +81,8 @@ fn named(decision: &Decision) -> Vec<String> {
     lines.collect()
 }
 
+/// Those that were refused before; not the one that this very decision refused.
 fn refused(decision: &Decision) -> impl Iterator<Item = &Recipient> {
-    decision.recipients.iter().filter(|recipient| matches!(recipient.outcome, "rejected" | "deferred"))
+    let before = decision.recipients.iter().filter(|recipient| recipient.decision != decision.id);
+    before.filter(|recipient| matches!(recipient.outcome, "rejected" | "deferred"))
 }

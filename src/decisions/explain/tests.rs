@@ -210,6 +210,20 @@ fn a_client_that_leaves_after_a_refusal_is_not_said_to_be_broken() {
     assert!(page.contains("has to be mended"), "{page}");
 }
 
+#[test]
+fn a_decision_does_not_point_at_itself() {
+    for event in ["need-helo", "need-mail", "no-valid-rcpt"] {
+        let mut decision = decided("protocol", event, "rcpt");
+        decision.session = "mgk5ocn6q2".into();
+        decision.recipients = vec![recipient("rejected", &decision.id)];
+        let advice = explain(&decision).advice.join("\n");
+        assert!(
+            advice.contains("`gatepost explain mgk5ocn6q2`") && !advice.contains(&decision.id),
+            "{advice}"
+        );
+    }
+}
+
 /// The log of the upstream has its words, and the step at which it said them.
 #[test]
 fn what_the_upstream_said_is_told_with_its_step() {
