@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{Context, SHA256};
@@ -18,7 +18,7 @@ use crate::files;
 use crate::log;
 use crate::metrics::PolicyMetrics;
 use crate::policy::{Policies, Sources};
-use crate::server::{self, Bell, Entrances, Moved, Watched};
+use crate::server::{self, Bell, Entrances, Moved, Objections, Refusal, Watched};
 use crate::transcript::Options;
 
 use super::house::{Ground, House, addresses};
@@ -75,8 +75,8 @@ struct Seen {
     /// What it held when it was found broken for the first time: half of it, perhaps, whose other half is about to be written. It is
     /// refused if it is still there at the next look.
     doubtful: Option<Digest>,
-    /// What it held was refused. Who orders a reload is told so again.
-    refused: bool,
+    /// Whether what it held was refused. Who orders a reload is told so again.
+    refusal: Refusal,
 }
 
 type Digest = [u8; 32];
@@ -90,7 +90,7 @@ pub(super) async fn run(
 ) {
     let file = estate.house.settings.file.clone();
     let digest = digest(&file, &outline);
-    let mut seen = Seen { file, outline, digest, doubtful: None, refused: false };
+    let mut seen = Seen { file, outline, digest, doubtful: None, refusal: Refusal::default() };
     estate.metrics.loaded(KIND, SystemTime::now());
     loop {
         let order = tokio::select! {
@@ -117,30 +117,51 @@ impl Seen {
     async fn look(&mut self, estate: &mut Estate, ordered: bool) -> Reload {
         let (file, outline) = (self.file.clone(), self.outline.clone());
         let Ok(now) = tokio::task::spawn_blocking(move || digest(&file, &outline)).await else {
-            return Reload::new(KIND, Reloaded::Unchanged, Vec::new());
+            return unchanged();
         };
-        if now == self.digest && !(ordered && self.refused) {
+        let is_another = now != self.digest;
+        let again = if ordered { self.refusal.stands() } else { self.refusal.is_due(Instant::now()) };
+        if !is_another && !again {
             self.doubtful = None;
-            return Reload::new(KIND, Reloaded::Unchanged, Vec::new());
+            return unchanged();
         }
-        let reload = match self.read().await {
+        let began = Instant::now();
+        let came = match self.read().await {
             Ok(new) => self.take(estate, new, now).await,
-            Err(_) if !ordered && self.doubtful != Some(now) => {
+            Err(_) if is_another && !ordered && self.doubtful != Some(now) => {
                 self.doubtful = Some(now);
-                return Reload::new(KIND, Reloaded::Unchanged, Vec::new());
+                return unchanged();
             }
-            Err(found) => {
+            Err(objections) => {
                 self.digest = now;
-                refuse(server::complaints(&found))
+                Err(objections)
             }
         };
-        self.refused = reload.outcome == Reloaded::Refused;
+        let reload = self.conclude(came, began, ordered || is_another);
         estate.tell(&reload);
         reload
     }
 
+    /// Makes a reload of what came of it. Nothing happened when it was refused before for the same reasons and is no news.
+    fn conclude(&mut self, came: Result<Vec<String>, Objections>, began: Instant, is_news: bool) -> Reload {
+        let objections = match came {
+            Ok(changes) => {
+                self.refusal = Refusal::default();
+                return Reload::new(KIND, Reloaded::Taken, changes);
+            }
+            Err(objections) => objections,
+        };
+        let is_known = self.refusal.is_for(&objections);
+        self.refusal = Refusal::of(&objections, began);
+        if is_known && !is_news {
+            return unchanged();
+        }
+        objections.warn();
+        Reload::new(KIND, Reloaded::Refused, objections.errors().to_vec())
+    }
+
     /// The configuration and its policies, read and compiled where blocking harms nobody.
-    async fn read(&self) -> Result<New, Vec<Diagnostic>> {
+    async fn read(&self) -> Result<New, Objections> {
         let file = self.file.clone();
         let read = tokio::task::spawn_blocking(move || {
             let loaded = config::load(&file)?;
@@ -151,21 +172,23 @@ impl Seen {
             Ok(New { loaded, policies, fingerprint })
         });
         let interrupted = |error| vec![Diagnostic::error(&self.file, format!("cannot be read: {error}"))];
-        read.await.unwrap_or_else(|error| Err(interrupted(error)))
+        read.await.unwrap_or_else(|error| Err(interrupted(error).into()))
     }
 
-    async fn take(&mut self, estate: &mut Estate, new: New, digest: Digest) -> Reload {
+    /// Gives what changed.
+    async fn take(
+        &mut self,
+        estate: &mut Estate,
+        new: New,
+        digest: Digest,
+    ) -> Result<Vec<String>, Objections> {
         self.digest = digest;
         self.doubtful = None;
         let outline = new.loaded.outline.clone();
-        match estate.renew(new).await {
-            Ok(mut lines) => {
-                lines.splice(0..0, self.outline.changes(&outline));
-                self.outline = outline;
-                Reload::new(KIND, Reloaded::Taken, lines)
-            }
-            Err(error) => refuse(vec![format!("{error:#}")]),
-        }
+        let mut lines = estate.renew(new).await.map_err(|error| format!("{error:#}"))?;
+        lines.splice(0..0, self.outline.changes(&outline));
+        self.outline = outline;
+        Ok(lines)
     }
 }
 
@@ -177,8 +200,8 @@ struct New {
     fingerprint: crate::policy::Fingerprint,
 }
 
-fn refuse(lines: Vec<String>) -> Reload {
-    Reload::new(KIND, Reloaded::Refused, lines)
+fn unchanged() -> Reload {
+    Reload::new(KIND, Reloaded::Unchanged, Vec::new())
 }
 
 impl Estate {
@@ -213,7 +236,8 @@ impl Estate {
     fn settle(&mut self, before: &House) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         watched.iter().for_each(Watched::leave);
-        *watched = self.house.watched(&self.ground);
+        let wanted = self.house.watched(&self.ground).into_iter();
+        *watched = wanted.map(|wanted| wanted.succeed(&watched)).collect();
         drop(watched);
         self.forget_all_but(before, &self.house);
         self.probes.retain(&self.house.upstreams);

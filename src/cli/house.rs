@@ -104,6 +104,7 @@ impl House {
     ) -> anyhow::Result<Self> {
         if let Some(before) = before {
             keep_certificates(&mut settings, &before.settings);
+            keep_upstreams(&mut settings, &before.settings);
         }
         let resolver = resolver(ground, &settings, before)?;
         let checker = Arc::new(Checker::new(resolver.clone(), settings.checks.clone(), Clock::default()));
@@ -240,6 +241,15 @@ fn keep_certificates(settings: &mut Settings, before: &Settings) {
         let (ListenerTls::StartTls(own) | ListenerTls::Implicit(own)) = &mut listener.tls else { continue };
         if let Some(old) = old.and_then(|old| identity(&old.tls)).filter(|old| old.tls.is_like(&own.tls)) {
             own.tls = Arc::clone(&old.tls);
+        }
+    }
+}
+
+/// An upstream that is as it was is the same one: what is read anew of its files is for the connections that it has.
+fn keep_upstreams(settings: &mut Settings, before: &Settings) {
+    for target in &mut settings.upstreams {
+        if let Some(old) = before.upstreams.iter().find(|old| *old == target) {
+            target.clone_from(old);
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn watch_of(settings: &Settings, stop: &CancellationToken) {
 
 /// Gives `sealer` what is in `file` whenever that changes, until `stop`. A file that holds no key changes nothing.
 async fn watch(sealer: Arc<Sealer>, file: PathBuf, stop: CancellationToken) {
-    let mut seen = Vec::new();
+    let mut seen = Seen::default();
     loop {
         let (worker, path, before) = (Arc::clone(&sealer), file.clone(), seen.clone());
         // Files are not read on a worker of sessions.
@@ -40,26 +40,38 @@ async fn watch(sealer: Arc<Sealer>, file: PathBuf, stop: CancellationToken) {
     }
 }
 
-/// Gives the digest of what was looked at, so that a broken key is reported once.
-fn look(sealer: &Sealer, file: &Path, before: Vec<u8>) -> Vec<u8> {
+/// What was looked at.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    /// Of what the file held; empty before the first look.
+    digest: Vec<u8>,
+    /// Why that cannot be used.
+    refused: Option<String>,
+}
+
+/// Gives what was looked at. A key that was refused is tried at every look, in case the mode of its file is mended; the reason is told
+/// once.
+fn look(sealer: &Sealer, file: &Path, before: Seen) -> Seen {
     let Ok(pem) = files::read(file, LONGEST).map(Zeroizing::new) else {
         // It is being replaced, or gone: the key that we have stays good.
         return before;
     };
     let now = digest(&SHA256, &pem).as_ref().to_vec();
-    if now == before {
+    if now == before.digest && before.refused.is_none() {
         return before;
     }
     let replaced = match permissions::secret(file) {
         Ok(()) => sealer.replace(&pem).map_err(|error| error.to_string()),
         Err(exposed) => Err(exposed.what()),
     };
-    match replaced {
-        Ok(()) if before.is_empty() => {}
-        Ok(()) => tracing::info!(event = "seal_key_loaded", file = %file.display(), "sealing with a new key"),
-        Err(error) => {
+    let refused = replaced.err();
+    match &refused {
+        None if before.digest.is_empty() => {}
+        None => tracing::info!(event = "seal_key_loaded", file = %file.display(), "sealing with a new key"),
+        Some(_) if now == before.digest && refused == before.refused => {}
+        Some(error) => {
             tracing::error!(event = "seal_key_refused", file = %file.display(), %error, "sealing with the old key");
         }
     }
-    now
+    Seen { digest: now, refused }
 }

@@ -75,6 +75,15 @@ impl Watched {
         Self::new(format!("upstream {name}"), Source::Upstream(tls))
     }
 
+    /// What is known of the files goes on, where one of those `before` stood for the same.
+    pub fn succeed(mut self, before: &[Self]) -> Self {
+        if let Some(before) = before.iter().find(|before| before.source.is_same(&self.source)) {
+            (self.seen, self.doubtful) = (before.seen, before.doubtful);
+            self.refused.clone_from(&before.refused);
+        }
+        self
+    }
+
     /// It is no longer in use.
     pub fn leave(&self) {
         if let Source::Listener(tls, metrics) = &self.source {
@@ -87,9 +96,10 @@ impl Watched {
         Self { name, source, seen, doubtful: None, refused: None }
     }
 
+    /// What was refused is tried at every look: the reason may lie elsewhere than in what the files hold, as in the mode of a key.
     fn look(&mut self, ordered: bool) -> Outcome {
         let now = self.source.digest();
-        if now == self.seen && !ordered {
+        if now == self.seen && self.refused.is_none() && !ordered {
             self.doubtful = None;
             return Outcome::Unchanged;
         }
@@ -100,15 +110,21 @@ impl Watched {
                 tracing::info!(event = "reloaded", of = self.name, "certificates reloaded");
                 self.settle(now, None)
             }
-            Err(_) if !ordered && self.doubtful != Some(now) => {
-                self.doubtful = Some(now);
-                Outcome::Unchanged
-            }
-            Err(error) => {
-                tracing::error!(event = "reload_refused", of = self.name, %error, "the old certificates stay");
-                self.settle(now, Some(error.to_string()))
-            }
+            Err(error) => self.fail(now, error.to_string(), ordered),
         }
+    }
+
+    fn fail(&mut self, now: Digest, error: String, ordered: bool) -> Outcome {
+        let is_known = now == self.seen && self.refused.as_ref() == Some(&error);
+        let is_doubtful = now != self.seen && self.doubtful != Some(now);
+        if is_doubtful && !ordered {
+            self.doubtful = Some(now);
+        }
+        if (is_known || is_doubtful) && !ordered {
+            return Outcome::Unchanged;
+        }
+        tracing::error!(event = "reload_refused", of = self.name, %error, "the old certificates stay");
+        self.settle(now, Some(error))
     }
 
     fn settle(&mut self, seen: Digest, refused: Option<String>) -> Outcome {
@@ -124,6 +140,15 @@ impl Watched {
 }
 
 impl Source {
+    /// Whether both are one: what is read into one of them is in the other.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Listener(one, _), Self::Listener(other, _)) => Arc::ptr_eq(one, other),
+            (Self::Upstream(one), Self::Upstream(other)) => one.is_same(other),
+            _ => false,
+        }
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         match self {
             Self::Listener(tls, _) => tls.files(),
@@ -216,7 +241,9 @@ impl CertificateReloader {
             watched.iter_mut().map(|watched| (watched.look(ordered), watched.name.clone())).collect();
         let refused: Vec<String> = watched.iter().filter_map(Watched::complaint).collect();
         drop(watched);
-        if looked.iter().all(|(outcome, _)| *outcome == Outcome::Unchanged) {
+        // The one that was refused may have left with its listener.
+        let is_over = refused.is_empty() && self.health.is_refused(KIND);
+        if !is_over && looked.iter().all(|(outcome, _)| *outcome == Outcome::Unchanged) {
             if ordered && !looked.is_empty() {
                 self.metrics.reloaded(KIND, SystemTime::now());
             }
@@ -311,12 +338,59 @@ mod tests {
         let looks = [rig.look(false), rig.look(false), rig.look(false)];
         assert_eq!(looks, [Outcome::Unchanged, Outcome::Refused, Outcome::Unchanged]);
         assert!(rig.shows("old.example.org") && rig.is_refused());
+        assert_eq!(rig.look(true), Outcome::Refused, "who orders is told again");
         write(rig.folder.path(), "mx", &["new.example.org"]);
         assert_eq!(rig.look(false), Outcome::Swapped);
         assert!(rig.shows("new.example.org") && !rig.is_refused());
 
         std::fs::write(&cert, "").unwrap();
         assert_eq!(rig.look(true), Outcome::Refused, "an order is answered at once");
+    }
+
+    fn mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    }
+
+    /// The files hold what they held; why they cannot be used is another matter.
+    #[test]
+    fn another_reason_is_told_and_none_left_is_enough() {
+        let rig = Rig::new();
+        let (key, cert) = (rig.folder.path().join("mx.key"), rig.folder.path().join("mx.pem"));
+        write(rig.folder.path(), "mx", &["new.example.org"]);
+        mode(&key, 0o644);
+        let looks = [rig.look(false), rig.look(false), rig.look(false)];
+        assert_eq!(looks, [Outcome::Unchanged, Outcome::Refused, Outcome::Unchanged]);
+        mode(&key, 0o600);
+        mode(&cert, 0o646);
+        assert_eq!([rig.look(false), rig.look(false)], [Outcome::Refused, Outcome::Unchanged]);
+        mode(&cert, 0o644);
+        assert_eq!(rig.look(false), Outcome::Swapped);
+        assert!(rig.shows("new.example.org") && !rig.is_refused());
+    }
+
+    /// A new configuration puts others in the place of those that are watched.
+    #[test]
+    fn what_was_refused_does_not_outlive_its_listener_and_goes_on_with_it() {
+        let rig = Rig::new();
+        let key = rig.folder.path().join("mx.key");
+        write(rig.folder.path(), "mx", &["new.example.org"]);
+        mode(&key, 0o644);
+        assert_eq!(rig.reloader.look(true).outcome, Reloaded::Refused);
+        let again = {
+            let watched = rig.reloader.watched.lock().unwrap();
+            let Source::Listener(tls, metrics) = &watched[0].source else { panic!() };
+            Watched::listener("mx", Arc::clone(tls), metrics.clone()).succeed(&watched)
+        };
+        mode(&key, 0o600);
+        *rig.reloader.watched.lock().unwrap() = vec![again];
+        assert_eq!(rig.reloader.look(false).outcome, Reloaded::Taken);
+        assert!(rig.shows("new.example.org") && !rig.reloader.health.is_refused(KIND));
+
+        mode(&key, 0o644);
+        assert_eq!(rig.reloader.look(true).outcome, Reloaded::Refused);
+        rig.reloader.watched.lock().unwrap().clear();
+        assert_eq!(rig.reloader.look(false).outcome, Reloaded::Taken);
+        assert!(!rig.reloader.health.is_refused(KIND));
     }
 
     #[test]

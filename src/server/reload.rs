@@ -3,15 +3,15 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use jiff::civil::Date;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::refusal::{Objections, Refusal};
 use crate::admin::{Health, Reload, Reloaded};
-use crate::diagnostic::Diagnostic;
 use crate::metrics::{PolicyMetrics, RuleLabels};
 use crate::policy::judgement::{Action, Mode};
 use crate::policy::sources::RefuseAt;
@@ -86,13 +86,15 @@ impl fmt::Debug for Examiner {
 }
 
 /// What was seen of the files at the last look.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Seen {
     /// `None` before the first look.
     glance: Option<Glance>,
     content: Fingerprint,
     /// The day on which what was over could not be replaced; it is reported once a day.
     kept: Option<Date>,
+    /// Whether it was refused.
+    refusal: Refusal,
 }
 
 impl Reloader {
@@ -100,7 +102,7 @@ impl Reloader {
     pub async fn run(self, mut orders: Orders, shutdown: CancellationToken) {
         announce(&self.policies.load(), self.loaded, &self.sources.load(), &self.metrics);
         self.metrics.loaded(KIND, SystemTime::now());
-        let mut seen = Seen { glance: None, content: self.loaded, kept: None };
+        let mut seen = Seen { glance: None, content: self.loaded, kept: None, refusal: Refusal::default() };
         let mut generations = Generations::default();
         let reloader = Arc::new(self);
         loop {
@@ -111,9 +113,9 @@ impl Reloader {
             };
             // The configuration puts policies in force too.
             generations.see(&reloader.policies.load_full());
-            let (worker, ordered) = (Arc::clone(&reloader), order.is_some());
+            let (worker, before, ordered) = (Arc::clone(&reloader), seen.clone(), order.is_some());
             // Reading and compiling takes milliseconds, which are not taken from sessions.
-            let looked = tokio::task::spawn_blocking(move || worker.look(seen, ordered)).await;
+            let looked = tokio::task::spawn_blocking(move || worker.look(before, ordered)).await;
             let Ok((found, reload)) = looked else { continue };
             seen = found;
             generations.see(&reloader.policies.load_full());
@@ -126,17 +128,17 @@ impl Reloader {
 
     /// Compares, loads and swaps; gives what was looked at, so that a broken set is reported once.
     fn look(&self, seen: Seen, ordered: bool) -> (Seen, Reload) {
-        let unchanged = || Reload::new(KIND, Reloaded::Unchanged, Vec::new());
         let sources = self.sources.load_full();
         let (glance, day) = (sources.glance(), sources.today());
         // An exception or an entry of a list counts until a day. Asked of what is in force at every look: it may have been loaded
         // before midnight and put in force behind it.
         let is_over = self.policies.load().until().is_some_and(|until| until < day);
         let must_load = ordered || (is_over && seen.kept != Some(day));
-        if !must_load && seen.glance.is_some_and(|last| last.vouches_for(&glance)) {
+        let may_be_another = seen.glance.is_none_or(|last| !last.vouches_for(&glance));
+        if !must_load && !may_be_another && !seen.refusal.is_due(Instant::now()) {
             return (seen, unchanged());
         }
-        let now = Seen { glance: Some(glance), content: sources.fingerprint(), ..seen };
+        let now = Seen { glance: Some(glance), content: sources.fingerprint(), ..seen.clone() };
         let is_in_force = *now.content.to_string() == **self.policies.load().generation();
         if !is_over && is_in_force && !self.health.is_refused(KIND) {
             if ordered {
@@ -144,26 +146,41 @@ impl Reloader {
             }
             return (now, unchanged());
         }
-        if !must_load && now.content == seen.content {
+        let is_news = must_load || now.content != seen.content;
+        if !is_news && !seen.refusal.stands() {
             return (now, unchanged());
         }
-        let reload = self.load(now.content, &sources);
-        self.health.reloaded(reload.clone());
-        let is_kept = is_over && reload.outcome == Reloaded::Refused;
-        (Seen { kept: is_kept.then_some(day), ..now }, reload)
+        let (refusal, reload) = self.renew(now.content, &sources, Some(&seen.refusal).filter(|_| !is_news));
+        let is_kept = is_over && refusal.stands();
+        (Seen { kept: is_kept.then_some(day), refusal, ..now }, reload)
     }
 
-    /// Loads, has the set examined, and swaps it in; or keeps the old one and says so.
-    fn load(&self, generation: Fingerprint, sources: &Sources) -> Reload {
-        let policies = match Policies::load(sources) {
-            Ok(policies) => policies,
-            Err(found) => return self.refuse(complaints(&found)),
+    /// Loads, and swaps or keeps the old ones. Nothing is said when it was refused `before` for the same reasons.
+    fn renew(
+        &self,
+        generation: Fingerprint,
+        sources: &Sources,
+        before: Option<&Refusal>,
+    ) -> (Refusal, Reload) {
+        let began = Instant::now();
+        let (refusal, reload) = match self.load(sources) {
+            Ok(policies) => (Refusal::default(), self.swap(policies, generation, sources)),
+            Err(objections) => {
+                let is_known = before.is_some_and(|before| before.is_for(&objections));
+                let refusal = Refusal::of(&objections, began);
+                (refusal, if is_known { unchanged() } else { self.refuse(&objections) })
+            }
         };
+        self.health.reloaded(reload.clone());
+        (refusal, reload)
+    }
+
+    /// Loads, and has the set examined.
+    fn load(&self, sources: &Sources) -> Result<Policies, Objections> {
+        let policies = Policies::load(sources)?;
         let Examiner(examine) = &self.examiner;
-        match examine(sources) {
-            Ok(()) => self.swap(policies, generation, sources),
-            Err(problem) => self.refuse(vec![problem]),
-        }
+        examine(sources)?;
+        Ok(policies)
     }
 
     fn swap(&self, policies: Policies, generation: Fingerprint, sources: &Sources) -> Reload {
@@ -177,13 +194,18 @@ impl Reloader {
         Reload::new(KIND, Reloaded::Taken, changes(&before, &self.policies.load()))
     }
 
-    fn refuse(&self, lines: Vec<String>) -> Reload {
-        for line in &lines {
+    fn refuse(&self, objections: &Objections) -> Reload {
+        objections.warn();
+        for line in objections.errors() {
             tracing::error!(event = "reload_refused", "{line}");
         }
         self.metrics.reload_failed(KIND);
-        Reload::new(KIND, Reloaded::Refused, lines)
+        Reload::new(KIND, Reloaded::Refused, objections.errors().to_vec())
     }
+}
+
+fn unchanged() -> Reload {
+    Reload::new(KIND, Reloaded::Unchanged, Vec::new())
 }
 
 /// The generations that may still be alive: each may hold large lists, and a client must not keep them all by dawdling.
@@ -208,15 +230,6 @@ impl Generations {
             }
         }
     }
-}
-
-/// Why what was read cannot be used, a line for each error. What is only odd about it is no reason: it goes to the log as what it is.
-pub fn complaints(found: &[Diagnostic]) -> Vec<String> {
-    let (errors, warnings): (Vec<_>, Vec<_>) = found.iter().partition(|problem| problem.is_error());
-    for warning in warnings {
-        tracing::warn!(event = "reload_warning", "{}", warning.one_line());
-    }
-    errors.into_iter().map(Diagnostic::one_line).collect()
 }
 
 /// What differs between two generations, for the operator.
@@ -321,7 +334,8 @@ mod tests {
                 health: Arc::default(),
                 examiner: Examiner::new(|_| Ok(())),
             };
-            Self { folder, reloader, seen: Seen { glance: None, content: loaded, kept: None } }
+            let seen = Seen { glance: None, content: loaded, kept: None, refusal: Refusal::default() };
+            Self { folder, reloader, seen }
         }
 
         /// What comes of a look on this day.
@@ -329,7 +343,7 @@ mod tests {
             let today = Some(day.parse().unwrap());
             let sources = Sources { today, ..Sources::clone(&self.reloader.sources.load()) };
             self.reloader.sources.store(Arc::new(sources));
-            let (seen, reload) = self.reloader.look(self.seen, false);
+            let (seen, reload) = self.reloader.look(self.seen.clone(), false);
             self.seen = seen;
             reload.outcome
         }
@@ -365,6 +379,25 @@ mod tests {
         let mut rig = Rig::new("2027-03-31");
         assert_eq!(rig.look("2027-04-01"), Reloaded::Taken);
         assert_eq!(rig.in_force(), (1, Some("2027-04-02".to_owned())));
+    }
+
+    /// The folder of the policies is no file, and its mode is none of their dates.
+    #[test]
+    fn a_mode_that_is_mended_is_enough() {
+        let mut rig = Rig::new("2027-03-30");
+        let mode = |rig: &Rig, mode| {
+            let folder = rig.folder.path();
+            std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        };
+        mode(&rig, 0o757);
+        std::fs::write(rig.folder.path().join("10-more.rhai"), "fn helo(session) {}\n").unwrap();
+        let looks = [rig.look("2027-03-30"), rig.look("2027-03-30"), rig.look("2027-03-30")];
+        assert_eq!(looks, [Reloaded::Refused, Reloaded::Unchanged, Reloaded::Unchanged]);
+        assert_eq!(rig.reloader.health.reloads().len(), 1, "what is known already is not told again");
+        mode(&rig, 0o755);
+        // As soon as the files are quiet it is tried more rarely, yet it is.
+        let taken = (0..1000).find(|_| rig.look("2027-03-30") == Reloaded::Taken);
+        assert!(taken.is_some() && !rig.reloader.health.is_refused(KIND));
     }
 
     /// A set that is broken when the day ends is reported once a day, and what was in force stays.

@@ -79,6 +79,11 @@ impl ClientTls {
         Ok(Self { settings: Arc::new(settings), config: Arc::new(ArcSwap::from_pointee(config)) })
     }
 
+    /// Whether both share their state.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.config, &other.config)
+    }
+
     /// Whether a handshake that succeeds proves who the server is.
     pub fn verifies(&self) -> bool {
         self.settings.verify != Verify::Nothing

@@ -1,6 +1,7 @@
 //! Policies change while mail flows.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -66,6 +67,26 @@ fn an_edited_policy_is_in_effect_within_two_seconds_and_no_session_is_dropped() 
     assert_eq!((report.lost, report.refused.len()), (0, 0), "{:?}", report.refused);
     report.surplus_in(&postfix.queued());
     drop(old);
+    gatepost.end_well();
+}
+
+/// What the refusal advises is done, and nothing else: of a script, and of the folder that holds all of them.
+#[test]
+fn policies_are_taken_when_a_mode_alone_is_mended() {
+    let postfix = Postfix::holding();
+    let gatepost = Plan::in_front_of(&postfix).own_policies().start();
+    let shipped = fs::read_to_string(gatepost.path(POLICY)).unwrap();
+    for (place, open, closed, text) in
+        [(POLICY, 0o646, 0o644, "say your whole name"), ("policies", 0o757, 0o755, "say all of your name")]
+    {
+        let mode = |mode| fs::set_permissions(gatepost.path(place), Permissions::from_mode(mode)).unwrap();
+        mode(open);
+        fs::write(gatepost.path(POLICY), shipped.replace(TEXT, text)).unwrap();
+        gatepost.logged(&["reload_refused", &format!("chmod o-w {}", gatepost.path(place).display())]);
+        mode(closed);
+        until("the new answer", LIMIT, || answer(&gatepost).contains(text).then_some(()));
+        until("health", LIMIT, || (gatepost.get("/readyz").unwrap().1 == "ready\n").then_some(()));
+    }
     gatepost.end_well();
 }
 

@@ -68,9 +68,10 @@ fn a_configuration_that_everybody_can_change_is_not_taken() {
     fs::write(gatepost.configuration(), text.replace("hostname: mx.", "hostname: mine.")).unwrap();
     gatepost
         .logged(&["reload_refused", "everybody on this machine can change this file (mode 0666); chmod o-w"]);
+    // Nothing but the mode is mended.
     mode(0o664);
-    fs::write(gatepost.configuration(), text.replace("hostname: mx.", "hostname: ours.")).unwrap();
     gatepost.logged(&["configuration reloaded", "hostname is another"]);
+    assert_eq!(gatepost.get("/readyz").unwrap(), (200, "ready\n".to_owned()));
     gatepost.end_well();
 }
 
@@ -119,6 +120,22 @@ fn what_cannot_be_used_changes_nothing() {
         edit(&gatepost, |_| good.clone());
         until("the good one", LIMIT, || (gatepost.get("/readyz").unwrap().1 == "ready\n").then_some(()));
     }
+    gatepost.end_well();
+}
+
+/// The address was another process's.
+#[test]
+fn what_was_refused_for_a_reason_elsewhere_is_taken_when_that_is_gone() {
+    let sink = Sink::start(AtTheDot::Take);
+    let gatepost = Plan::in_front_of_server(sink.address()).start();
+    let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = occupied.local_addr().unwrap();
+    replace(&gatepost, &gatepost.address().to_string(), &address.to_string());
+    gatepost.logged(&["reload_refused", "cannot listen on"]);
+    drop(occupied);
+    // The more rarely it is tried, the longer that takes.
+    until("the new address", LIMIT * 10, || connects(address).then_some(()));
+    assert_eq!(gatepost.log().matches("reload_refused").count(), 1, "{}", gatepost.log());
     gatepost.end_well();
 }
 

@@ -1,6 +1,7 @@
 //! Certificates: which one is shown, what becomes of clients' own, and what happens when the files change.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -227,5 +228,28 @@ fn sighup_reads_certificates_again_and_says_at_once_what_is_wrong() {
     gatepost.logged(&["reload_refused", "listener mx", "mx.pem", "No such file"]);
     let mut client = gatepost.introduced().start_tls(&authority.trust());
     assert_eq!(client.ask("EHLO client.example.net").code, 250);
+    gatepost.end_well();
+}
+
+/// What the refusal advises is done, and nothing else.
+#[test]
+fn a_key_is_taken_when_its_mode_alone_is_mended() {
+    let (folder, renewed, postfix) = (folder("tls"), folder("tls"), Postfix::delivering());
+    let old = Authority::in_folder(folder.path());
+    let tls = format!("tls: {}", old.setting("opportunistic"));
+    let gatepost = Plan::in_front_of(&postfix).listener(tls).start();
+    let new = Authority::in_folder(renewed.path());
+    let mode = |key: &Path, mode| fs::set_permissions(key, Permissions::from_mode(mode)).unwrap();
+    mode(&new.key, 0o644);
+    fs::rename(&new.key, &old.key).unwrap();
+    fs::rename(&new.certificate, &old.certificate).unwrap();
+    gatepost.logged(&["reload_refused", "listener mx", "everybody on this machine can read this secret"]);
+    mode(&old.key, 0o600);
+    until("the new certificate", LIMIT, || {
+        let mut client = gatepost.introduced();
+        assert_eq!(client.ask("STARTTLS").code, 220);
+        client.encrypted(&new.trust()).ok()
+    });
+    until("health", LIMIT, || (gatepost.get("/readyz").unwrap().1 == "ready\n").then_some(()));
     gatepost.end_well();
 }

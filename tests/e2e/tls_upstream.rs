@@ -103,3 +103,22 @@ fn the_authority_of_the_mail_server_is_read_again_when_its_file_changes() {
     assert!(reply.starts_with("250 "), "{reply}");
     gatepost.end_well();
 }
+
+/// Its connections go on, and with them what they go by.
+#[test]
+fn an_upstream_that_a_new_configuration_leaves_alone_goes_by_its_files_all_the_same() {
+    let (folder, other) = (folder("tls"), folder("tls"));
+    let authority = Authority::in_folder(folder.path());
+    let trusted = Authority::in_folder(other.path());
+    let postfix = Postfix::encrypting(&authority);
+    let gatepost = towards(&postfix, &ca(&trusted));
+    assert!(send(&gatepost).starts_with("451 "));
+    let text = std::fs::read_to_string(gatepost.configuration()).unwrap();
+    std::fs::write(gatepost.configuration(), text.replace("domains: [", "domains: [example.net, ")).unwrap();
+    gatepost.logged(&["configuration reloaded"]);
+    std::fs::copy(&authority.certificate, &trusted.certificate).unwrap();
+    gatepost.logged(&["\"event\":\"reloaded\"", "upstream main"]);
+    let reply = send(&gatepost);
+    assert!(reply.starts_with("250 "), "{reply}");
+    gatepost.end_well();
+}
