@@ -20,6 +20,8 @@ pub(super) struct State {
     pub(super) phase: Phase,
     /// What the last reload of which was refused, so that what was in force before stays; with the first reason.
     pub(super) refused: BTreeMap<&'static str, String>,
+    /// What the configuration says and the process does only after its next start.
+    pub(super) waiting: Vec<&'static str>,
     reloads: VecDeque<Reload>,
 }
 
@@ -105,6 +107,11 @@ impl Health {
             state.reloads.pop_front();
         }
         state.reloads.push_back(reload);
+    }
+
+    /// The sections of the configuration that wait for the next start, in place of those that did before.
+    pub fn waiting(&self, sections: Vec<&'static str>) {
+        self.state().waiting = sections;
     }
 
     /// Whether the last reload of this kind was refused.

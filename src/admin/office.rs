@@ -160,4 +160,6 @@ pub(super) struct Report {
     pub(super) phase: Phase,
     /// What was refused when it was last reloaded, with the first reason.
     pub(super) refused: BTreeMap<&'static str, String>,
+    /// The sections of the configuration that were changed and wait for the next start.
+    pub(super) waiting: Vec<&'static str>,
 }

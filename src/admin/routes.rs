@@ -158,8 +158,8 @@ impl Door {
         let query = request.uri().query();
         match path {
             Path::Status => {
-                let State { phase, refused, .. } = self.health.now();
-                json(&Report { status: office.status(), phase, refused })
+                let State { phase, refused, waiting, .. } = self.health.now();
+                json(&Report { status: office.status(), phase, refused, waiting })
             }
             Path::Rules => json(&office.rules()),
             Path::Sessions => json(&office.sessions()),

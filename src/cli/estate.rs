@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::admin::{Health, Reload, Reloaded};
-use crate::config::{self, Loaded, Outline, Settings};
+use crate::config::{self, Loaded, Outline};
 use crate::diagnostic::Diagnostic;
 use crate::files;
 use crate::log;
@@ -21,6 +21,7 @@ use crate::policy::{Policies, Sources};
 use crate::server::{self, Bell, Entrances, Moved, Objections, Refusal, Watched};
 use crate::transcript::Options;
 
+use super::fixed::Fixed;
 use super::house::{Ground, House, addresses};
 use super::opening::CannotOpen;
 use super::probes::Probes;
@@ -43,6 +44,8 @@ pub(super) struct Estate {
     pub(super) house: House,
     pub(super) entrances: Entrances,
     pub(super) probes: Probes,
+    /// What takes a restart to change.
+    pub(super) fixed: Fixed,
     /// Where policies are read from, as their own reloader sees it.
     pub(super) sources: Arc<ArcSwap<Sources>>,
     /// What the policies' own tests are run with.
@@ -208,7 +211,9 @@ impl Estate {
     /// Builds a house by the new settings and moves in; gives what changed. All or nothing.
     async fn renew(&mut self, new: New) -> anyhow::Result<Vec<String>> {
         let Loaded { settings, warnings, .. } = new.loaded;
-        let mut lines = self.what_needs_a_restart(&settings);
+        let waiting = self.fixed.waiting(&settings);
+        let mut lines: Vec<String> =
+            waiting.iter().map(|section| format!("{section} takes effect at the next start")).collect();
         let house = House::build(&self.ground, settings, Some(&self.house))?;
         let prepared = house.services(&self.ground).and_then(|wanted| {
             let prepared = self.entrances.prepare(wanted);
@@ -229,6 +234,7 @@ impl Estate {
         self.house.move_in(&self.ground);
         lines.extend(in_words(&self.entrances.settle(prepared)));
         self.settle(&before);
+        self.health.waiting(waiting);
         Ok(lines)
     }
 
@@ -258,19 +264,6 @@ impl Estate {
                 self.ground.metrics.upstream(&target.name).forget(addresses(target));
             }
         }
-    }
-
-    /// What the new settings say and will not be done before the next start.
-    fn what_needs_a_restart(&self, new: &Settings) -> Vec<String> {
-        let old = &self.house.settings;
-        let parts = [
-            ("admin", old.admin != new.admin),
-            ("decisions", old.decisions != new.decisions),
-            ("log.format", old.log.format != new.log.format),
-            ("state", old.state != new.state),
-        ];
-        let changed = parts.into_iter().filter(|(_, changed)| *changed);
-        changed.map(|(section, _)| format!("{section} takes effect at the next start")).collect()
     }
 
     fn tell(&self, reload: &Reload) {

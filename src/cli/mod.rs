@@ -11,6 +11,7 @@ mod doctor;
 mod endpoint;
 mod estate;
 mod explain;
+mod fixed;
 mod house;
 mod init;
 mod opening;

@@ -27,6 +27,7 @@ use crate::transcript::Options;
 use super::Failure;
 use super::desk::{self, Desk};
 use super::estate::{self, Bells, Estate};
+use super::fixed::Fixed;
 use super::house::{Ground, House};
 use super::opening::CannotOpen;
 use super::probes::Probes;
@@ -141,6 +142,7 @@ async fn serve(
     let admin = open_admin(&house.settings, desk, &admin_stop)?;
     let (drain, limit) = watch::channel(house.settings.drain);
     let mut estate = Estate {
+        fixed: Fixed::of(&house.settings),
         sources: Arc::new(ArcSwap::from_pointee(house.settings.policies.clone())),
         tests: Arc::new(ArcSwap::from_pointee(test::options(&house.settings))),
         watched: Arc::new(Mutex::new(house.watched(&ground))),

@@ -83,6 +83,14 @@ fn findings(status: &Value, now: SystemTime) -> Vec<(Level, String)> {
         let why = why.as_str().unwrap_or_default();
         found.push((Level::Warning, format!("the last reload of {kind} was refused: {why}")));
     }
+    // Not a warning: whoever puts it off knows, and is only to be reminded.
+    let waiting: Vec<&str> = list(status, "waiting").filter_map(Value::as_str).collect();
+    if !waiting.is_empty() {
+        found.push((
+            Level::Ok,
+            format!("what was changed in {} waits for the next start", waiting.join(", ")),
+        ));
+    }
     for listener in list(status, "listeners") {
         let (open, most) = (number(listener, "sessions"), number(listener, "sessions_limit"));
         if open.saturating_mul(10) >= most.saturating_mul(9) {
@@ -146,7 +154,7 @@ mod tests {
     fn the_worst_counts() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
         let good = json!({
-            "phase": "serving", "refused": {}, "store_up": true, "dns_failing": false, "decisions_lost": 7,
+            "phase": "serving", "refused": {}, "waiting": [], "store_up": true, "dns_failing": false, "decisions_lost": 7,
             "decisions_lost_at": 999_000_000, "upstreams": [{ "name": "main", "up": true }],
             "listeners": [{ "name": "mx", "sessions": 1, "sessions_limit": 100, "certificates_end": 2_000_000_000 }],
         });
@@ -160,6 +168,7 @@ mod tests {
             ("/phase", json!("draining"), Level::Critical, "it is draining"),
             ("/upstreams/0/up", json!(false), Level::Critical, "upstream main is down"),
             ("/refused", json!({ "config": "x.yaml:3:1: no" }), Level::Warning, "x.yaml:3:1: no"),
+            ("/waiting", json!(["admin", "state"]), Level::Ok, "in admin, state waits for the next start"),
             ("/store_up", json!(false), Level::Warning, "the store of policies' memory is down"),
             ("/dns_failing", json!(true), Level::Warning, "DNS answers nothing"),
             ("/decisions_lost_at", json!(999_999_999), Level::Warning, "7 decisions lost since the start"),

@@ -142,6 +142,38 @@ fn reload_says_what_changed() {
     gatepost.end_well();
 }
 
+/// What takes a restart is remembered until there is one, or until it is as it was.
+#[test]
+fn a_change_that_waits_for_the_next_start_shows() {
+    let sink = Sink::start(AtTheDot::Take);
+    let gatepost = Plan::in_front_of_server(sink.address()).admin("").start();
+    let text_of = |arguments: &[&str]| text(&ask(&gatepost, arguments));
+    let was = fs::read_to_string(gatepost.configuration()).unwrap();
+    fs::write(gatepost.configuration(), was.replace("format: json", "format: text")).unwrap();
+    let said = text_of(&["reload", "--wait"]);
+    gatepost.logged(&[
+        "configuration reloaded",
+        "log.format: json -> text",
+        "log.format takes effect at the next start",
+    ]);
+    assert!(said.contains("config: taken") || said.contains("config: unchanged"), "{said}");
+    let another =
+        was.replace("format: json", "format: text").replace("domains: [", "domains: [example.net, ");
+    fs::write(gatepost.configuration(), another).unwrap();
+    text_of(&["reload", "--wait"]);
+    let status = ask(&gatepost, &["status"]);
+    assert_eq!(status.status.code(), Some(0), "a reminder, no warning");
+    assert!(
+        text(&status).contains("what was changed in log.format waits for the next start"),
+        "{}",
+        text(&status)
+    );
+    fs::write(gatepost.configuration(), was).unwrap();
+    text_of(&["reload", "--wait"]);
+    assert!(!text_of(&["status"]).contains("next start"));
+    gatepost.end_well();
+}
+
 #[test]
 fn mail_goes_on_while_strangers_hold_the_side_door() {
     let sink = Sink::start(AtTheDot::Take);

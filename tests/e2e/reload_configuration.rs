@@ -52,7 +52,8 @@ fn a_listener_moves_and_its_sessions_stay() {
     assert_eq!(old.ask("RCPT TO:<joe@example.org>").code, 250, "a session goes on where it began");
     assert_eq!(old.ask("QUIT").code, 221);
     let line = gatepost.logged(&["configuration reloaded"]);
-    assert!(line.contains("listeners.mx.listen is another") && line.contains("no longer listens"), "{line}");
+    let change = format!("listeners.mx.listen: [{}] -> [{elsewhere}]", gatepost.address());
+    assert!(line.contains(&change) && line.contains("no longer listens"), "{line}");
     gatepost.end_well();
 }
 
@@ -70,7 +71,7 @@ fn a_configuration_that_everybody_can_change_is_not_taken() {
         .logged(&["reload_refused", "everybody on this machine can change this file (mode 0666); chmod o-w"]);
     // Nothing but the mode is mended.
     mode(0o664);
-    gatepost.logged(&["configuration reloaded", "hostname is another"]);
+    gatepost.logged(&["configuration reloaded", "hostname: mx.example.org -> mine.example.org"]);
     assert_eq!(gatepost.get("/readyz").unwrap(), (200, "ready\n".to_owned()));
     gatepost.end_well();
 }
@@ -89,7 +90,9 @@ fn mail_goes_to_the_new_upstream_and_limits_hold_at_once() {
         let text = text.replace(&first.address().to_string(), &second.address().to_string());
         text.replace("recipients: 5", "recipients: 1").replace("domains: [", "domains: [example.net, ")
     });
-    gatepost.logged(&["configuration reloaded", "upstreams.main.address is another", "domains is another"]);
+    let upstream = format!("upstreams.main.address: {} -> {}", first.address(), second.address());
+    let domains = "domains: [example.org] -> [example.net, example.org]";
+    gatepost.logged(&["configuration reloaded", &upstream, domains]);
     assert_eq!(deliver("two"), 250);
     assert_eq!((first.taken().len(), second.taken().len()), (1, 1));
     let mut client = gatepost.introduced();
