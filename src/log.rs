@@ -6,6 +6,7 @@
 
 mod journal;
 mod json;
+mod text;
 
 use std::fmt;
 use std::io::{IsTerminal, stderr};
@@ -18,6 +19,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use journal::Prioritized;
+use text::TextFields;
 
 pub use json::{escaped, safe_json};
 
@@ -151,13 +153,13 @@ where
         let set = move |filter| _ = handle.reload(filter);
         (Box::new(lines.finish()), Volume(Box::new(set)))
     } else if look.journal {
-        let lines = lines.with_ansi(false).without_time();
+        let lines = lines.fmt_fields(TextFields).with_ansi(false).without_time();
         let lines = lines.map_event_format(|format| Prioritized::new(format, true)).with_filter_reloading();
         let handle = lines.reload_handle();
         let set = move |filter| _ = handle.reload(filter);
         (Box::new(lines.finish()), Volume(Box::new(set)))
     } else {
-        let lines = lines.with_ansi(look.colour).with_filter_reloading();
+        let lines = lines.fmt_fields(TextFields).with_ansi(look.colour).with_filter_reloading();
         let handle = lines.reload_handle();
         let set = move |filter| _ = handle.reload(filter);
         (Box::new(lines.finish()), Volume(Box::new(set)))
@@ -266,8 +268,30 @@ mod tests {
             tracing::warn!(target: "gatepost::proxy", helo = %safe("x\n2026-01-01 INFO forged"), "refused");
         });
         assert_eq!(line.matches('\n').count(), 1);
-        assert!(line.contains(r"x\n2026-01-01 INFO forged"), "{line}");
+        assert!(line.contains(r#"helo="x\\n2026-01-01 INFO forged""#), "{line}");
         assert!(!line.contains('\u{1b}'), "no colour was asked for");
+    }
+
+    /// Whoever cuts a line into fields finds ours alone.
+    #[test]
+    fn no_field_of_a_line_of_text_can_be_forged() {
+        for journal in [false, true] {
+            let lines = written_as(Look { journal, ..Look::default() }, "info", || {
+                let sender = r#"<"a b event=transaction rule=x"@example.net>"#;
+                tracing::info!(target: "gatepost::proxy", event = "refused", sender = %safe(sender), code = 501, "refused");
+                tracing::info!(target: "gatepost::proxy", helo = %safe(""), reply = %safe("501 5.1.7 no"), "refused");
+                tracing::info!(target: "gatepost::proxy", helo = %safe("a=b"), client = %"192.0.2.1", "refused");
+                tracing::info!(target: "gatepost::proxy", helo = %safe("x\" y=\\\"z"), "re\nfused");
+            });
+            for fields in [
+                r#"refused event="refused" sender="<\"a b event=transaction rule=x\"@example.net>" code=501"#,
+                r#"refused helo="" reply="501 5.1.7 no""#,
+                r#"refused helo="a=b" client=192.0.2.1"#,
+                r#"re\u{a}fused helo="x\" y=\\\\\"z""#,
+            ] {
+                assert!(lines.lines().any(|line| line.ends_with(fields)), "{fields} in {lines}");
+            }
+        }
     }
 
     #[test]
