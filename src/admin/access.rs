@@ -8,7 +8,8 @@ use std::net::IpAddr;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use hyper::header::{AUTHORIZATION, HOST};
-use hyper::{Request, StatusCode};
+use hyper::http::uri::Authority;
+use hyper::{Request, StatusCode, Version};
 use zeroize::Zeroizing;
 
 /// By which way a request came.
@@ -58,8 +59,7 @@ impl Access {
                 "this is for the UNIX socket (admin.listen: unix:PATH), or needs a token (admin.token)\n",
             ));
         };
-        let shown =
-            request.headers().get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        let shown = request.headers().get(AUTHORIZATION).and_then(|value| bearer_token(value.as_bytes()));
         let fits = shown.is_some_and(|shown| verify_slices_are_equal(shown, token.0.as_bytes()).is_ok());
         if fits { Ok(()) } else { Err((StatusCode::UNAUTHORIZED, "needs Authorization: Bearer TOKEN\n")) }
     }
@@ -74,6 +74,23 @@ impl Access {
         });
         let refusal = "the Host field names somebody else; ask by address, or add the name to admin.hosts\n";
         if known { Ok(()) } else { Err((StatusCode::MISDIRECTED_REQUEST, refusal)) }
+    }
+}
+
+/// The token of `Bearer TOKEN`. The scheme may be written in capitals or not, and spaces may follow it (RFC 9110 11.1 and 11.4).
+fn bearer_token(credentials: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = credentials.split_at_checked(b"Bearer".len())?;
+    let token = rest.trim_ascii_start();
+    (scheme.eq_ignore_ascii_case(b"Bearer") && token.len() < rest.len()).then_some(token)
+}
+
+/// Whether it says once whom it is for: whoever stands before us may have read another field than we would (RFC 9112 3.2).
+pub(super) fn names_one_host<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.is_empty() || Authority::try_from(host.as_bytes()).is_ok(),
+        (None, _) => request.version() < Version::HTTP_11,
+        (Some(_), Some(_)) => false,
     }
 }
 
@@ -109,10 +126,17 @@ mod tests {
             access.admits(way, &request("127.0.0.1:9925", shown)).err().map(|(status, _)| status.as_u16())
         };
         let guarded = access(Some("s3cret"));
-        assert_eq!(status(&guarded, Some("Bearer s3cret")), None);
-        for wrong in
-            [None, Some("Bearer s3cre"), Some("Bearer s3cret "), Some("Basic s3cret"), Some("s3cret")]
-        {
+        for right in ["Bearer s3cret", "bearer s3cret", "BEARER   s3cret"] {
+            assert_eq!(status(&guarded, Some(right)), None, "{right}");
+        }
+        for wrong in [
+            None,
+            Some("Bearer s3cre"),
+            Some("Bearer s3cret "),
+            Some("Basic s3cret"),
+            Some("s3cret"),
+            Some("Bearers3cret"),
+        ] {
             assert_eq!(status(&guarded, wrong), Some(401), "{wrong:?}");
         }
         assert_eq!(status(&access(None), Some("Bearer ")), Some(403));

@@ -142,7 +142,7 @@ async fn answered(
 }
 
 /// What is asked for in the query of the address.
-fn asked<T: DeserializeOwned>(query: Option<&str>) -> Result<T, String> {
+pub(super) fn asked<T: DeserializeOwned>(query: Option<&str>) -> Result<T, String> {
     serde_urlencoded::from_str(query.unwrap_or_default())
         .map_err(|error| format!("the query cannot be used: {error}\n"))
 }

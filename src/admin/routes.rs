@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::access::{Access, Refusal, Way};
+use super::access::{Access, Refusal, Way, names_one_host};
 use super::crowd::{Rank, Standing};
 use super::health::{Health, Phase, State};
 use super::office::{Office, Report};
@@ -101,6 +101,9 @@ impl<'r> Path<'r> {
 
 impl Door {
     pub(super) async fn answer<B>(&self, way: Way, standing: &Standing, request: &Request<B>) -> Answer {
+        if !names_one_host(request) {
+            return text(StatusCode::BAD_REQUEST, "exactly one Host field is wanted\n");
+        }
         let Some(path) = Path::of(request.uri().path()) else {
             return text(
                 StatusCode::NOT_FOUND,
@@ -175,10 +178,7 @@ impl Door {
             Path::ClearCache => {
                 text(StatusCode::OK, format!("{} answers forgotten\n", office.clear_dns_cache()))
             }
-            Path::Log => match office.set_log_level(query.and_then(|query| query.strip_prefix("level="))) {
-                Ok(level) => text(StatusCode::OK, format!("{level}\n")),
-                Err(why) => text(StatusCode::BAD_REQUEST, format!("{why}\n")),
-            },
+            Path::Log => set_log_level(office, query),
             _ => text(StatusCode::NOT_FOUND, "there is no such thing\n"),
         }
     }
@@ -211,6 +211,22 @@ async fn reload(office: &Arc<dyn Office>, query: Option<&str>) -> Answer {
     match office.reload().await {
         Ok(reloads) => json(&reloads),
         Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    }
+}
+
+/// What `POST /log` takes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Loudness {
+    /// `None` for what is configured.
+    level: Option<String>,
+}
+
+fn set_log_level(office: &Arc<dyn Office>, query: Option<&str>) -> Answer {
+    let asked = records::asked::<Loudness>(query);
+    match asked.and_then(|asked| office.set_log_level(asked.level.as_deref())) {
+        Ok(level) => text(StatusCode::OK, format!("{level}\n")),
+        Err(why) => text(StatusCode::BAD_REQUEST, format!("{}\n", why.trim_end())),
     }
 }
 

@@ -249,13 +249,52 @@ async fn the_token_opens_what_is_guarded() {
         ("POST /reload|Authorization: Bearer s3cret", "200", "x is new"),
         ("POST /reload?wait=no|Authorization: Bearer s3cret", "202", "reloading"),
         ("POST /cache/clear|Authorization: Bearer s3cret", "200", "7 answers forgotten"),
-        ("GET /rules|Authorization: Bearer s3cret", "200", "[]"),
+        ("GET /rules|authorization: bearer s3cret", "200", "[]"),
+        (
+            "POST /log?level=info%2Cgatepost%3A%3Adns%3Ddebug|Authorization: Bearer s3cret",
+            "200",
+            "info,gatepost::dns=debug",
+        ),
+        ("POST /log|Authorization: Bearer s3cret", "200", "info"),
+        ("POST /log?level=loud|Authorization: Bearer s3cret", "400", "is no level"),
+        ("POST /log?lvel=info|Authorization: Bearer s3cret", "400", "unknown field `lvel`"),
+        (
+            "GET /decisions?since=2h&until=2020-01-01|Authorization: Bearer s3cret",
+            "400",
+            "nothing is decided",
+        ),
+        (
+            "GET /decisions?since=2%20hours|Authorization: Bearer s3cret",
+            "400",
+            "or as `2h` for two hours ago",
+        ),
+        ("GET /decisions?since=2h|Authorization: Bearer s3cret", "200", "[]"),
     ] {
         let answer = admin.ask(request).await;
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(body),
             "{request}: {answer}"
         );
+    }
+}
+
+/// RFC 9112 3.2.
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let admin = Running::start().await;
+    for (request, status) in [
+        ("GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", "400"),
+        ("GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n", "400"),
+        ("GET /healthz HTTP/1.1\r\n\r\n", "400"),
+        ("GET /healthz HTTP/1.1\r\nHost:\r\n\r\n", "200"),
+        ("GET /healthz HTTP/1.1\r\nHost: [::1]:9925\r\n\r\n", "200"),
+        ("GET /healthz HTTP/1.0\r\n\r\n", "200"),
+    ] {
+        let mut stream = TcpStream::connect(admin.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{request}: {answer}");
     }
 }
 

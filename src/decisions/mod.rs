@@ -12,6 +12,7 @@
 mod dossier;
 pub mod explain;
 mod file;
+mod moment;
 mod query;
 mod record;
 mod recorder;
@@ -22,6 +23,7 @@ mod stages;
 
 pub use self::dossier::{Dossier, Hearing, deciding, timestamp};
 pub use self::file::{ReadError, Rotation, files, read, read_all};
+pub use self::moment::moment;
 pub use self::query::{OUTCOMES, Query, merge};
 pub use self::record::{
     Checks, Client, Cost, Deciding, Decision, Effect, Fact, Fault, Header, Kind, Login, Mail, Rcpt, Read,

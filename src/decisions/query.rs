@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::moment;
 use super::record::{Decision, StageRecord};
 use crate::serial::REDACTED;
 use crate::tap::is_address;
@@ -49,10 +50,10 @@ pub struct Query {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub word: Option<String>,
     /// Decided at this time or later.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "moment::deserialize")]
     pub since: Option<Timestamp>,
     /// Decided at this time or before.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "moment::deserialize")]
     pub until: Option<Timestamp>,
     /// How many at most, the youngest first; 0 for as many as there are.
     pub limit: usize,
@@ -247,7 +248,7 @@ mod tests {
     #[test]
     fn each_key_narrows() {
         let decision = decision();
-        let queries: [(&str, bool); 25] = [
+        let queries: [(&str, bool); 26] = [
             (r#"{}"#, true),
             (r#"{"id":"aaaaaaaaab"}"#, true),
             (r#"{"id":"aaaaaaaaac"}"#, true),
@@ -270,6 +271,7 @@ mod tests {
             (r#"{"outcome":"accepted"}"#, false),
             (r#"{"since":"2026-11-29T12:00:00Z"}"#, true),
             (r#"{"since":"2026-11-29T12:00:01Z"}"#, false),
+            (r#"{"since":"2026-11-29","until":"1s"}"#, true),
             (r#"{"until":"2026-11-29T12:00:00Z"}"#, true),
             (r#"{"until":"2026-11-29T11:59:59Z"}"#, false),
             (r#"{"since":"2026-11-29T11:00:00Z","until":"2026-11-29T13:00:00Z"}"#, true),
