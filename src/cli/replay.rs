@@ -50,7 +50,11 @@ pub(super) fn run(
         Format::Text => screen.say(report.to_string().trim_end()),
     }
     if strange > 0 {
-        screen.details(|_| format!("{strange} lines are no decisions, and were left out\n"));
+        let lines = match strange {
+            1 => "1 line is no decision, and was left out".to_owned(),
+            number => format!("{number} lines are no decisions, and were left out"),
+        };
+        screen.details(|_| format!("{lines}\n"));
     }
     match &report {
         Report { changed: 1.., .. } => Err(Failure::Shown),

@@ -154,6 +154,13 @@ fn without(text: &str, at: Place<'_>, known: &Known<'_>) -> Option<String> {
     if key == "said" {
         return without_argument(text);
     }
+    // The sender's name for the message (RFC 3461 4.4), in which many write down an address, each in its own way.
+    if key == "envid" {
+        return (!text.is_empty()).then(|| MARK.to_owned());
+    }
+    if key == "parameters" && text.get(..6).is_some_and(|name| name.eq_ignore_ascii_case("ENVID=")) {
+        return Some(format!("ENVID={MARK}"));
+    }
     // What policies count by and remember is whatever they put together, a login or a local part among it.
     if key == "key" {
         return (!is_client(text) && !text.is_empty()).then(|| MARK.to_owned());
@@ -229,6 +236,16 @@ mod tests {
             text.contains("smtp.mailfrom=[redacted]@lists.example") && text.contains("192.0.2.0/24"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_senders_name_for_a_message_is_gone_whatever_it_is() {
+        let mut decision = serde_json::json!({
+            "mail": { "envid": "joe.doe.42", "parameters": ["SIZE=5", "envid=joe.doe.42"] },
+        });
+        Redact::LocalPart.apply(&of(&decision), &mut decision);
+        assert_eq!(decision["mail"]["envid"], MARK);
+        assert_eq!(decision["mail"]["parameters"], serde_json::json!(["SIZE=5", format!("ENVID={MARK}")]));
     }
 
     #[test]
