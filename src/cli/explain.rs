@@ -118,7 +118,7 @@ pub(super) fn run(
         None => recorded(config, wanted, screen)?,
     };
     if found.is_empty() {
-        let hint = "it may be older than what is kept (`decisions.memory`, `decisions.file`)";
+        let hint = hint(config);
         let what = if view.id.is_some() { "there is no such decision" } else { "no decision is like that" };
         return Err(Failure::Untold(anyhow!("{what}; {hint}")));
     }
@@ -128,6 +128,17 @@ pub(super) fn run(
     }
     view.show(&found, screen)?;
     Ok(())
+}
+
+/// Why nothing may have been found.
+fn hint(config: Option<&Path>) -> &'static str {
+    let seen = config::find(config).ok().and_then(|path| config::glimpse(&path).ok());
+    match seen {
+        Some(seen) if seen.forgets => {
+            "none is kept: `decisions.memory` is 0, and no `decisions.file` is configured"
+        }
+        _ => "it may be older than what is kept (`decisions.memory`, `decisions.file`)",
+    }
 }
 
 /// Whether an address is asked for, and not a domain.

@@ -19,6 +19,8 @@ pub struct Glimpse {
     pub admin: Option<Admin>,
     /// The file of decisions.
     pub decisions: Option<PathBuf>,
+    /// Decisions are kept neither in memory nor in a file.
+    pub forgets: bool,
     /// Where mail is kept that policies keep back.
     pub quarantine: Option<Quarantine>,
     /// What is logged, and how.
@@ -47,10 +49,12 @@ fn glimpse_with(path: &Path, lookup: Lookup<'_>) -> Result<Glimpse, Vec<Diagnost
     let decisions = section::<raw::Decisions>(&tree, "decisions", &mut report);
     let quarantine = section::<Placed<raw::Quarantine>>(&tree, "quarantine", &mut report);
     let log = section::<raw::Log>(&tree, "log", &mut report);
+    let decisions = decisions.map(|decisions| assemble::decisions(decisions, &mut report));
     Ok(Glimpse {
         log: assemble::log(log.unwrap_or_default()),
         admin: admin.and_then(|admin| assemble::admin(&admin, &mut report)),
-        decisions: decisions.and_then(|decisions| assemble::decisions(decisions, &mut report).file),
+        forgets: decisions.as_ref().is_some_and(|kept| kept.memory == 0 && kept.file.is_none()),
+        decisions: decisions.and_then(|decisions| decisions.file),
         quarantine: quarantine.and_then(|quarantine| assemble::quarantine(&quarantine, &mut report).0),
         problems: report.into_diagnostics().into_iter().filter(Diagnostic::is_error).collect(),
     })
@@ -91,6 +95,19 @@ mod tests {
         assert!(matches!(found.quarantine, Some(Quarantine::Folder(_))));
         let lines: Vec<_> = found.problems.iter().filter_map(|found| Some(found.position?.line)).collect();
         assert_eq!(lines, [1, 5], "{:?}", found.problems);
+    }
+
+    #[test]
+    fn what_is_kept_nowhere_is_known() {
+        for (section, forgets) in [
+            ("", false),
+            ("decisions: { memory: 0 }\n", true),
+            ("decisions: { memory: 0, file: kept.jsonl }\n", false),
+            ("decisions: { memory: 1 }\n", false),
+        ] {
+            let (_folder, found) = look(&format!("hostname: x\n{section}"));
+            assert_eq!(found.unwrap().forgets, forgets, "{section}");
+        }
     }
 
     #[test]

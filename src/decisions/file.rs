@@ -1,8 +1,8 @@
 //! Decisions on disk: lines of JSON, one file after the other.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -61,11 +61,21 @@ pub(super) enum Trouble {
 }
 
 impl Writer {
+    /// As [`open`](Self::open), in a folder that is made, for its owner only, where it is not there.
+    ///
+    /// # Errors
+    /// Also when the folder cannot be made.
+    pub(super) fn begin(path: PathBuf, rotation: Rotation) -> io::Result<Self> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        folder.map(|folder| DirBuilder::new().recursive(true).mode(0o700).create(folder)).transpose()?;
+        Self::open(path, rotation)
+    }
+
     /// Opens the file at `path`, for its owner only whoever it was for before, and goes on behind what is in it.
     ///
     /// # Errors
     /// It cannot be opened or created, or is somebody else's who lets others read it.
-    pub(super) fn open(path: PathBuf, rotation: Rotation) -> io::Result<Self> {
+    fn open(path: PathBuf, rotation: Rotation) -> io::Result<Self> {
         let mut file = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(&path)?;
         let metadata = file.metadata()?;
         // What is no file, a pipe say, has its mode from whoever made it.
@@ -296,6 +306,21 @@ mod tests {
         }
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(ids(&path), ["2", "1"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_made_for_its_owner_at_the_start_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("var/log");
+        let path = deep.join("decisions.jsonl");
+        let mut writer = Writer::begin(path.clone(), Rotation::default()).unwrap();
+        assert_eq!(fs::metadata(&deep).unwrap().permissions().mode() & 0o777, 0o700);
+        writer.add(&line(1));
+        writer.flush().unwrap();
+        assert_eq!(ids(&path), ["1"]);
+        fs::remove_dir_all(&deep).unwrap();
+        writer.add(&line(2));
+        assert!(writer.flush().is_err(), "a disk that is gone is not hidden");
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl Recorder {
         let octets = usize::try_from(settings.memory_size).unwrap_or(usize::MAX);
         let ring = Arc::new(Mutex::new(Ring::new(settings.memory, octets)));
         let writer =
-            settings.file.clone().map(|path| Writer::open(path, settings.rotation.clone())).transpose()?;
+            settings.file.clone().map(|path| Writer::begin(path, settings.rotation.clone())).transpose()?;
         let (orders, inbox) = mpsc::sync_channel(WAITING);
         let keeper = Keeper {
             ring: Arc::clone(&ring),

@@ -64,6 +64,9 @@ async fn the_file_is_for_nobody_else_to_read() {
     let mode = || fs::metadata(&file).unwrap().permissions().mode() & 0o777;
     drop(open(folder.path()).unwrap());
     assert_eq!(mode(), 0o600);
+    let deep = folder.path().join("var/state");
+    drop(open(&deep).unwrap());
+    assert_eq!(fs::metadata(deep).unwrap().permissions().mode() & 0o777, 0o700);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     drop(open(folder.path()).unwrap());
     assert_eq!(mode(), 0o600);

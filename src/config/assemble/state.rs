@@ -21,18 +21,18 @@ pub(super) fn settings(raw: Option<raw::State>, report: &mut Report) -> Option<S
         report.error_with_help(at.place, "expected the place of a store", HELP);
         return None;
     };
-    let rest = rest.trim_start_matches("//");
-    match scheme {
-        "embedded" => embedded(&raw, at, report),
-        "redis" => redis(&raw, at, rest, Kind { tls: false, cluster: false }, report),
-        "rediss" => redis(&raw, at, rest, Kind { tls: true, cluster: false }, report),
-        "redis+cluster" => redis(&raw, at, rest, Kind { tls: false, cluster: true }, report),
-        "rediss+cluster" => redis(&raw, at, rest, Kind { tls: true, cluster: true }, report),
+    let kind = match scheme {
+        "embedded" => return embedded(&raw, at, report),
+        "redis" => Kind { tls: false, cluster: false },
+        "rediss" => Kind { tls: true, cluster: false },
+        "redis+cluster" => Kind { tls: false, cluster: true },
+        "rediss+cluster" => Kind { tls: true, cluster: true },
         _ => {
             report.error_with_help(at.place, format!("`{scheme}:` is no kind of store"), HELP);
-            None
+            return None;
         }
-    }
+    };
+    redis(&raw, at, rest, kind, report)
 }
 
 #[derive(Clone, Copy)]
@@ -126,7 +126,7 @@ fn trust(raw: &raw::State, kind: Kind, report: &mut Report) -> Option<Trust> {
     }
 }
 
-/// `HOST:PORT,HOST:PORT/DATABASE`.
+/// `//HOST:PORT,HOST:PORT/DATABASE`.
 fn nodes(at: &Placed<String>, rest: &str, kind: Kind, report: &mut Report) -> Option<Target> {
     if rest.contains('@') {
         let help = "write `state: { at: ..., user: NAME, password: { file: PATH } }`";
@@ -134,6 +134,10 @@ fn nodes(at: &Placed<String>, rest: &str, kind: Kind, report: &mut Report) -> Op
         report.add(None, "state: a password does not stand in an address".to_owned(), Some(help.to_owned()));
         return None;
     }
+    let Some(rest) = rest.strip_prefix("//") else {
+        report.error_with_help(at.place, "`//` is missing before the host", HELP);
+        return None;
+    };
     let (hosts, database) = rest.split_once('/').unwrap_or((rest, ""));
     let database = if database.is_empty() { Some(0) } else { database.parse().ok() };
     let nodes: Option<Vec<_>> = hosts.split(',').map(node).collect();

@@ -1,8 +1,8 @@
 //! The file in which the embedded store is written down: one redb database, one table of it for each of memory's.
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -46,7 +46,8 @@ pub(super) struct File {
 impl File {
     /// Opens the file in `folder`, or makes both.
     pub(super) fn open(folder: &Path) -> Result<Self, FileError> {
-        fs::create_dir_all(folder).map_err(|error| FileError::Folder(folder.to_owned(), error))?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| FileError::Folder(folder.to_owned(), error))?;
         let path = folder.join(NAME);
         let file = own(&path).map_err(|error| FileError::Unusable(path.clone(), error.to_string()))?;
         let open = AssertUnwindSafe(|| {
