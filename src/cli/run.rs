@@ -129,8 +129,7 @@ async fn serve(
     let (recorder, loudness) = (Arc::clone(&ground.recorder), Arc::clone(&ground));
     let store = Arc::clone(&ground.store);
     let house = House::build(&ground, settings, None)?;
-    let (end, health) = (End::default(), Arc::new(Health::default()));
-    let admin_stop = CancellationToken::new();
+    let (end, health, admin_stop) = (End::default(), Arc::<Health>::default(), CancellationToken::new());
     let (order, orders) = mpsc::channel(1);
     let desk = Desk {
         ground: Arc::clone(&ground),

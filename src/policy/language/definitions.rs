@@ -13,7 +13,7 @@ pub fn definitions() -> Vec<(&'static str, String)> {
     let own = engine.definitions().with_headers(true);
     vec![
         ("gatepost.d.rhai", gatepost()),
-        ("rhai.d.rhai", own.static_module()),
+        ("rhai.d.rhai", allowed(&own.static_module())),
         ("rhai-builtin.d.rhai", allowed(&own.builtin_functions())),
         ("rhai-operators.d.rhai", own.builtin_functions_operators()),
     ]
@@ -29,6 +29,9 @@ fn allowed(definitions: &str) -> String {
             if !FORBIDDEN.iter().any(|(forbidden, _)| *forbidden == name) {
                 out += &item;
             }
+            item.clear();
+        } else if !line.starts_with("///") {
+            out += &item;
             item.clear();
         }
     }

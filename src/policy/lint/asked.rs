@@ -89,6 +89,11 @@ impl Wanted {
         }
     }
 
+    /// Whether this is a form that settings are checked for by themselves, as their defaults are.
+    pub(in super::super) const fn is_form_of_settings(&self) -> bool {
+        matches!(self.0, Want::Form(Form::Duration | Form::Network | Form::Size))
+    }
+
     /// Whether it is only one text of several, all others of which may mean something else.
     pub(in super::super) const fn is_literal(&self) -> bool {
         matches!(self.0, Want::Literal(_))

@@ -20,7 +20,11 @@ pub(super) fn misshapen(form: Form, value: &Value) -> Option<(String, String)> {
     {
         return Some((format!("{} is {is}, and this takes {wanted}", value.name()), help.to_owned()));
     }
-    let text = value.literal_text()?;
+    unfit(form, value.literal_text()?)
+}
+
+/// What is wrong with this text where `form` is wanted, and the way out.
+fn unfit(form: Form, text: &str) -> Option<(String, String)> {
     let (fits, example, help) = match form {
         Form::Any | Form::LowerCase | Form::Address | Form::Extension | Form::Notation => return None,
         Form::Domain => {

@@ -121,7 +121,8 @@ fn texts(value: &Setting) -> Vec<(Option<usize>, &str)> {
 
 /// A text that every place where it is asked for refuses. An empty one stands for none.
 fn useless(wanted: &[Wanted], text: &str, error: impl FnOnce(String) -> Diagnostic) -> Option<Diagnostic> {
-    if text.is_empty() || !wanted.iter().all(|wanted| wanted.refuses(text).is_some()) {
+    let refuses = |wanted: &Wanted| !wanted.is_form_of_settings() && wanted.refuses(text).is_some();
+    if text.is_empty() || !wanted.iter().all(refuses) {
         return None;
     }
     let (message, help) = wanted.iter().find(|wanted| !wanted.is_literal())?.refuses(text)?;

@@ -134,7 +134,7 @@ fn a_setting_has_what_it_is_compared_with() {
         ),
         (
             ("net", &["192.0.2.0/33"]),
-            "error: gatepost.yaml: policies.settings.trap.net: `192.0.2.0/33` is no network such as 192.0.2.0/24; it is taken letter by letter",
+            "error: gatepost.yaml: policies.settings.trap.net must be a network such as 192.0.2.0/24; write it like its default, `net: 192.0.2.0/24`",
         ),
         (("traps", &["old@example.org"]), ""),
         (("traps", &[""]), ""),
@@ -176,7 +176,7 @@ fn values_of_settings_are_looked_at_wherever_they_stand() {
     );
     assert!(
         starts(
-            "error: gatepost.yaml: policies.domains.example.org.settings.trap.net: `nowhere` is no network"
+            "error: gatepost.yaml: policies.domains.example.org.settings.trap.net must be a network such as"
         ),
         "{told:?}"
     );
