@@ -48,15 +48,7 @@ fn unfit(form: Form, text: &str) -> Option<(String, String)> {
             let help = "behind the slash stand 0 to 32 bits for IPv4, 0 to 128 for IPv6";
             (units::network(text).is_some(), "no network such as 192.0.2.0/24", help)
         }
-        Form::Ip => {
-            let help = match text.parse::<IpNet>() {
-                Ok(_) => {
-                    "the IP address comes first, the network behind it: `in_network(ip, \"192.0.2.0/24\")`"
-                }
-                Err(_) => "write it as 192.0.2.1 or 2001:db8::1",
-            };
-            (text.parse::<IpAddr>().is_ok(), "no IP address", help)
-        }
+        Form::Ip => (text.parse::<IpAddr>().is_ok(), "no IP address", instead_of_ip(text)),
         Form::Field => {
             let help =
                 "a field's name is 1 to 76 printable ASCII characters without colon and blank: \"X-Mine\"";
@@ -76,6 +68,14 @@ fn unfit(form: Form, text: &str) -> Option<(String, String)> {
         }
     };
     (!fits).then(|| (format!("`{text}` is {example}"), help.to_owned()))
+}
+
+/// What to write where an IP address is wanted.
+fn instead_of_ip(text: &str) -> &'static str {
+    match text.parse::<IpNet>() {
+        Ok(_) => "the IP address comes first, the network behind it: `in_network(ip, \"192.0.2.0/24\")`",
+        Err(_) => "write it as 192.0.2.1 or 2001:db8::1",
+    }
 }
 
 /// Whether there are texts that have not this form.
