@@ -71,7 +71,7 @@ impl Compiled {
         function.keep(Desk { caches, scope });
         match outcome {
             Ok(_) => Ok(()),
-            Err(error) if matches!(*error, EvalAltResult::Return(..)) => Ok(()),
+            Err(error) if matches!(*error, EvalAltResult::Return(..) | EvalAltResult::Exit(..)) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -432,9 +432,9 @@ impl Arguments {
     }
 }
 
-/// Which thing a value is, for those that a script cannot change.
+/// Which thing a value is, for those that a script cannot change, and has not changed: it may put a tag on any.
 fn mark(value: &Dynamic) -> Option<usize> {
-    if value.is_shared() {
+    if value.is_shared() || value.tag() != 0 {
         return None;
     }
     let session = || value.read_lock::<Session>().map(|session| session.mark());

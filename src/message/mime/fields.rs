@@ -27,6 +27,8 @@ pub(super) struct Head {
     /// Content-Disposition says `attachment`.
     pub(super) is_attachment: bool,
     pub(super) transfer: Transfer,
+    /// Several fields say different things about that.
+    pub(super) encodings_differ: bool,
 }
 
 impl Head {
@@ -36,20 +38,22 @@ impl Head {
     }
 
     /// Reads the fields that `values` finds by their names in lower case. Of several the first counts, but for names, of which
-    /// all are candidates, and for encodings, of which the one that hides the most does.
+    /// all are candidates.
     pub(super) fn of(values: impl Fn(&str) -> Vec<Vec<u8>>) -> Self {
         let (types, dispositions) = (values("content-type"), values("content-disposition"));
         let (content_type, disposition) = (all_parsed(&types), all_parsed(&dispositions));
         let names = names([(&dispositions, &disposition, "filename"), (&types, &content_type, "name")]);
         let first = |values: Vec<Option<Value>>| values.into_iter().next().flatten();
         let (content_type, disposition) = (first(content_type), first(disposition));
+        let (transfer, encodings_differ) = Transfer::of(&values("content-transfer-encoding"));
         let boundary = content_type.as_ref().and_then(|value| value.attributes("boundary").next());
         Self {
             boundary: bounded_boundary(boundary.unwrap_or_default()),
             content_type: content_type.map_or_else(|| "text/plain".to_owned(), |value| value.kind),
             names,
             is_attachment: disposition.is_some_and(|value| value.kind == "attachment"),
-            transfer: Transfer::of(&values("content-transfer-encoding")),
+            transfer,
+            encodings_differ,
         }
     }
 }
@@ -219,13 +223,18 @@ mod tests {
             ("Content-Transfer-Encoding: (a (b) \\) c) base64", false),
             ("Content-Transfer-Encoding: \"base64\"", false),
             ("Content-Transfer-Encoding: base64; x=y", false),
-            ("Content-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: base64", false),
+            ("Content-Transfer-Encoding: base64\nContent-Transfer-Encoding: 7bit", false),
+            ("Content-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: base64", true),
+            ("Content-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: 8bit", true),
             ("Content-Transfer-Encoding: quoted-printable(c)", false),
             ("Content-Transfer-Encoding: 7bit (base64)", true),
             ("Content-Transfer-Encoding: (base64", true),
             ("Content-Transfer-Encoding:", true),
         ] {
-            assert_eq!(Head::read(fields.as_bytes()).transfer.is_identity(), is_identity, "{fields}");
+            let head = Head::read(fields.as_bytes());
+            assert_eq!(head.transfer.is_identity(), is_identity, "{fields}");
+            let differ = fields.contains('\n') && fields.contains("base64");
+            assert_eq!(head.encodings_differ, differ, "{fields}");
         }
     }
 

@@ -44,7 +44,7 @@ pub struct Contents {
     pub parts: Vec<Part>,
     /// The addresses of pages in its plain and HTML texts, each once, in order.
     pub urls: Vec<Url>,
-    /// Whether there are more parts than are told, deeper ones, or more names of one part.
+    /// Whether there are more parts than are told, deeper ones, more names of one part, or one whose encoding is told in two ways.
     pub truncated: bool,
     /// Whether there are more URLs than are told, or texts that were not searched for them to their end.
     #[serde(default)]

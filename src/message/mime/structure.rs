@@ -166,7 +166,8 @@ impl Scanner {
         if holds_parts && !is_deep {
             return self.frames.push(Frame::Multipart { boundary: head.boundary });
         }
-        self.contents.truncated |= is_many || head.names.more || (is_deep && (holds_parts || is_message));
+        let is_hidden = head.names.more || head.encodings_differ;
+        self.contents.truncated |= is_many || is_hidden || (is_deep && (holds_parts || is_message));
         if is_many {
             return;
         }

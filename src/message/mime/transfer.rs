@@ -30,16 +30,21 @@ pub(super) enum QuotedPrintable {
 }
 
 impl Transfer {
-    /// The encoding that these fields name. Of several that differ, the one that hides the most counts: what is not encoded at all
-    /// shows what it is also when it is taken for base64.
-    pub(super) fn of(fields: &[Vec<u8>]) -> Self {
-        let named = |name: &str| fields.iter().any(|field| token(field).eq_ignore_ascii_case(name));
-        if named("base64") {
-            Self::Base64(Base64::default())
-        } else if named("quoted-printable") {
-            Self::QuotedPrintable(QuotedPrintable::default())
-        } else {
-            Self::Identity
+    /// The encoding that the first of these fields names, and whether another one names another: then nobody knows what a reader will
+    /// see.
+    pub(super) fn of(fields: &[Vec<u8>]) -> (Self, bool) {
+        let mut named = fields.iter().map(|field| Self::named(&token(field)));
+        let first = named.next().unwrap_or(Self::Identity);
+        let is_other = |other: &Self| std::mem::discriminant(other) != std::mem::discriminant(&first);
+        let differ = named.any(|other| is_other(&other));
+        (first, differ)
+    }
+
+    fn named(name: &str) -> Self {
+        match name.to_ascii_lowercase().as_str() {
+            "base64" => Self::Base64(Base64::default()),
+            "quoted-printable" => Self::QuotedPrintable(QuotedPrintable::default()),
+            _ => Self::Identity,
         }
     }
 
@@ -122,7 +127,7 @@ mod tests {
     use super::*;
 
     fn decoded(encoding: &str, encoded: &str, cut: usize) -> String {
-        let (mut transfer, mut plain) = (Transfer::of(&[encoding.into()]), Vec::new());
+        let ((mut transfer, _), mut plain) = (Transfer::of(&[encoding.into()]), Vec::new());
         encoded.as_bytes().chunks(cut).for_each(|piece| transfer.decode(piece, &mut plain));
         String::from_utf8(plain).unwrap()
     }

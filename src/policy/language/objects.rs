@@ -60,7 +60,7 @@ pub(super) const OBJECTS: &[Object] = &[
         doc: "The address of a page in a text.",
         properties: &[
             property("url", TEXT, "As it was written, with `http://` in front where there was only `www.`."),
-            property("host", DOMAIN, "Its host in A-labels, or its IP address."),
+            property("host", LOWER, "Its host in A-labels, or its IP address."),
         ],
     },
     Object {
@@ -269,7 +269,7 @@ const MESSAGE: &[Property] = &[
     fact(
         "contents_result",
         words(&["complete", "truncated"]),
-        "`truncated`: there are more than 1,000 parts, more than 32 within each other, or more than 8 names of one, and the rest is not told.",
+        "`truncated`: there are more than 1,000 parts, more than 32 within each other, more than 8 names of one, or one with two encodings, and the rest is not told.",
     ),
     fact(
         "urls_result",

@@ -148,7 +148,7 @@ impl Walk<'_> {
 fn kinds(found: &Value) -> Option<&'static [ListKind]> {
     match found.kind {
         Type::Text(Form::Ip) => Some(&[ListKind::Networks]),
-        Type::Text(Form::Domain) if found.source != Some(("Url", "host")) => Some(&[ListKind::Domains]),
+        Type::Text(Form::Domain) => Some(&[ListKind::Domains]),
         Type::Text(Form::Address) | Type::Object("Address" | "Rcpt") => {
             Some(&[ListKind::Addresses, ListKind::Domains])
         }

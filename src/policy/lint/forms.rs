@@ -13,9 +13,7 @@ use crate::smtp::path::{Domain, Mailbox};
 
 /// What is wrong with a text where `form` is wanted, and the way out.
 pub(super) fn misshapen(form: Form, value: &Value) -> Option<(String, String)> {
-    // The host of a URL may be either.
     if let Type::Text(given) = value.kind
-        && value.source != Some(("Url", "host"))
         && let Some((is, wanted, help)) = another(given, form)
     {
         return Some((format!("{} is {is}, and this takes {wanted}", value.name()), help.to_owned()));

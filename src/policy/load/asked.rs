@@ -82,7 +82,7 @@ fn check_settings(
             for (_, text) in texts(&default.value) {
                 let len = name.chars().count();
                 problems.extend(useless(wanted, text, |message| {
-                    script.file.error(default.position, len, message)
+                    script.file.warning(default.position, len, message)
                 }));
             }
         }
@@ -97,7 +97,7 @@ fn check_settings(
                 let entry = index.map(|index| format!("{path}.{index}"));
                 let place = entry.filter(|entry| sources.places.keys.contains_key(entry));
                 problems.extend(useless(wanted, text, |message| {
-                    sources.error(place.as_deref().unwrap_or(&path), format!("{path}: {message}"))
+                    sources.warning(place.as_deref().unwrap_or(&path), format!("{path}: {message}"))
                 }));
             }
         }

@@ -148,8 +148,11 @@ impl<'s> Found<'s> {
         of_host.next().map(|(_, _, form)| *form).or_else(of_script)
     }
 
-    /// A variable is what a setting says, or what the caller gives.
+    /// A variable is what a setting says, or what the caller gives. Of several with one name nobody knows here which it is.
     fn variable(&mut self, function: &'s Function, name: &str, form: Form) {
+        if function.variables.iter().filter(|variable| *variable == name).count() > 1 {
+            return;
+        }
         for (_, setting) in function.settings.iter().filter(|(variable, _)| variable == name) {
             self.settings.entry(setting).or_insert(form);
         }

@@ -598,9 +598,11 @@ fn what_a_policy_does_to_its_parameters_is_its_own() {
         "[1].filter(|n| { session = n; true });",
         "let more = 1; if more == 1 { let session = #{ helo: `5` }; session.helo += `5`; }",
         "session = #{ helo: `5` }; throw 1",
+        "session.set_tag(7);",
+        "exit();",
     ] {
         let first = helo_policy(first);
-        let second = helo_policy("reject(\"seen\", session.helo);");
+        let second = helo_policy("if [1, session].pop().tag == 0 { reject(\"seen\", session.helo); }");
         let mut rig = Rig::with(&[("10-a.rhai", &first), ("20-b.rhai", &second)], |sources| {
             sources.on_error = OnError::Pass;
         });

@@ -118,19 +118,19 @@ fn a_setting_has_what_it_is_compared_with() {
     for (values, problem) in [
         (
             ("traps", &["Old@Example.org"][..]),
-            "error: gatepost.yaml: policies.settings.trap.traps: `rcpt.address` is in lower case, and never `Old@Example.org`; write \"old@example.org\"",
+            "warning: gatepost.yaml: policies.settings.trap.traps: `rcpt.address` is in lower case, and never `Old@Example.org`; write \"old@example.org\"",
         ),
         (
             ("traps", &["old@example.org", "example.org"]),
-            "error: gatepost.yaml: policies.settings.trap.traps: `rcpt.address` is an address, and never `example.org`; it is taken letter by letter",
+            "warning: gatepost.yaml: policies.settings.trap.traps: `rcpt.address` is an address, and never `example.org`; it is taken letter by letter",
         ),
         (
             ("patterns", &["dsl-*", "DSL-*"]),
-            "error: gatepost.yaml: policies.settings.trap.patterns: `text` is in lower case, and has never `DSL-*` in it; write \"dsl-*\"",
+            "warning: gatepost.yaml: policies.settings.trap.patterns: `text` is in lower case, and has never `DSL-*` in it; write \"dsl-*\"",
         ),
         (
             ("ends", &["com", ".exe"]),
-            "error: gatepost.yaml: policies.settings.trap.ends: `part.extension` is what follows the last dot, and never `.exe`; write \"exe\"",
+            "warning: gatepost.yaml: policies.settings.trap.ends: `part.extension` is what follows the last dot, and never `.exe`; write \"exe\"",
         ),
         (
             ("net", &["192.0.2.0/33"]),
@@ -142,7 +142,7 @@ fn a_setting_has_what_it_is_compared_with() {
         (("kinds", &["com", "application/x.exe"]), ""),
         (
             ("kinds", &["com", "EXE"]),
-            "error: gatepost.yaml: policies.settings.trap.kinds: `part.extension` is in lower case, and never `EXE`; write \"exe\"",
+            "warning: gatepost.yaml: policies.settings.trap.kinds: `part.extension` is in lower case, and never `EXE`; write \"exe\"",
         ),
         (("net", &["2001:db8::1"]), ""),
         // What else it may be, the script alone knows.
@@ -171,7 +171,9 @@ fn values_of_settings_are_looked_at_wherever_they_stand() {
     let told = told(&sources, dir.path());
     let starts = |part: &str| told.iter().any(|told| told.starts_with(part));
     assert!(
-        starts("error: 30-trap.rhai:1:21: `rcpt.address` is in lower case, and never `Default@example.org`"),
+        starts(
+            "warning: 30-trap.rhai:1:21: `rcpt.address` is in lower case, and never `Default@example.org`"
+        ),
         "{told:?}"
     );
     assert!(
@@ -180,6 +182,6 @@ fn values_of_settings_are_looked_at_wherever_they_stand() {
         ),
         "{told:?}"
     );
-    assert!(starts("error: gatepost.yaml:3:5: policies.settings.trap.traps: "), "{told:?}");
+    assert!(starts("warning: gatepost.yaml:3:5: policies.settings.trap.traps: "), "{told:?}");
     assert_eq!(told.len(), 3, "{told:?}");
 }
