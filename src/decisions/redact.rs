@@ -37,8 +37,8 @@ const ADDRESSES: [&str; 4] = ["sender", "recipient", "address", "user"];
 /// Keys under which text stands that policies and servers wrote, logins perhaps in it.
 const TEXTS: [&str; 9] = ["reply", "detail", "order", "effect", "message", "value", "url", "body", "reason"];
 
-/// Keys under which names stand that were looked up, and what a domain says about a failure.
-const EXPANDED: [&str; 2] = ["name", "explanation"];
+/// Keys under which names stand that were looked up or that files have, and what a domain says about a failure.
+const EXPANDED: [&str; 3] = ["name", "other_names", "explanation"];
 
 /// Where a value stands.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,7 +56,9 @@ impl<'k> Place<'k> {
     /// What a text here is, if local parts may stand alone in it: it is nothing of ours.
     fn text(self) -> Option<Text> {
         Some(match self.key {
-            "dns" | "mail_hosts" | "domain" | "subject" | "zone" | "name" | "host" if self.in_facts => {
+            "dns" | "mail_hosts" | "domain" | "subject" | "zone" | "name" | "other_names" | "host"
+                if self.in_facts =>
+            {
                 Text::Name
             }
             "http_get" => Text::Url,
@@ -374,6 +376,21 @@ mod tests {
             "outcome": "limit",
         });
         assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn every_name_of_a_file_loses_local_parts() {
+        let mut json = serde_json::json!({ "stages": [{ "facts": [{ "answer": { "contents": { "parts": [
+            { "name": "cv-suzie.pdf", "other_names": ["suzie.exe", "suzie@example.org.zip", "cv.pdf"] },
+        ] } } }] }] });
+        let authors = vec!["suzie@example.org".to_owned()];
+        Redact::LocalPart.apply(&Decision { authors, ..Decision::default() }, &mut json);
+        let part = json.pointer("/stages/0/facts/0/answer/contents/parts/0").unwrap();
+        let expected = serde_json::json!({
+            "name": "cv-[redacted].pdf",
+            "other_names": ["[redacted].exe", "[redacted]@example.org.zip", "cv.pdf"],
+        });
+        assert_eq!(*part, expected);
     }
 
     #[test]
