@@ -255,6 +255,10 @@ fn what_the_upstream_said_is_told_with_its_step() {
         let page = explained(step, said, heard);
         assert!(page.contains(told), "{told}: {page}");
     }
+    for (said, heard) in [("421 4.3.2 bye", ""), ("450 4.3.2 bye", ""), ("421 4.3.2 bye", "421 4.3.2 bye")] {
+        let page = explained("rcpt", said, heard);
+        assert!(!page.contains("heard 4"), "nothing else was heard: {page}");
+    }
 }
 
 #[test]

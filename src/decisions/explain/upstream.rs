@@ -38,11 +38,12 @@ pub(super) fn why(decision: &Decision, step: &str, said: &str) -> Vec<String> {
         }
         _ => "",
     };
+    // Where the decision is about a transaction that ended with the session, nothing was said to the client in it.
     let changed = match said.get(..3) {
-        Some("421") if !decision.reply.starts_with("421") => {
+        Some("421") if decision.reply.starts_with("451") => {
             "With 421 the upstream ends its own connection. The client's goes on, and so it heard 451 with the same text."
         }
-        Some(code) if !decision.reply.starts_with(code) && !decision.reply.is_empty() => {
+        Some(code) if code != "421" && decision.reply.starts_with("421") => {
             "The login went with the upstream's connection, and so the client heard 421 with the same text."
         }
         _ => "",
