@@ -166,15 +166,19 @@ fn written(key: &str, value: &Value) -> String {
 }
 
 /// Whether something stands at `key` that nobody is to read. Secrets of Gatepost's own stand elsewhere, but those of policies may be
-/// among their settings.
+/// among their settings, tables and lists.
 fn is_secret(key: &str) -> bool {
+    let named = ["policies.tables.", "policies.lists."].iter().find_map(|all| key.strip_prefix(all));
     let settings = key.strip_prefix("policies").and_then(|rest| rest.split_once(".settings."));
-    let name = match settings {
-        Some((_, setting)) => setting.split_once('.').map_or(setting, |(_policy, name)| name),
-        None => key.rsplit('.').next().unwrap_or(key),
+    let name = match (named, settings) {
+        // The name of the table, and the key in it, which may have dots of its own.
+        (Some(name), _) => name,
+        (None, Some((_, setting))) => setting.split_once('.').map_or(setting, |(_policy, name)| name),
+        (None, None) => key.rsplit('.').next().unwrap_or(key),
     };
     let name = name.to_ascii_lowercase();
-    SECRETS.iter().any(|secret| name.contains(secret)) || (settings.is_some() && name.contains("key"))
+    let is_policys = named.is_some() || settings.is_some();
+    SECRETS.iter().any(|secret| name.contains(secret)) || (is_policys && name.contains("key"))
 }
 
 /// `text` without the login and the query of an address.
@@ -244,6 +248,10 @@ mod tests {
             "policies: { settings: { web: { API_KEYS: [hunter2] } } }",
             "policies: { domains: { x.example: { settings: { web: { passwords: { a: hunter2 } } } } } }",
             "policies: { exceptions: [{ token: hunter2 }] }",
+            "policies: { tables: { passwords: { suzie: hunter2 } } }",
+            "policies: { tables: { Api_Keys: { suzie@example.org: [x, hunter2] } } }",
+            "policies: { tables: { web: { token.example.org: hunter2 } } }",
+            "policies: { lists: { tokens: { entries: [hunter2] } } }",
             "policies: { settings: { web: { url: \"https://x:hunter2@web.example/\" } } }",
             "state: \"${NAME}\"",
             "state: redis://:hunter2@localhost/0",
@@ -264,6 +272,13 @@ mod tests {
                 "policies: { modes: { dkim.weak-key: shadow } }"
             ),
             ["policies.modes.dkim.weak-key: off -> shadow"]
+        );
+        assert_eq!(
+            changes(
+                "policies: { tables: { logins: { joe: a } } }",
+                "policies: { tables: { logins: { joe: b } } }"
+            ),
+            ["policies.tables.logins.joe: a -> b"]
         );
         assert_eq!(changes("tls: { key: a.pem }", "tls: { key: b.pem }"), ["tls.key: a.pem -> b.pem"]);
         assert_eq!(changes("a: x", "a: ${NAME}"), ["a: x -> ${NAME}"]);
