@@ -111,17 +111,24 @@ impl LocalParts {
 /// JSON and in the DNS.
 fn add_forms(forms: &mut BTreeSet<String>, local: &str) {
     let quoted = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    let plain = quoted.map_or_else(|| local.to_owned(), |inner| inner.replace('\\', "")).to_lowercase();
-    let mailbox = plain.split('+').next().unwrap_or_default().to_owned();
-    for form in [plain, mailbox] {
+    let plain = quoted.map_or_else(|| local.to_owned(), |inner| inner.replace('\\', ""));
+    let mailbox = plain.split('+').next().unwrap_or_default();
+    for form in lowered(&plain).into_iter().chain(lowered(mailbox)) {
         let json = Value::from(form.as_str()).to_string();
-        forms.extend(json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).map(str::to_lowercase));
+        forms.extend(
+            json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).map(str::to_ascii_lowercase),
+        );
         forms.insert(in_url(&form));
         forms.extend(idna::domain_to_ascii(&form).ok().filter(|_| !form.is_ascii()));
         forms.insert(form);
     }
     // Nothing is hidden where there is nothing, or no letter and no digit.
     forms.retain(|form| form.chars().any(char::is_alphanumeric) && form != "redacted");
+}
+
+/// In lower case as policies see it, and as a text is compared: with capitals beyond ASCII as they came.
+pub(super) fn lowered(text: &str) -> [String; 2] {
+    [text.to_lowercase(), text.to_ascii_lowercase()]
 }
 
 /// Percent-encoded (RFC 3986 2.1), in lower case.

@@ -88,6 +88,16 @@ fn urls_lose_it_behind_the_host() {
 }
 
 #[test]
+fn capitals_beyond_ascii_hide_nothing() {
+    let decision = from("JÜRGEN+News@sender.example", "Örjan@example.org");
+    for text in
+        ["JÜRGEN", "jürgen", "Jürgen+news", "jÜrgen+NEWS", "J%C3%9CRGEN", "j%c3%bcrgen", "Örjan", "örjan"]
+    {
+        is(&decision, Text::Free, text, "[redacted]");
+    }
+}
+
+#[test]
 fn what_is_sent_as_json_loses_it() {
     let decision = from(r#""odd \"one\""@sender.example"#, "suzie@example.org");
     is(
