@@ -36,6 +36,8 @@ pub struct Dossier {
     generation: Arc<str>,
     /// Stages outside any transaction.
     session: Vec<StageRecord>,
+    /// The logins that those stages saw, each once.
+    logins: Vec<String>,
     transaction: Transaction,
 }
 
@@ -78,6 +80,7 @@ impl Dossier {
             seen: Arc::clone(&hearing.scene.session),
             generation: Arc::clone(hearing.policies.generation()),
             session: Vec::new(),
+            logins: Vec::new(),
             transaction: Transaction::default(),
         }
     }
@@ -93,6 +96,7 @@ impl Dossier {
             Moment::Connect => {
                 // The first, or another client that a hop speaks for from here on.
                 self.session.clear();
+                self.logins.clear();
                 self.transaction = Transaction::default();
             }
             Moment::Helo => {
@@ -114,6 +118,7 @@ impl Dossier {
             }
             Moment::Auth | Moment::Violation(_) | Moment::Close => {}
         }
+        note_login(&mut self.logins, &self.seen.auth.user);
         let within = matches!(stage, Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Message);
         let stages = if within { &mut self.transaction.stages } else { &mut self.session };
         if stages.len() < MAX_STAGES {
@@ -162,6 +167,8 @@ impl Dossier {
         let mut decision = self.decision();
         name_sender(&mut decision, grounds);
         decision.tried = grounds.login.as_ref().map(tried);
+        // No stage has seen the one that the upstream refused, but what it said may be repeated.
+        grounds.login.iter().for_each(|login| note_login(&mut self.logins, &login.user));
         decision.id = id.to_owned();
         decision.kind = Kind::Refusal;
         decision.outcome = outcome;
@@ -216,6 +223,7 @@ impl Dossier {
             helo_verb: session.helo_verb,
             tls: session.tls.as_ref().map(tls),
             auth: login(&session.auth),
+            logins: self.logins.clone(),
             stages: self.session.iter().chain(&transaction.stages).cloned().collect(),
             generation: Arc::clone(&self.generation),
             truncated: transaction.truncated,
@@ -267,6 +275,13 @@ impl Dossier {
         };
         let rcpt = asked.or_else(seen).unwrap_or_else(|| Rcpt { address, ..Rcpt::default() });
         Recipient { rcpt, outcome, ..Recipient::default() }
+    }
+}
+
+/// Adds a login unless it is there, or there are as many as stages are kept.
+fn note_login(logins: &mut Vec<String>, user: &str) {
+    if !user.is_empty() && logins.len() < MAX_STAGES && logins.iter().all(|known| known != user) {
+        logins.push(user.to_owned());
     }
 }
 
@@ -365,5 +380,21 @@ impl From<&RcptScene> for Rcpt {
             notify: rcpt.notify.clone(),
             orcpt: rcpt.orcpt.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logins_are_noted_once_and_not_without_end() {
+        let mut logins = Vec::new();
+        for user in ["joe", "", "suzie", "joe"] {
+            note_login(&mut logins, user);
+        }
+        assert_eq!(logins, ["joe", "suzie"]);
+        (0..2 * MAX_STAGES).for_each(|user| note_login(&mut logins, &user.to_string()));
+        assert_eq!(logins.len(), MAX_STAGES);
     }
 }

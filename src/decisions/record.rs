@@ -80,6 +80,9 @@ pub struct Decision {
     /// The addresses of From, until the decision is kept: what is redacted has to be known, whatever is kept of the header.
     #[serde(skip)]
     pub authors: Vec<String>,
+    /// Logins of the session by then, refused ones among them, until the decision is kept: what earlier stages asked and heard is in it.
+    #[serde(skip)]
+    pub logins: Vec<String>,
     /// The stages at which policies were asked, in order. Of earlier recipients only those that were accepted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageRecord>,
@@ -544,6 +547,7 @@ impl Default for Decision {
             checks: Checks::default(),
             header: None,
             authors: Vec::new(),
+            logins: Vec::new(),
             stages: Vec::new(),
             truncated: false,
             outcome: "none",

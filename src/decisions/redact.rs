@@ -82,11 +82,12 @@ impl Redact {
         if self == Self::None {
             return;
         }
-        let login = decision.login().map_or("", |login| &login.user);
         let (expansions, alone) = (expansions(decision), LocalParts::of(decision));
         let source = decision.deciding.as_ref().map_or("", |deciding| deciding.source);
         let detail_is_ours = matches!(source, "limit" | "protocol");
-        let known = Known { login: login.to_lowercase(), expansions, alone, detail_is_ours };
+        let mut logins: Vec<_> = logins(decision).flat_map(alone::lowered).collect();
+        logins.sort_by_key(|login| std::cmp::Reverse(login.len()));
+        let known = Known { logins, expansions, alone, detail_is_ours };
         take_out(json, Place::default(), &known);
         for whole in ["/auth/user", "/tried/user"] {
             if let Some(user) = json.pointer_mut(whole)
@@ -104,13 +105,19 @@ impl Redact {
 /// What nobody would know for a local part or a login by its look.
 #[derive(Debug, Default)]
 struct Known<'d> {
-    /// In lower case.
-    login: String,
+    /// In lower case, the longest first.
+    logins: Vec<String>,
     /// Names and texts that macros of SPF made, and the same without the local part.
     expansions: Vec<(&'d str, &'d str)>,
     alone: LocalParts,
     /// What the operator reads beyond the reply is ours, with figures in it.
     detail_is_ours: bool,
+}
+
+/// Every login that the decision knows of: that of the session, one that was refused, and those before.
+fn logins(decision: &Decision) -> impl Iterator<Item = &str> {
+    let last = decision.auth.iter().chain(&decision.tried).map(|login| &login.user);
+    last.chain(&decision.logins).map(String::as_str)
 }
 
 /// What macros of SPF have put local parts into. The longest first, since one may be in another.
@@ -173,7 +180,7 @@ fn without(text: &str, at: Place<'_>, known: &Known<'_>) -> Option<String> {
     }
     less = ADDRESS.replace_all(&less, format!("${{1}}{MARK}${{2}}")).into_owned();
     if TEXTS.contains(&key) {
-        less = without_word(&less, &known.login);
+        known.logins.iter().for_each(|login| less = without_word(&less, login));
     }
     if let Some(kind) = at.text().filter(|_| key != "detail" || !known.detail_is_ours) {
         less = known.alone.taken_out(&less, kind);
@@ -296,6 +303,52 @@ mod tests {
             (&json["tried"]["user"], &json["reply"]),
             (&MARK.into(), &"535 5.7.8 [redacted] is unknown".into())
         );
+    }
+
+    #[test]
+    fn logins_of_the_session_are_gone_wherever_they_stand() {
+        let login = |user: &str| Some(Login { user: user.to_owned(), ..Login::default() });
+        let decision = Decision {
+            auth: login("joe"),
+            tried: login("ann@example.org"),
+            logins: vec!["suzie".to_owned(), "joe".to_owned()],
+            ..Decision::default()
+        };
+        let mut json = serde_json::json!({
+            "auth": { "user": "joe" },
+            "tried": { "user": "ann@example.org" },
+            "reply": "535 5.7.8 neither Joe nor ann@example.org",
+            "stages": [{
+                "stage": "auth",
+                "facts": [
+                    { "question": { "dns": ["a", "suzie.logins.test"] } },
+                    { "question": { "http_get": "https://web.example/joe/suzie" } },
+                    { "question": { "http_get": "https://web.example/?user=ann%40example.org&ann" } },
+                    { "question": { "http_get": "https://web.example:444/?user=ann%40example.org&ann" } },
+                ],
+                "effects": [{ "by": "own", "effect": "tag users=joe,suzie,ann" }],
+                "verdict": { "action": "reject", "reply": "535 5.7.8 no suzie here" },
+            }],
+        });
+        Redact::LocalPart.apply(&decision, &mut json);
+        let expected = serde_json::json!({
+            "redacted": true,
+            "auth": { "user": MARK },
+            "tried": { "user": "[redacted]@example.org" },
+            "reply": "535 5.7.8 neither [redacted] nor [redacted]@example.org",
+            "stages": [{
+                "stage": "auth",
+                "facts": [
+                    { "question": { "dns": ["a", "[redacted].logins.test"] } },
+                    { "question": { "http_get": "https://web.example/[redacted]/[redacted]" } },
+                    { "question": { "http_get": "https:[redacted]%40example.org&[redacted]" } },
+                    { "question": { "http_get": "https://web.example:[redacted]%40example.org&[redacted]" } },
+                ],
+                "effects": [{ "by": "own", "effect": "tag users=[redacted],[redacted],[redacted]" }],
+                "verdict": { "action": "reject", "reply": "535 5.7.8 no [redacted] here" },
+            }],
+        });
+        assert_eq!(json, expected);
     }
 
     #[test]

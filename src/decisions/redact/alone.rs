@@ -40,14 +40,14 @@ pub(super) struct LocalParts {
 }
 
 impl LocalParts {
-    /// Those of the envelope and of From.
+    /// Those of the envelope and of From, and those of logins, which are addresses or nothing but a local part.
     pub(super) fn of(decision: &Decision) -> Self {
         let sender = decision.mail.iter().map(|mail| mail.sender.as_str());
         let recipients = decision.recipients.iter().map(|recipient| recipient.rcpt.address.as_str());
         let asked = decision.stages.iter().filter_map(|stage| Some(stage.rcpt.as_ref()?.address.as_str()));
         let authors = decision.authors.iter().map(String::as_str);
         let (mut forms, mut domains) = (BTreeSet::new(), BTreeSet::new());
-        for address in sender.chain(recipients).chain(asked).chain(authors) {
+        for address in sender.chain(recipients).chain(asked).chain(authors).chain(super::logins(decision)) {
             let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
             add_forms(&mut forms, local);
             domains.insert(domain.to_lowercase());
@@ -85,7 +85,9 @@ impl LocalParts {
             Text::Name => (0, self.known_end(text)),
             Text::Url => {
                 let host = text.find("://").map_or(0, |at| at + 3);
-                let path = text.get(host..).and_then(|rest| rest.find(['/', '?', '#']));
+                let rest = text.get(host..).unwrap_or_default();
+                // An address in it has taken along what was before.
+                let path = rest.find(['/', '?', '#']).into_iter().chain(rest.find(MARK)).min();
                 (path.map_or(text.len(), |at| host + at), 0)
             }
             Text::Reply => (codes(text), text.rfind(" (gp ").map_or(0, |at| text.len() - at)),
