@@ -6,6 +6,10 @@
 //! Asking for CPU time is a system call, which on a virtual machine takes longer than many a script; asking the clock on the wall is
 //! none. CPU time never runs faster than the wall's, so that what it was shortly before, and what a run took that was short by the
 //! wall, need no further question.
+//!
+//! CPU time is not always a script's own: a virtual machine that its host lets stand still for a while counts the while as time of
+//! whoever was running, on most hosts. A few operations take no milliseconds, so that the longest pause between two looks at the clock
+//! is taken for such a while, and not counted. What really takes long between two looks does so again, and that is counted.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -18,9 +22,8 @@ use super::judgement::FaultKind;
 const SHORT: Duration = Duration::from_millis(1);
 
 thread_local! {
-    /// When the running script's time can be over by the wall, and when it is over by the thread's CPU time, which is what counts.
-    /// A script never leaves its thread while it runs.
-    static END: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+    /// The time of the script that runs, or ran last. It never leaves its thread while it runs.
+    static RUN: Cell<Option<Run>> = const { Cell::new(None) };
     /// When this thread was asked last for its CPU time, and what it was.
     static ASKED: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
     /// The operations that the running script was allowed so far, those of its closures counted.
@@ -50,15 +53,61 @@ impl Watch {
     /// Runs a script that may use so much CPU time, and says how much it used.
     pub(super) fn measure<T>(&mut self, left: Duration, script: impl FnOnce() -> T) -> (T, Duration) {
         let begin = Instant::now();
-        END.set(Some((begin + left, self.now + left)));
+        RUN.set(Some(Run::begin(begin, self.now, left)));
         ALLOWED.set(0);
         LEFT.set(0);
         SPENT.set(None);
         let outcome = script();
         let by_the_wall = begin.elapsed();
-        let used = if by_the_wall < SHORT { by_the_wall } else { cpu_time().saturating_sub(self.now) };
-        self.now += used;
-        (outcome, used)
+        if by_the_wall < SHORT {
+            self.now += by_the_wall;
+            return (outcome, by_the_wall);
+        }
+        let pause = look().map_or(Duration::ZERO, |run| run.pause);
+        let before = std::mem::replace(&mut self.now, cpu_time());
+        (outcome, self.now.saturating_sub(before + pause))
+    }
+}
+
+/// The time of one run.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    /// When it can be over by the wall, and when it is over by the thread's CPU time, which is what counts.
+    end: (Instant, Duration),
+    /// When the CPU time was known last, and what it was, or a little more.
+    known: (Instant, Duration),
+    /// When somebody looked at the clock last.
+    looked: Instant,
+    /// The CPU time of the longest pause between two looks.
+    pause: Duration,
+}
+
+impl Run {
+    fn begin(now: Instant, cpu_time: Duration, left: Duration) -> Self {
+        Self {
+            end: (now + left, cpu_time + left),
+            known: (now, cpu_time),
+            looked: now,
+            pause: Duration::ZERO,
+        }
+    }
+
+    /// Looks at the clock. What was short by the wall needs no further question here, either.
+    fn look(&mut self) {
+        let now = Instant::now();
+        if now.duration_since(self.looked) >= SHORT {
+            let (then, cpu_time_then) = self.known;
+            let cpu_time = cpu_time();
+            let at_last_look = cpu_time_then + self.looked.duration_since(then);
+            self.pause = self.pause.max(cpu_time.saturating_sub(at_last_look));
+            self.known = (now, cpu_time);
+        }
+        self.looked = now;
+    }
+
+    fn is_over(&self) -> bool {
+        let (by_the_wall, by_cpu_time) = self.end;
+        self.looked >= by_the_wall && cpu_time() >= by_cpu_time + self.pause
     }
 }
 
@@ -80,7 +129,7 @@ fn allow_more(operations: u64) -> Option<FaultKind> {
     let more = operations.saturating_sub(allowed).min(LOOK_EVERY);
     if more == 0 {
         SPENT.set(Some(FaultKind::Operations));
-    } else if allowed > 0 && is_over() {
+    } else if allowed > 0 && look().is_some_and(|run| run.is_over()) {
         SPENT.set(Some(FaultKind::Time));
     }
     let spent = SPENT.get();
@@ -96,8 +145,12 @@ pub(super) fn spent() -> Option<FaultKind> {
     SPENT.get()
 }
 
-fn is_over() -> bool {
-    END.get().is_some_and(|(wall, cpu)| Instant::now() >= wall && cpu_time() >= cpu)
+/// The time of the running script, as it is now.
+fn look() -> Option<Run> {
+    let mut run = RUN.get()?;
+    run.look();
+    RUN.set(Some(run));
+    Some(run)
 }
 
 /// The CPU time that this thread has used, or up to [`SHORT`] more.
@@ -117,4 +170,68 @@ fn recent_cpu_time() -> Duration {
 pub(super) fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUDGET: Duration = Duration::from_millis(10);
+
+    /// Takes so much CPU time in the middle of everything.
+    fn burn(time: Duration) {
+        let end = cpu_time() + time;
+        while cpu_time() < end {}
+    }
+
+    /// As many operations as are between two looks at the clock.
+    fn work() -> Option<FaultKind> {
+        (0..LOOK_EVERY).find_map(|_| count(u64::MAX))
+    }
+
+    /// A guest counts the time in which its host let it stand still as CPU time of the script that was running.
+    #[test]
+    fn a_machine_that_stood_still_is_nobody_s_fault() {
+        let mut watch = Watch::start();
+        let (spent, used) = watch.measure(BUDGET, || {
+            work();
+            burn(3 * BUDGET);
+            work().or_else(work)
+        });
+        assert_eq!(spent, None);
+        assert!(used < BUDGET, "{used:?}");
+        let (_, used) = watch.measure(BUDGET, || burn(3 * BUDGET));
+        assert!(used < BUDGET, "{used:?}");
+        let (spent, used) = watch.measure(BUDGET, || work().or_else(work));
+        assert_eq!(spent, None, "{used:?}");
+    }
+
+    #[test]
+    fn what_takes_long_again_and_again_is_over() {
+        let (spent, used) = Watch::start().measure(BUDGET, || {
+            for _ in 0..4 {
+                burn(BUDGET + SHORT);
+                if let Some(spent) = work() {
+                    return Some(spent);
+                }
+            }
+            None
+        });
+        assert_eq!(spent, Some(FaultKind::Time));
+        assert!((BUDGET..3 * BUDGET).contains(&used), "{used:?}");
+    }
+
+    #[test]
+    fn many_short_operations_are_over_in_time() {
+        let begin = cpu_time();
+        let (spent, used) = Watch::start().measure(BUDGET, || {
+            loop {
+                if let Some(spent) = work() {
+                    return spent;
+                }
+            }
+        });
+        assert_eq!(spent, FaultKind::Time);
+        assert!(used >= BUDGET && cpu_time() - begin >= BUDGET, "{used:?}");
+    }
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::metrics::get;
 use super::plan::{Plan, Ports};
-use super::{Client, Dns, Exposition, SOON, folder, free_port, server, signal, tail, until};
+use super::{Client, Dns, Exposition, SOON, folder, free_port, lines_with, server, signal, tail, until};
 
 /// How long the program may take to end after SIGTERM, with nothing under way.
 const EXIT: Duration = Duration::from_secs(10);
@@ -304,6 +304,10 @@ impl Drop for Gatepost {
         self.kill();
         if std::thread::panicking() {
             eprintln!("== Gatepost's log\n{}", tail(&self.log_file(), 40));
+            eprintln!(
+                "== failures of policies in it\n{}",
+                lines_with(&self.log_file(), "\"event\":\"policy_error\"")
+            );
         }
     }
 }

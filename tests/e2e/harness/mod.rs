@@ -84,8 +84,17 @@ pub(crate) fn signal(process: u32, signal: Signal) {
 
 /// The last lines of a file, for the message of a test that fails.
 pub(crate) fn tail(file: &Path, lines: usize) -> String {
-    let text =
-        std::fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let text = what_is_in(file);
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+/// The first lines of a file that have these words, for the message of a test that fails.
+pub(crate) fn lines_with(file: &Path, words: &str) -> String {
+    let text = what_is_in(file);
+    text.lines().filter(|line| line.contains(words)).take(20).collect::<Vec<_>>().join("\n")
+}
+
+fn what_is_in(file: &Path) -> String {
+    std::fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
