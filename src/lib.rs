@@ -69,7 +69,7 @@
 //! | 8 | [`config`], [`cli`] | YAML to ready values; commands | |
 //!
 //! [`tls`], [`metrics`], [`log`], [`diagnostic`], [`tap`] (live sessions for those who listen), [`permissions`] (who else may read or
-//! change a file), `files` (read without waiting and within bounds), `units` (sizes and durations as people write them) and
+//! change a file), `files` (read without waiting and within bounds), `durable` (files that outlive a power cut), `units` (sizes and durations as people write them) and
 //! `serial` (values as they stand in JSON) are pillars that every floor from 3 up may lean on. Configuration is the roof: each room owns the small struct of settings that it needs, and [`config`]
 //! builds them.
 //!
@@ -114,6 +114,7 @@ pub mod config;
 pub mod decisions;
 pub mod diagnostic;
 pub mod dns;
+pub(crate) mod durable;
 pub mod facts;
 pub(crate) mod files;
 pub mod log;

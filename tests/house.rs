@@ -19,13 +19,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("diagnostic", &[]),
     ("permissions", &[]),
     ("files", &["units"]),
+    ("durable", &[]),
     ("units", &[]),
     ("serial", &[]),
     ("tap", &["log", "smtp"]),
     ("checks", &["smtp", "message", "dns", "tls", "metrics", "log", "diagnostic", "units", "serial"]),
     ("state", &["metrics", "log"]),
-    ("quarantine", &["smtp", "message", "metrics", "log", "diagnostic", "units"]),
-    ("upstream", &["smtp", "message", "tls", "metrics", "log", "diagnostic", "units", "tap"]),
+    ("quarantine", &["smtp", "message", "metrics", "log", "diagnostic", "units", "durable"]),
+    ("upstream", &["smtp", "message", "tls", "metrics", "log", "diagnostic", "units", "tap", "durable"]),
     (
         "policy",
         &[

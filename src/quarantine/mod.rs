@@ -31,6 +31,7 @@ use tokio::time::{sleep, timeout};
 pub use self::entry::{Client, Entry, Kept};
 pub use self::shelf::{Claim, Id, Listed, State};
 use self::shelf::{Found, Shelf};
+use crate::durable::CopyError;
 use crate::message::spool::Outgoing;
 use crate::metrics::QuarantineMetrics;
 use crate::smtp::receipt::Receipt;
@@ -77,6 +78,15 @@ impl From<io::Error> for StoreError {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace(error.to_string()),
             _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<CopyError> for StoreError {
+    fn from(error: CopyError) -> Self {
+        match error {
+            CopyError::File(error) => error.into(),
+            CopyError::Message(error) => Self::Message(error),
         }
     }
 }

@@ -1,9 +1,8 @@
 //! The files of the quarantine: how they are named, written so that they last, found again and removed.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -12,9 +11,8 @@ use aws_lc_rs::rand;
 
 use super::StoreError;
 use super::entry::Entry;
+use crate::durable::{self, Disk, RealDisk};
 
-/// How much of a message is copied at once.
-const PIECE: usize = 64 * 1024;
 /// What a file takes up at least, and in multiples of.
 const BLOCK: u64 = 4_096;
 /// The largest description of an entry that is read: ten times what the most recipients need.
@@ -140,26 +138,6 @@ pub(super) struct Shelf {
     disk: Box<dyn Disk>,
 }
 
-/// The calls on which it depends whether an entry outlives a power cut. A test watches their order and fails each.
-pub(super) trait Disk: fmt::Debug + Send + Sync {
-    fn sync_file(&self, file: &File) -> io::Result<()> {
-        file.sync_all()
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
-    }
-
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        File::open(folder)?.sync_all()
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct RealDisk;
-
-impl Disk for RealDisk {}
-
 impl Shelf {
     pub(super) fn new(dir: PathBuf) -> Self {
         Self::on(dir, Box::new(RealDisk))
@@ -174,9 +152,7 @@ impl Shelf {
         if self.made.load(Ordering::Acquire) && self.dir.is_dir() {
             return Ok(());
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
-        let parent = self.dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-        self.disk.sync_folder(parent.unwrap_or_else(|| Path::new(".")))?;
+        durable::make_folder(&*self.disk, &self.dir)?;
         self.made.store(true, Ordering::Release);
         Ok(())
     }
@@ -205,10 +181,10 @@ impl Shelf {
 
     fn write(&self, id: &Id, state: State, about: &[u8], message: impl Read) -> Result<(), StoreError> {
         let (unfinished, described) = (self.path(id, "eml-part"), self.path(id, "json-part"));
-        let mut file = create(&unfinished)?;
-        copy(message, &mut file)?;
+        let mut file = durable::create(&unfinished)?;
+        durable::copy(message, &mut file)?;
         self.disk.sync_file(&file)?;
-        let mut file = create(&described)?;
+        let mut file = durable::create(&described)?;
         file.write_all(about)?;
         self.disk.sync_file(&file)?;
         self.disk.rename(&unfinished, &self.path(id, "eml"))?;
@@ -339,23 +315,6 @@ impl Claim {
         fs::remove_file(&self.path)?;
         File::open(&self.dir)?.sync_all()?;
         Ok(octets)
-    }
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
-/// [`io::copy`] does not say which side failed.
-fn copy(mut message: impl Read, file: &mut File) -> Result<(), StoreError> {
-    let mut piece = vec![0; PIECE];
-    loop {
-        match message.read(&mut piece) {
-            Ok(0) => return Ok(()),
-            Ok(read) => file.write_all(piece.get(..read).unwrap_or_default())?,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(StoreError::Message(error)),
-        }
     }
 }
 

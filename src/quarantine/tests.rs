@@ -1,12 +1,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Mutex as StdMutex;
 
 use bytes::Bytes;
 
-use super::shelf::{Disk, RealDisk};
 use super::*;
+use crate::durable::watched::Watched;
 use crate::message::spool::{Settings as SpoolSettings, Spooler};
 use crate::metrics::Metrics;
 use crate::smtp::command::{Command, MailCommand, RcptCommand};
@@ -222,52 +221,21 @@ fn a_description_that_somebody_changed_is_an_error_and_no_panic() {
     assert!(Entry::from_json("").is_err());
 }
 
-/// Writes down what is done to the disk, and fails at one step.
-#[derive(Debug, Default)]
-struct Watched {
-    steps: Arc<StdMutex<Vec<String>>>,
-    fails_at: Option<usize>,
-}
-
-impl Watched {
-    fn step(&self, what: &str, path: &Path) -> io::Result<()> {
-        let mut steps = self.steps.lock().unwrap();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let name = name.split_once('.').map_or_else(|| name.clone(), |(_, extension)| extension.to_owned());
-        steps.push(format!("{what} {name}"));
-        if self.fails_at == Some(steps.len()) { Err(io::Error::other("cut")) } else { Ok(()) }
-    }
-}
-
-impl Disk for Watched {
-    fn sync_file(&self, file: &fs::File) -> io::Result<()> {
-        self.step(&format!("sync {} octets", file.metadata()?.len()), Path::new(""))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.step("rename to", to)?;
-        RealDisk.rename(from, to)
-    }
-
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        self.step("sync", folder)
-    }
-}
-
 #[test]
 fn an_entry_is_there_after_every_sync_in_order_and_a_failed_one_leaves_nothing() {
     let about = b"{}";
     let wanted = [
         "sync parent".to_owned(),
-        format!("sync {} octets ", MESSAGE.len()),
-        format!("sync {} octets ", about.len()),
-        "rename to eml".to_owned(),
-        "rename to json".to_owned(),
+        format!("sync {} octets", MESSAGE.len()),
+        format!("sync {} octets", about.len()),
+        "rename to quarantine/*.eml".to_owned(),
+        "rename to quarantine/*.json".to_owned(),
         "sync quarantine".to_owned(),
     ];
     for fails_at in (1..=wanted.len()).map(Some).chain([None]) {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("parent/quarantine");
+        fs::create_dir(dir.path().join("parent")).unwrap();
         let watched = Watched { fails_at, ..Watched::default() };
         let steps = Arc::clone(&watched.steps);
         let shelf = Shelf::on(folder.clone(), Box::new(watched));

@@ -5,10 +5,9 @@
 //! delivery has to add (RFC 5321 4.4). Fields that name recipients are not added: they would tell each of them
 //! about the others.
 
-use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use super::fault::{Failure, Fault, FaultKind};
+use crate::durable::{self, CopyError, Disk, RealDisk};
 use crate::message::spool::Outgoing;
 use crate::metrics::UpstreamMetrics;
 use crate::smtp::command::{Command, MailCommand};
@@ -26,8 +26,6 @@ use crate::smtp::extensions::Extensions;
 use crate::smtp::path::ReversePath;
 use crate::smtp::receipt::Receipt;
 use crate::smtp::reply::{Code, EnhancedCode, Reply};
-
-const PIECE: usize = 64 * 1024;
 
 /// How long storing a message may take before the session gives up waiting. The disk cannot be interrupted: a message
 /// that is stored later is one that the client sends again.
@@ -97,26 +95,6 @@ pub(super) struct Maildir {
     disk: Box<dyn Disk>,
 }
 
-/// The calls on which it depends whether a message outlives a power cut. A test watches their order and fails each.
-trait Disk: fmt::Debug + Send + Sync {
-    fn sync_file(&self, file: &File) -> io::Result<()> {
-        file.sync_all()
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
-    }
-
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        File::open(folder)?.sync_all()
-    }
-}
-
-#[derive(Debug)]
-struct RealDisk;
-
-impl Disk for RealDisk {}
-
 impl Maildir {
     /// The Maildir at `root`, of the host `hostname`. Nothing is touched yet.
     pub(super) fn new(root: PathBuf, hostname: &str) -> Self {
@@ -139,15 +117,15 @@ impl Maildir {
         let (unfinished, finished) = (self.folder("tmp").join(&name), self.folder("new").join(&name));
         let stored = self
             .make_folders()
-            .map_err(CopyError::Store)
+            .map_err(CopyError::File)
             .and_then(|()| self.write(&unfinished, sender, message))
-            .and_then(|()| self.publish(&unfinished, &finished).map_err(CopyError::Store));
+            .and_then(|()| self.publish(&unfinished, &finished).map_err(CopyError::File));
         stored.map(|()| Receipt::from_durable_store(&name)).map_err(|error| {
             // Whichever of the two there is; the client is told to try again, so neither may stay.
             let _ = fs::remove_file(&unfinished);
             let _ = fs::remove_file(&finished);
             match error {
-                CopyError::Store(e) => self.fault(&e),
+                CopyError::File(e) => self.fault(&e),
                 CopyError::Message(e) => Fault::new(FaultKind::Spool, e.to_string()),
             }
         })
@@ -155,11 +133,10 @@ impl Maildir {
 
     /// Writes the whole message to the file `path`, and to disk.
     fn write(&self, path: &Path, sender: &ReversePath, message: impl Read) -> Result<(), CopyError> {
-        let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        let mut file = created.map_err(CopyError::Store)?;
-        file.write_all(format!("Return-Path: {sender}\r\n").as_bytes()).map_err(CopyError::Store)?;
-        copy(message, &mut file)?;
-        self.disk.sync_file(&file).map_err(CopyError::Store)
+        let mut file = durable::create(path).map_err(CopyError::File)?;
+        file.write_all(format!("Return-Path: {sender}\r\n").as_bytes()).map_err(CopyError::File)?;
+        durable::copy(message, &mut file)?;
+        self.disk.sync_file(&file).map_err(CopyError::File)
     }
 
     /// Moves a complete file to where readers look, and the move to disk. That its name also vanishes from `tmp` needs
@@ -174,13 +151,12 @@ impl Maildir {
         if self.made.load(Ordering::Acquire) && folders.iter().all(|folder| folder.is_dir()) {
             return Ok(());
         }
+        // A file that is safe in `new` is lost all the same if `new` itself is, or the root.
+        durable::make_folder(&*self.disk, &self.root)?;
         for folder in &folders {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
-        // A file that is safe in `new` is lost all the same if `new` itself is.
         self.disk.sync_folder(&self.root)?;
-        let parent = self.root.parent().filter(|parent| !parent.as_os_str().is_empty());
-        self.disk.sync_folder(parent.unwrap_or_else(|| Path::new(".")))?;
         self.made.store(true, Ordering::Release);
         Ok(())
     }
@@ -215,26 +191,6 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-/// Whose fault it is that a message could not be copied.
-#[derive(Debug)]
-enum CopyError {
-    Store(io::Error),
-    Message(io::Error),
-}
-
-/// [`io::copy`] does not say which side failed.
-fn copy(mut message: impl Read, file: &mut File) -> Result<(), CopyError> {
-    let mut piece = vec![0; PIECE];
-    loop {
-        match message.read(&mut piece) {
-            Ok(0) => return Ok(()),
-            Ok(read) => file.write_all(piece.get(..read).unwrap_or_default()).map_err(CopyError::Store)?,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(CopyError::Message(e)),
-        }
-    }
-}
-
 /// `/` and `:` have meanings in a Maildir's file names; a host name has no use for anything else that is not here.
 fn safe(hostname: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' };
@@ -244,14 +200,15 @@ fn safe(hostname: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::durable::watched::Watched;
 
     use std::os::unix::fs::PermissionsExt;
-    use std::sync::Mutex;
 
     const MESSAGE: &[u8] = b"Subject: x\r\n\r\n.dot\r\n\xff\r\n";
 
+    /// What is in a folder, if there is one.
     fn names(folder: &Path) -> Vec<String> {
-        let entries = fs::read_dir(folder).unwrap();
+        let entries = fs::read_dir(folder).into_iter().flatten();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
@@ -301,51 +258,20 @@ mod tests {
         assert_eq!(names(&dir.path().join("tmp")).len() + names(&dir.path().join("new")).len(), 0);
     }
 
-    /// Writes down what is done to the disk, and fails at one step.
-    #[derive(Debug, Default)]
-    struct Watched {
-        steps: Arc<Mutex<Vec<String>>>,
-        fails_at: Option<usize>,
-    }
-
-    impl Watched {
-        fn step(&self, what: &str, path: &Path) -> io::Result<()> {
-            let mut steps = self.steps.lock().unwrap();
-            let file = path.is_file().then_some("file");
-            let name = file.unwrap_or_else(|| path.file_name().unwrap().to_str().unwrap());
-            steps.push(format!("{what} {name}"));
-            if self.fails_at == Some(steps.len()) { Err(io::Error::other("cut")) } else { Ok(()) }
-        }
-    }
-
-    impl Disk for Watched {
-        fn sync_file(&self, file: &File) -> io::Result<()> {
-            self.step(&format!("sync {} octets of", file.metadata()?.len()), Path::new("file"))
-        }
-
-        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-            self.step("rename", from)?;
-            RealDisk.rename(from, to)
-        }
-
-        fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-            self.step("sync", folder)
-        }
-    }
-
     #[test]
     fn a_receipt_comes_after_every_sync_in_order_and_a_failed_one_leaves_nothing() {
         let octets = MESSAGE.len() + "Return-Path: <>\r\n".len();
         let wanted = [
-            "sync Maildir".to_owned(),
             "sync parent".to_owned(),
-            format!("sync {octets} octets of file"),
-            "rename file".to_owned(),
+            "sync Maildir".to_owned(),
+            format!("sync {octets} octets"),
+            "rename to new/*.mx".to_owned(),
             "sync new".to_owned(),
         ];
         for fails_at in (1..=wanted.len()).map(Some).chain([None]) {
             let dir = tempfile::tempdir().unwrap();
             let root = dir.path().join("parent/Maildir");
+            fs::create_dir(dir.path().join("parent")).unwrap();
             let watched = Watched { fails_at, ..Watched::default() };
             let steps = Arc::clone(&watched.steps);
             let maildir = Maildir { disk: Box::new(watched), ..Maildir::new(root.clone(), "mx") };
@@ -364,10 +290,6 @@ mod tests {
         let maildir = Maildir::new(PathBuf::from("/nowhere"), "mx");
         let full = maildir.fault(&io::Error::from(io::ErrorKind::StorageFull));
         assert_eq!((full.kind, full.reply().code().get()), (FaultKind::NoSpace, 452));
-        // The one file that is always full: the error must come from the write, and be told as such.
-        let mut full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let error = copy(MESSAGE, &mut full).unwrap_err();
-        assert!(matches!(error, CopyError::Store(e) if maildir.fault(&e).kind == FaultKind::NoSpace));
     }
 
     #[test]
