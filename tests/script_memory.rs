@@ -68,6 +68,18 @@ const BOMBS: &[(&str, usize)] = &[
     ("let long = \"a\"; long.pad(260000, \"a\"); long.split(\"a\")", 24),
     ("let long = \"a\"; long.pad(260000, \"a\"); long.split(\"\")", 24),
     ("let long = \"a\"; long.pad(260000, \"a\"); long.to_chars()", 24),
+    // One text in every entry, which Rhai does not look at when it is assigned: all of it as one text.
+    ("for i in 0..4000 { big[i] = text; } note(\"k\", `${big}`.len())", 4),
+    ("for i in 0..4000 { big[i] = text; } note(\"k\", \"\" + big)", 4),
+    ("for i in 0..4000 { big[i] = text; } note(\"k\", [#{ a: big }].to_string())", 4),
+    ("for i in 0..4000 { big[i] = text; } note(\"k\", big.to_debug())", 4),
+    ("for i in 0..4000 { big[i] = text; } throw big", 4),
+    ("for i in 0..4000 { big[i] = text; } http_post(\"http://h/\", #{ a: big })", 4),
+    ("for i in 0..1000 { map[`k${i}`] = text; } note(\"k\", `${map}`)", 4),
+    ("for i in 0..1000 { map[`k${i}`] = text; } note(\"k\", map.to_json())", 4),
+    ("for i in 0..1000 { map[`k${i}`] = text; } throw map", 4),
+    ("for i in 0..1000 { map[`k${i}`] = text; } http_post(\"http://h/\", map)", 4),
+    ("for i in 0..9999 { map[`t${i}`] = text; } note(\"k\", `${map}`)", 4),
     // What is kept in many places at once: for as long as scripts run.
     ("deep(text, big)", 128),
 ];

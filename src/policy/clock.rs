@@ -125,6 +125,9 @@ pub(super) fn count(operations: u64) -> Option<FaultKind> {
 
 /// Allows the running script the next few operations, one of which is used at once, if both budgets have more.
 fn allow_more(operations: u64) -> Option<FaultKind> {
+    if SPENT.get().is_some() {
+        return SPENT.get();
+    }
     let allowed = ALLOWED.get();
     let more = operations.saturating_sub(allowed).min(LOOK_EVERY);
     if more == 0 {
@@ -138,6 +141,12 @@ fn allow_more(operations: u64) -> Option<FaultKind> {
         LEFT.set(more.saturating_sub(1));
     }
     spent
+}
+
+/// Ends the running script before its next operation: it asked for more than `kind` allows, where Rhai would swallow an error.
+pub(super) fn exhaust(kind: FaultKind) {
+    SPENT.set(Some(kind));
+    LEFT.set(0);
 }
 
 /// Which budget the script used up that ran last on this thread.

@@ -2,6 +2,7 @@
 
 use rhai::{Dynamic, EvalAltResult, Position};
 
+use super::engine::Size;
 use super::judgement::{FaultKind, ScriptFault};
 use super::policies::Policy;
 use super::turn::{Fault, Stop};
@@ -53,9 +54,11 @@ fn kind(error: &EvalAltResult) -> FaultKind {
         EvalAltResult::ErrorTooManyOperations(_) => FaultKind::Operations,
         EvalAltResult::ErrorDataTooLarge(..) | EvalAltResult::ErrorTooManyVariables(_) => FaultKind::Size,
         EvalAltResult::ErrorStackOverflow(_) => FaultKind::Depth,
-        EvalAltResult::ErrorRuntime(thrown, _) => {
-            thrown.read_lock::<Fault>().map_or(FaultKind::Thrown, |fault| fault.kind)
-        }
+        EvalAltResult::ErrorRuntime(thrown, _) => match thrown.read_lock::<Fault>() {
+            Some(fault) => fault.kind,
+            None if Size::of(thrown).is_too_large() => FaultKind::Size,
+            None => FaultKind::Thrown,
+        },
         _ => FaultKind::Script,
     }
 }
@@ -71,6 +74,7 @@ fn budget(stop: &Dynamic) -> Option<FaultKind> {
 const fn used_up(kind: FaultKind) -> &'static str {
     match kind {
         FaultKind::Operations => "the operations are used up",
+        FaultKind::Size => "an array or a map is too large",
         _ => "the time budget is used up",
     }
 }
@@ -81,6 +85,7 @@ fn message(error: &mut EvalAltResult) -> String {
     match error {
         EvalAltResult::ErrorRuntime(thrown, _) => match thrown.read_lock::<Fault>() {
             Some(fault) => fault.message.clone(),
+            None if Size::of(thrown).is_too_large() => used_up(FaultKind::Size).to_owned(),
             None => thrown.to_string(),
         },
         EvalAltResult::ErrorTooManyOperations(_) => used_up(FaultKind::Operations).to_owned(),

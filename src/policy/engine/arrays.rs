@@ -4,11 +4,11 @@
 //! could make gigabytes. Its `contains`, which is `in`, looks `==` up anew for every entry.
 
 use rhai::{
-    Array, Dynamic, Engine, EvalAltResult, FnPtr, FuncRegistration, ImmutableString, Map, NativeCallContext,
+    Array, Dynamic, Engine, EvalAltResult, FnPtr, FuncRegistration, ImmutableString, NativeCallContext,
 };
 
 use super::super::turn::too_large;
-use super::{MAX_ARRAY, MAX_MAP, MAX_TEXT};
+use super::sizes::Size;
 
 type Made = Result<Array, Box<EvalAltResult>>;
 
@@ -83,39 +83,11 @@ struct Growing {
 
 impl Growing {
     fn push(&mut self, call: &NativeCallContext<'_>, value: Dynamic) -> Result<(), Box<EvalAltResult>> {
-        self.size.entries += 1;
-        self.size.add(&value);
+        self.size.add_entry(&value);
         if self.size.is_too_large() {
             return Err(too_large(call, "array"));
         }
         self.array.push(value);
         Ok(())
-    }
-}
-
-/// What Rhai counts: entries of arrays, of maps, and octets of texts, those of values within values too.
-#[derive(Debug, Default)]
-struct Size {
-    entries: usize,
-    keys: usize,
-    octets: usize,
-}
-
-impl Size {
-    /// Recursion ends with the value, which was within the limits when it was made.
-    fn add(&mut self, value: &Dynamic) {
-        if let Ok(text) = value.as_immutable_string_ref() {
-            self.octets += text.len();
-        } else if let Ok(entries) = value.as_array_ref() {
-            self.entries += entries.len();
-            entries.iter().for_each(|entry| self.add(entry));
-        } else if let Some(map) = value.read_lock::<Map>() {
-            self.keys += map.len();
-            map.values().for_each(|value| self.add(value));
-        }
-    }
-
-    const fn is_too_large(&self) -> bool {
-        self.entries > MAX_ARRAY || self.keys > MAX_MAP || self.octets > MAX_TEXT
     }
 }

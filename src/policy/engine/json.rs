@@ -14,8 +14,18 @@ struct Room {
     keys: usize,
 }
 
-/// What a document says; `()` if it is no JSON, or larger than scripts can hold.
-pub(super) fn of_text(text: &str) -> Dynamic {
+/// The object that a text is; without keys if it is no JSON, or no object, so that what is looked for is not there.
+pub(super) fn object(text: &str) -> Map {
+    of_text(text).try_cast().unwrap_or_default()
+}
+
+/// The values of the array that a text is; none if it is no JSON, or no array.
+pub(super) fn values(text: &str) -> Array {
+    of_text(text).into_array().unwrap_or_default()
+}
+
+/// What a document says, as far as scripts can hold it; `()` if it is no JSON.
+fn of_text(text: &str) -> Dynamic {
     // As much as one array and one map can hold.
     let mut room = Room { values: MAX_ARRAY, keys: MAX_MAP };
     serde_json::from_str(text).map_or(Dynamic::UNIT, |value| of_value(value, MAX_DEPTH, &mut room))
@@ -49,9 +59,14 @@ fn of_value(value: Value, depth: usize, room: &mut Room) -> Dynamic {
     }
 }
 
-/// The document for a value; `None` if it holds something that JSON has no word for.
-pub(super) fn to_text(value: &Dynamic) -> Option<String> {
-    serde_json::to_string(&to_value(value, MAX_DEPTH)?).ok()
+/// The document for a map; `None` if it holds something that JSON has no word for.
+pub(super) fn to_text(map: &Map) -> Option<String> {
+    serde_json::to_string(&to_object(map, MAX_DEPTH)?).ok()
+}
+
+fn to_object(map: &Map, depth: usize) -> Option<Value> {
+    let pairs = map.iter().map(|(name, value)| Some((name.to_string(), to_value(value, depth - 1)?)));
+    pairs.collect::<Option<_>>().map(Value::Object)
 }
 
 /// Recursion ends with `depth`.
@@ -79,8 +94,7 @@ fn to_value(value: &Dynamic, depth: usize) -> Option<Value> {
             .map(Value::Array);
     }
     if let Some(values) = value.read_lock::<Map>() {
-        let pairs = values.iter().map(|(name, value)| Some((name.to_string(), to_value(value, depth - 1)?)));
-        return pairs.collect::<Option<_>>().map(Value::Object);
+        return to_object(&values, depth);
     }
     value.clone().into_immutable_string().ok().map(|text| Value::String(text.to_string()))
 }
@@ -92,8 +106,16 @@ mod tests {
     #[test]
     fn there_and_back() {
         let text = r#"{"a":[1,-2.5,true,null,"x"],"b":{"c":{}}}"#;
-        assert_eq!(to_text(&of_text(text)).unwrap(), text);
-        assert!(of_text("no json").is_unit() && of_text("").is_unit());
+        assert_eq!(to_text(&object(text)).unwrap(), text);
+        assert_eq!(values("[1, 2]").len(), 2);
+    }
+
+    #[test]
+    fn what_is_something_else_has_nothing_in_it() {
+        for text in ["", "no json", "<html>", "null", "7", "\"x\"", "true"] {
+            assert!(object(text).is_empty() && values(text).is_empty(), "{text}");
+        }
+        assert!(object("[1]").is_empty() && values("{}").is_empty());
     }
 
     #[test]
@@ -109,6 +131,6 @@ mod tests {
         let inner = document.values().filter_map(|value| value.read_lock::<Map>().map(|map| map.len()));
         let keys = document.len() + inner.sum::<usize>();
         assert_eq!(keys, MAX_MAP);
-        assert_eq!(to_text(&Dynamic::from(f64::NAN)), None);
+        assert_eq!(to_text(&Map::from([("a".into(), f64::NAN.into())])), None);
     }
 }

@@ -26,12 +26,14 @@ mod parts;
 mod reads;
 mod recipients;
 mod session;
+mod sizes;
 mod state;
 mod verdicts;
 
 pub(super) use mail::{Mail, Rcpt};
 pub(super) use message::Message;
 pub(super) use session::Session;
+pub(super) use sizes::Size;
 pub(super) use state::MAX_TIME;
 
 /// Longest text, and all texts of one array together: as much as a whole header.
@@ -53,6 +55,7 @@ pub(super) fn build(budget: &Budget) -> Engine {
     }
     replace_sleep(&mut engine);
     session::register(&mut engine);
+    sizes::register(&mut engine);
     addresses::register(&mut engine);
     arrays::register(&mut engine);
     closures::register(&mut engine);

@@ -11,6 +11,7 @@ use super::super::turn::{Turn, fault};
 use super::json;
 use super::message::Message;
 use super::session::text;
+use super::sizes::document;
 use crate::message::mime::Url;
 
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
@@ -61,8 +62,7 @@ fn register_http(engine: &mut Engine) {
         reply(Turn::of(&call)?.fact(&call, Question::HttpGet(url.to_string()))?)
     });
     engine.register_fn("http_post", |call: NativeCallContext<'_>, url: ImmutableString, body: Map| {
-        let body = json::to_text(&Dynamic::from_map(body))
-            .ok_or_else(|| fault(&call, "what is posted must be texts, numbers, bools, arrays and maps"))?;
+        let body = document(&call, &body)?;
         let turn = Turn::of(&call)?;
         let (policy, nth) = turn.occurrence(&format!("http_post {url} {body}"));
         reply(turn.fact(&call, Question::HttpPost { url: url.to_string(), body, policy, nth })?)
@@ -72,7 +72,8 @@ fn register_http(engine: &mut Engine) {
         .register_get("result", |r: &mut Reply| text(r.0.result))
         .register_get("status", |r: &mut Reply| i64::from(r.0.status))
         .register_get("text", |r: &mut Reply| text(&r.0.body))
-        .register_get("json", |r: &mut Reply| json::of_text(&r.0.body));
+        .register_get("json", |r: &mut Reply| json::object(&r.0.body))
+        .register_get("values", |r: &mut Reply| json::values(&r.0.body));
 }
 
 fn register_scanners(engine: &mut Engine) {

@@ -88,9 +88,10 @@ pub(super) const OBJECTS: &[Object] = &[
             property("text", TEXT, "The body, at most 256 KiB."),
             property(
                 "json",
-                Type::Any,
-                "The body as JSON; `()` if it is none. What is not in it is `()`: write `?? 0`.",
+                Type::Map,
+                "The body as a JSON object; empty if it is none. What is not in it is `()`: write `?? 0`.",
             ),
+            property("values", Type::Array(&Type::Any), "The body as a JSON array; empty if it is none."),
         ],
     },
     Object {

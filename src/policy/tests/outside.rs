@@ -111,6 +111,28 @@ fn web_services() {
     assert_eq!(rig.asked[1], post);
 }
 
+/// The answer that a service gives is not the script's fault, whatever it is.
+#[test]
+fn no_answer_of_a_service_makes_a_script_fail() {
+    let script = mail_policy(
+        "let got = http_get(\"https://api.test/x\");
+         reject(\"r\", `${got.result} ${got.json.score ?? 0} ${got.json.result?.score ?? 1} ${got.values.len()}`);",
+    );
+    for (result, body, expected) in [
+        ("error", "", "error 0 1 0"),
+        ("error", "<html>500</html>", "error 0 1 0"),
+        ("ok", "null", "ok 0 1 0"),
+        ("ok", "7", "ok 0 1 0"),
+        ("ok", "[1, 2]", "ok 0 1 2"),
+        ("ok", "{\"result\": {\"score\": 3}}", "ok 0 3 0"),
+    ] {
+        let mut rig = Rig::new(&[("10-x.rhai", &script)]);
+        let reply = HttpReply { result, status: 200, body: body.to_owned() };
+        rig.knows(Question::HttpGet("https://api.test/x".to_owned()), Answer::Http(Arc::new(reply)));
+        assert_eq!(told(&rig.mail()), format!("550 5.7.1 {expected} [x.r]"), "{body}");
+    }
+}
+
 /// However often a script is run again, what it posts is posted once each time that it comes by.
 #[test]
 fn what_happens_happens_once() {
