@@ -23,6 +23,10 @@ pub(super) struct ZoneSpec {
 struct Codes([Vec<(u8, u8)>; 4]);
 
 impl ZoneSpec {
+    /// How to write one.
+    pub(super) const HELP: &str =
+        "write a zone, with codes and a weight where they matter: \"zen.example.org=127.0.0.[2..11]*3\"";
+
     /// Reads one; `None` if it is none.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let text = Some(text.trim()).filter(|text| text.len() <= MAX_SPEC)?;

@@ -52,7 +52,7 @@ pub(super) const EFFECTS: &[Function] = &[
     ),
     effect(
         "remember",
-        &[&[NAME, p("key", TEXT), p("keep", Type::Text(Form::Duration))]],
+        &[&[NAME, p("key", TEXT), p("keep", Type::Text(Form::Keeping))]],
         Some(Named::Kept),
         BEFORE_CLOSE,
         "Kept beyond the session, for so long from now: `remembered(name, key)` says yes. It happens when the script gets there, \

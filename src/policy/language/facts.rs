@@ -11,22 +11,23 @@ const MESSAGE: Parameter = p("message", object("Message"));
 /// What can be on a list in DNS.
 const LISTABLE: Parameter =
     p("subject", Type::OneOf(&[TEXT, object("Url"), TEXTS, Type::Array(&object("Url"))]));
-const LISTS: &[&[Parameter]] = &[&[LISTABLE, p("zones", Type::Map)], &[LISTABLE, p("zones", TEXTS)]];
+const ZONES: Type = Type::Array(&Type::Text(Form::Zone));
+const LISTS: &[&[Parameter]] = &[&[LISTABLE, p("zones", Type::Map)], &[LISTABLE, p("zones", ZONES)]];
 
-const DURATION: Type = Type::Text(Form::Duration);
+const KEEPING: Type = Type::Text(Form::Keeping);
 const GREYLIST: [Parameter; 5] = [
     p("client", TEXT),
     p("sender", ADDRESSEE),
     p("rcpt", ADDRESSEE),
-    p("delay", DURATION),
-    p("keep", DURATION),
+    p("delay", KEEPING),
+    p("keep", KEEPING),
 ];
 const GREYLIST_WITH_PASSES: [Parameter; 6] = [
     p("client", TEXT),
     p("sender", ADDRESSEE),
     p("rcpt", ADDRESSEE),
-    p("delay", DURATION),
-    p("keep", DURATION),
+    p("delay", KEEPING),
+    p("keep", KEEPING),
     p("passes", Type::Integer),
 ];
 
@@ -85,7 +86,7 @@ pub(super) const FACTS: &[Function] = &[
         names: Some(Named::Counter),
         ..fact(
             "rate",
-            &[&[p("rule", TEXT), p("key", TEXT), p("limits", TEXT)]],
+            &[&[p("rule", TEXT), p("key", TEXT), p("limits", Type::Text(Form::Rates))]],
             object("Rate"),
             "Counts one more for this key, in sliding windows, unless one is full: `60/m`, `100/10m`, or several: `20/m, 200/h`. \
              It happens once, when the script gets there. The rule's mode decides where it counts; a rule that is off, or skipped, \

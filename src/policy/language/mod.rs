@@ -64,6 +64,12 @@ pub(super) enum Form {
     Size,
     /// A duration such as `10m`.
     Duration,
+    /// A duration that the store keeps something for: of at most a year.
+    Keeping,
+    /// The limits of a rate, such as `60/m`.
+    Rates,
+    /// A list in DNS, with codes and weight or without.
+    Zone,
     /// One line: nothing that a client or a reader would take for the beginning of another.
     Line,
     /// A domain in lower case and A-labels, or an address literal.
@@ -312,7 +318,8 @@ impl Type {
 }
 
 impl Form {
-    const fn name(self) -> &'static str {
+    /// What people call it.
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Any | Self::Words(_) | Self::Notation => "text",
             Self::LowerCase => "text in lower case",
@@ -320,6 +327,9 @@ impl Form {
             Self::Network => "network",
             Self::Size => "size",
             Self::Duration => "duration",
+            Self::Keeping => "duration of at most a year",
+            Self::Rates => "limits of a rate",
+            Self::Zone => "list in DNS",
             Self::Line => "text of one line",
             Self::Domain => "domain",
             Self::Address => "address in a text",

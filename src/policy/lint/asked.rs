@@ -1,34 +1,36 @@
 //! What scripts ask of the operator's own words: the lists, and the values of settings. What these are is known when all of it is
-//! loaded; here stands what they would have to be.
+//! loaded; here stands what they have to be.
 
 use std::collections::BTreeMap;
 
 use rhai::{Expr, Position};
 
-use super::super::language::{Form, Type};
+use super::super::language::{self, Form, Function, Nature, Type};
 use super::super::load::ScriptFile;
 use super::super::sources::ListKind;
-use super::Walk;
-use super::compare::impossible;
 use super::expressions::{a, width};
+use super::host::Signature;
 use super::value::Value;
-use super::{compare, forms};
+use super::wanted::{Want, Wanted};
+use super::{Unit, Walk, forms};
 
 /// Something of the operator's.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Given {
     List(String),
     Setting(SettingName),
+    /// An entry of a setting, or some of its entries.
+    Entry(SettingName),
 }
 
 /// The policy, and the name of its setting.
-pub(in super::super) type SettingName = (String, String);
+pub(super) type SettingName = (String, String);
 
 /// Everything that scripts ask of lists and settings.
 #[derive(Debug, Default)]
 pub(in super::super) struct Asked {
     pub(in super::super) lists: Vec<ListUse>,
-    pub(in super::super) settings: BTreeMap<SettingName, Vec<Wanted>>,
+    settings: BTreeMap<SettingName, Wanted>,
 }
 
 /// A place where a list is asked.
@@ -44,59 +46,35 @@ pub(in super::super) struct ListUse {
     pub(in super::super) len: usize,
 }
 
-/// What a text in a setting would have to be, so that one place in a script has a use for it.
-#[derive(Debug)]
-pub(in super::super) struct Wanted(Want);
-
-/// What would have a use.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Want {
-    /// The value, which a script compares with it.
-    Equal(Value),
-    /// A part of the value, or a pattern that finds it.
-    Part(Value),
-    /// Something of this form.
-    Form(Form),
-    /// This text, which the script has a meaning for.
-    Literal(String),
+impl Given {
+    /// What an entry of it is.
+    pub(super) fn entry(self) -> Self {
+        match self {
+            Self::Setting(name) => Self::Entry(name),
+            other => other,
+        }
+    }
 }
 
 impl Asked {
+    /// What scripts want of the setting of a policy.
+    pub(in super::super) fn wanted(&self, policy: &str, name: &str) -> Option<&Wanted> {
+        self.settings.get(&(policy.to_owned(), name.to_owned()))
+    }
+
     /// What others ask too.
     pub(super) fn join(&mut self, other: Self) {
         self.lists.extend(other.lists);
         for (name, wanted) in other.settings {
-            self.settings.entry(name).or_default().extend(wanted);
+            self.settings.entry(name).or_default().join(wanted);
         }
     }
 
-    fn add(&mut self, name: &SettingName, want: &Want) {
-        let all = self.settings.entry(name.clone()).or_default();
-        if !all.iter().any(|known| known.0 == *want) {
-            all.push(Wanted(want.clone()));
+    /// The settings that the script declares, of which some look like something.
+    pub(super) fn declare(&mut self, unit: &Unit) {
+        for (name, kind) in &unit.settings {
+            self.settings.entry((unit.name.clone(), name.clone())).or_default().look_like(*kind);
         }
-    }
-}
-
-impl Wanted {
-    /// Why the text is never what is wanted, and what to write in its place; `None` where it may be.
-    pub(in super::super) fn refuses(&self, text: &str) -> Option<(String, String)> {
-        match &self.0 {
-            Want::Equal(value) => impossible(value, text),
-            Want::Part(value) => compare::never_part(value, text),
-            Want::Form(form) => forms::misshapen(*form, &Value::text(text)),
-            Want::Literal(known) => (known != text).then(Default::default),
-        }
-    }
-
-    /// Whether this is a form that settings are checked for by themselves, as their defaults are.
-    pub(in super::super) const fn is_form_of_settings(&self) -> bool {
-        matches!(self.0, Want::Form(Form::Duration | Form::Network | Form::Size))
-    }
-
-    /// Whether it is only one text of several, all others of which may mean something else.
-    pub(in super::super) const fn is_literal(&self) -> bool {
-        matches!(self.0, Want::Literal(_))
     }
 }
 
@@ -112,11 +90,48 @@ impl Walk<'_> {
         }
     }
 
+    /// What a function of the host's takes is wanted.
+    pub(super) fn asks_by_call(&mut self, name: &str, fitting: &[&Signature], values: &[Value]) {
+        for (index, value) in values.iter().enumerate().filter(|(_, value)| !value.given.is_empty()) {
+            let kinds = fitting.iter().filter_map(|one| one.parameters.get(index).copied().flatten());
+            match kinds.clone().find_map(demanded) {
+                Some((form, is_of_all)) => {
+                    self.asks(value, &Want::Form(form));
+                    if is_of_all {
+                        self.asks(value, &Want::All(form));
+                    }
+                }
+                None if kinds.into_iter().any(|kind| matches!(kind, Type::Text(_))) => {
+                    self.asks_by_computing(name, value);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// What a script computes of a text is its own affair.
+    fn asks_by_computing(&mut self, name: &str, value: &Value) {
+        let is_other = |known: &Function| known.nature != Nature::Function && known.receiver.is_none();
+        if matches!(name, "len" | "is_empty") {
+            self.asks_for_empty(value);
+        } else if !matches!(value.kind, Type::Array(_)) && !language::find(name).is_some_and(is_other) {
+            self.asks(value, &Want::Any);
+        }
+    }
+
+    /// The script asks whether a text has anything in it.
+    pub(super) fn asks_for_empty(&mut self, text: &Value) {
+        if !matches!(text.kind, Type::Array(_)) {
+            self.asks(text, &Want::Literal(String::new()));
+        }
+    }
+
     /// What is wanted of the settings that `given` comes from.
     pub(super) fn asks(&mut self, given: &Value, want: &Want) {
         for given in &given.given {
-            if let Given::Setting(name) = given {
-                self.asked.add(name, want);
+            let (Given::Setting(name) | Given::Entry(name)) = given else { continue };
+            if !matches!((given, want), (Given::Entry(_), Want::All(_))) {
+                self.asked.settings.entry(name.clone()).or_default().add(want.clone());
             }
         }
     }
@@ -141,6 +156,15 @@ impl Walk<'_> {
                 len: width(found),
             });
         }
+    }
+}
+
+/// The form that a text has to have for this parameter, and whether it takes an array of them.
+const fn demanded(parameter: Type) -> Option<(Form, bool)> {
+    match parameter {
+        Type::Text(form) if forms::is_demanding(form) => Some((form, false)),
+        Type::Array(Type::Text(form)) if forms::is_demanding(*form) => Some((*form, true)),
+        _ => None,
     }
 }
 

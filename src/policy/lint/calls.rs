@@ -5,7 +5,7 @@ use rhai::{Expr, FnCallExpr, Position};
 use super::super::language::{self, Form, Named, Nature, Type};
 use super::super::load::{begins, suggest};
 use super::super::units;
-use super::asked::{Given, Want};
+use super::asked::Given;
 use super::expressions::{a, closure, width};
 use super::host::Signature;
 use super::value::{Literal, Value, fits};
@@ -134,11 +134,12 @@ impl Walk<'_> {
             return Value::unknown();
         }
         let fitting: Vec<_> =
-            of_length.iter().filter(|signature| misfit(signature, values).is_none()).collect();
+            of_length.iter().copied().filter(|signature| misfit(signature, values).is_none()).collect();
         let Some(first) = fitting.first() else {
             self.wrong_type(name, &of_length, values, arguments, position, is_method);
             return Value::unknown();
         };
+        self.asks_by_call(name, &fitting, values);
         self.forms(first, values, arguments, position, is_method);
         self.parts_of_texts(name, values, arguments, position);
         self.spoken(name, values, arguments);
@@ -251,9 +252,6 @@ impl Walk<'_> {
         for (index, (wanted, value)) in pairs {
             let at = argument(arguments, index, is_method).map_or(position, begins);
             let Some(Type::Text(form)) = wanted else { continue };
-            if forms::is_demanding(*form) {
-                self.asks(value, &Want::Form(*form));
-            }
             if let Some(Literal::Character(character)) = value.literal {
                 let message = format!("'{character}' is a single character, and this takes a text");
                 self.error(at, 3, message, format!("a text has double quotes: \"{character}\""));
@@ -309,7 +307,7 @@ fn conversion(value: &Value, wanted: &Type) -> String {
         (Type::Text(Form::Size), Type::Integer) => format!("write `bytes({})`", value.spelled),
         (Type::Text(Form::Duration), Type::Integer) => format!("write `seconds({})`", value.spelled),
         (Type::Integer, Type::Float) if value.literal.is_some() => format!("write `{}.0`", value.spelled),
-        (Type::Integer, Type::Text(Form::Duration)) if value.literal.is_some() => {
+        (Type::Integer, Type::Text(Form::Duration | Form::Keeping)) if value.literal.is_some() => {
             format!("write `\"{}s\"` for seconds; m, h and d are minutes, hours and days", value.spelled)
         }
         (Type::Integer, Type::Text(Form::Size)) if value.literal.is_some() => {

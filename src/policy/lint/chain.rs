@@ -95,6 +95,7 @@ impl Walk<'_> {
     fn property(&mut self, owner: &Value, name: &str, position: Position) -> Value {
         if name == "len" || name == "is_empty" {
             self.minds_emptiness(owner);
+            self.asks_for_empty(owner);
         }
         let found = match owner.kind {
             Type::Any | Type::OneOf(_) => return Value::unknown(),
@@ -197,7 +198,7 @@ impl Walk<'_> {
         }
         let mut value = self.host_call(&call.name, &this_first, &call.args, position, true);
         if let (Type::Array(_), Type::Array(_), "filter") = (owner.kind, value.kind, call.name.as_str()) {
-            value = Value { given: owner.given.clone(), ..Value::of(owner.kind) };
+            value = Value { given: owner.given_entries(), ..Value::of(owner.kind) };
         }
         if let (Type::Object(object), Type::Array(_)) = (owner.kind, value.kind) {
             value.source = method_of(object, &call.name);

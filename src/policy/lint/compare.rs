@@ -6,12 +6,12 @@ use super::super::language::{Form, Type, object_named};
 use super::super::load::begins;
 use super::super::units;
 use super::Walk;
-use super::asked::Want;
 use super::expressions::{a, absent_help, width};
 use super::forms;
 use super::inside::About;
 use super::named::IN_VARIABLE;
 use super::value::{Literal, Value, comparable, fits, is_address, is_lower_case};
+use super::wanted::Want;
 use crate::diagnostic::nearest;
 
 impl Walk<'_> {
@@ -175,7 +175,7 @@ impl Walk<'_> {
         if let (Type::Array(entry), Some(_)) = (container.kind, found.literal_text())
             && comparable(entry, &found.kind)
         {
-            let entry = Value::of(*entry).spelled(format!("{}[...]", container.spelled));
+            let entry = container.entry().spelled(format!("{}[...]", container.spelled));
             self.equality(&entry, found, at);
         }
         if container.literal.is_none() && found.literal.is_none() {

@@ -93,7 +93,9 @@ impl Walk<'_> {
         let kind = values.iter().map(|value| value.kind).reduce(|one, other| join(&one, &other));
         let texts: Option<Vec<_>> =
             values.iter().map(|value| Some(value.literal_text()?.to_owned())).collect();
-        Value { literal: texts.map(Literal::Texts), ..Value::of(array_of(&kind.unwrap_or(Type::Any))) }
+        let given = values.iter().flat_map(Value::given_entries).collect();
+        let literal = texts.map(Literal::Texts);
+        Value { literal, given, ..Value::of(array_of(&kind.unwrap_or(Type::Any))) }
     }
 
     /// `x ?? y` where `x` is always there.
@@ -170,8 +172,8 @@ impl Walk<'_> {
     pub(super) fn entry_of(&mut self, all: &Value, expression: &Expr) -> Value {
         self.minds_emptiness(all);
         match all.kind {
-            Type::Array(_) => all.entry(),
-            Type::Any | Type::Text(_) | Type::OneOf(_) => Value::unknown(),
+            Type::Array(_) | Type::Any => all.entry(),
+            Type::Text(_) | Type::OneOf(_) => Value::unknown(),
             kind => {
                 let message = format!("{} is {}, and `for` walks an array", all.name(), a(&kind));
                 let help = match kind {

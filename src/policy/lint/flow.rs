@@ -32,6 +32,8 @@ const CHANGING: [&str; 16] = [
 pub(super) struct Changed {
     /// They are given another value.
     pub(super) assigned: Vec<String>,
+    /// They are given a value that is made of the one that they have.
+    pub(super) remade: Vec<String>,
     /// What is in them is changed in place, which objects of the host's do not allow.
     pub(super) touched: Vec<String>,
 }
@@ -41,7 +43,13 @@ pub(super) fn changed(statements: &[Stmt]) -> Changed {
     let mut found = Changed::default();
     each(statements, &mut |node| match node {
         ASTNode::Stmt(Stmt::Assignment(assignment)) => match &assignment.1.lhs {
-            Expr::Variable(variable, ..) => found.assigned.push(variable.1.to_string()),
+            Expr::Variable(variable, ..) => {
+                let name = variable.1.to_string();
+                if assignment.0.is_op_assignment() || has_variable(&assignment.1.rhs, &name) {
+                    found.remade.push(name.clone());
+                }
+                found.assigned.push(name);
+            }
             place => found.touched.extend(root(place)),
         },
         ASTNode::Expr(Expr::Dot(dot, ..)) => {
@@ -52,6 +60,16 @@ pub(super) fn changed(statements: &[Stmt]) -> Changed {
             }
         }
         _ => {}
+    });
+    found
+}
+
+fn has_variable(expression: &Expr, name: &str) -> bool {
+    let mut found = false;
+    expression.walk(&mut Vec::new(), &mut |path| {
+        found |=
+            matches!(path.last(), Some(ASTNode::Expr(Expr::Variable(variable, ..))) if variable.1 == name);
+        true
     });
     found
 }

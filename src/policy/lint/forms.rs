@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::super::engine::MAX_TIME;
 use super::super::language::{Form, Type};
+use super::super::listing::ZoneSpec;
 use super::super::{units, words};
 use super::value::Value;
 use crate::diagnostic::nearest;
@@ -22,8 +24,8 @@ pub(super) fn misshapen(form: Form, value: &Value) -> Option<(String, String)> {
 }
 
 /// What is wrong with this text where `form` is wanted, and the way out.
-fn unfit(form: Form, text: &str) -> Option<(String, String)> {
-    let (fits, example, help) = match form {
+pub(super) fn unfit(form: Form, text: &str) -> Option<(String, String)> {
+    let (fits, help) = match form {
         Form::Any | Form::LowerCase | Form::Address | Form::Extension | Form::Notation => return None,
         Form::Domain => {
             let problem = |help| (format!("`{text}` is no domain, and this is always false"), help);
@@ -36,27 +38,32 @@ fn unfit(form: Form, text: &str) -> Option<(String, String)> {
         }
         Form::Size => {
             let help = "a size is a whole number with B, KiB, MiB, GiB, KB, MB or GB";
-            (units::bytes(text).is_some(), "no size such as 25MiB", help)
+            (units::bytes(text).is_some(), help)
         }
         Form::Duration => {
             let help = "a duration is a whole number with s, m, h or d";
-            (units::seconds(text).is_some(), "no duration such as 10m", help)
+            (units::seconds(text).is_some(), help)
         }
+        Form::Keeping => {
+            let help = "a duration is a whole number with s, m, h or d: a year is `366d`";
+            (units::duration(text).is_some_and(|time| time <= MAX_TIME), help)
+        }
+        Form::Rates => {
+            let help = "write `60/m`, `100/10m`, or several of different times: `20/m, 200/h`";
+            (units::rates(text).is_some(), help)
+        }
+        Form::Zone => (ZoneSpec::parse(text).is_some(), ZoneSpec::HELP),
         Form::Network => {
             let help = "behind the slash stand 0 to 32 bits for IPv4, 0 to 128 for IPv6";
-            (units::network(text).is_some(), "no network such as 192.0.2.0/24", help)
+            (units::network(text).is_some(), help)
         }
-        Form::Ip => (text.parse::<IpAddr>().is_ok(), "no IP address", instead_of_ip(text)),
+        Form::Ip => (text.parse::<IpAddr>().is_ok(), instead_of_ip(text)),
         Form::Field => {
             let help =
                 "a field's name is 1 to 76 printable ASCII characters without colon and blank: \"X-Mine\"";
-            (NewField::new(text, "").is_ok(), "no name of a header field", help)
+            (NewField::new(text, "").is_ok(), help)
         }
-        Form::Tag => (
-            words::is_tag(text),
-            "no name of a tag",
-            "it has letters, digits, `-`, `_` and `.`: \"spf-result\"",
-        ),
+        Form::Tag => (words::is_tag(text), "it has letters, digits, `-`, `_` and `.`: \"spf-result\""),
         Form::Words(words) => {
             let help = match nearest(text, words.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -65,7 +72,21 @@ fn unfit(form: Form, text: &str) -> Option<(String, String)> {
             return (!words.contains(&text)).then(|| (format!("`{text}` cannot stand here"), help));
         }
     };
-    (!fits).then(|| (format!("`{text}` is {example}"), help.to_owned()))
+    (!fits).then(|| (format!("`{text}` is no {}", called(form)), help.to_owned()))
+}
+
+/// What a text of the form is called, with an example where that helps.
+pub(super) const fn called(form: Form) -> &'static str {
+    match form {
+        Form::Size => "size such as 25MiB",
+        Form::Duration => "duration such as 10m",
+        Form::Keeping => "duration such as 10m, of at most a year",
+        Form::Network => "network such as 192.0.2.0/24",
+        Form::Rates => "limit of a rate such as 60/m",
+        Form::Tag => "name of a tag",
+        Form::Field => "name of a header field",
+        _ => form.name(),
+    }
 }
 
 /// What to write where an IP address is wanted.
@@ -78,8 +99,19 @@ fn instead_of_ip(text: &str) -> &'static str {
 
 /// Whether there are texts that have not this form.
 pub(super) const fn is_demanding(form: Form) -> bool {
-    use Form::{Domain, Duration, Field, Ip, Network, Size, Tag, Words};
-    matches!(form, Domain | Duration | Field | Ip | Network | Size | Tag | Words(_))
+    is_strict(form) || matches!(form, Form::Domain | Form::Field | Form::Ip | Form::Tag | Form::Words(_))
+}
+
+/// Whether what takes a text of this form fails with any other.
+pub(super) const fn is_strict(form: Form) -> bool {
+    use Form::{Duration, Keeping, Network, Rates, Size, Zone};
+    matches!(form, Duration | Keeping | Network | Rates | Size | Zone)
+}
+
+/// The form of a setting that has this default.
+pub(super) fn of_default(text: &str) -> Form {
+    let forms = [Form::Size, Form::Duration, Form::Rates];
+    forms.into_iter().find(|form| unfit(*form, text).is_none()).unwrap_or(Form::Any)
 }
 
 /// What a text of another form is, what is wanted in its place, and the way out.
@@ -89,7 +121,9 @@ const fn another(given: Form, wanted: Form) -> Option<(&'static str, &'static st
         (Form::Duration, Form::Size) => {
             ("a duration", "a size", "a size has B, KiB, MiB, GiB, KB, MB or GB: \"25MiB\"")
         }
-        (Form::Size, Form::Duration) => ("a size", "a duration", "a duration has s, m, h or d: \"10m\""),
+        (Form::Size, Form::Duration | Form::Keeping) => {
+            ("a size", "a duration", "a duration has s, m, h or d: \"10m\"")
+        }
         (Form::Network, Form::Ip) => ("a network", "an IP address", OF_CLIENT),
         (Form::Domain, Form::Ip) => ("a domain", "an IP address", OF_CLIENT),
         (Form::Address, Form::Ip) => ("an address of mail", "an IP address", OF_CLIENT),

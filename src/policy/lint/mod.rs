@@ -5,7 +5,7 @@
 //! other one what its callers hand over. That is done in rounds until nothing new is learnt; the problems of the last round are
 //! reported. What is not known has the type [`Type::Any`] and is never a problem: better to miss a mistake than to invent one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use rhai::Position;
 
@@ -35,8 +35,9 @@ mod statements;
 mod swapped;
 mod unit;
 mod value;
+mod wanted;
 
-pub(super) use asked::{Asked, ListUse, SettingName, Wanted};
+pub(super) use asked::{Asked, ListUse};
 use emptiness::{Minded, Undecided};
 use facts::Tested;
 use flow::Changed;
@@ -46,6 +47,7 @@ pub(super) use spoken::Mention;
 use unit::Body;
 pub(super) use unit::Unit;
 use value::Value;
+pub(super) use wanted::{Fault, Wanted};
 
 /// Rounds after which what is still in motion counts as unknown.
 const MAX_ROUNDS: usize = 6;
@@ -102,6 +104,7 @@ pub(super) fn lint(
         problems.extend(settled.problems);
         mentions.push(settled.mentions);
         asked.join(settled.asked);
+        asked.declare(unit);
         for (library, learnt) in settled.outside {
             handed.entry(library).or_default().join(learnt);
         }
@@ -323,12 +326,21 @@ impl<'a> Walk<'a> {
         self.scope.push((name.to_owned(), value));
     }
 
-    /// The value of a variable that keeps it; of one that does not, nothing is known.
+    /// The value of a variable that keeps it; of one that does not, nothing is known but what of the operator's it may still be.
     fn as_long_as_it_is(&self, name: &str, value: Value) -> Value {
         let is_in = |names: &[String]| names.iter().any(|changed| changed == name);
         let is_object = matches!(value.kind, Type::Object(_));
         let is_lost = is_in(&self.changed.assigned) || (is_in(&self.changed.touched) && !is_object);
-        if is_lost { Value::unknown() } else { value }
+        if !is_lost {
+            return value;
+        }
+        let is_another = is_in(&self.changed.touched) || is_in(&self.changed.remade);
+        let given = match value.kind {
+            Type::Array(_) if is_another => value.given_entries(),
+            _ if is_another => BTreeSet::new(),
+            _ => value.given,
+        };
+        Value { given, ..Value::unknown() }
     }
 
     /// A variable that is declared in this block and assigned once is known from there on; in another block nobody knows

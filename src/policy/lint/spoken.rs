@@ -4,7 +4,6 @@ use rhai::{Expr, Position};
 
 use super::super::language;
 use super::super::load::{Role, begins};
-use super::super::units;
 use super::Walk;
 use super::expressions::width;
 use super::value::Value;
@@ -34,7 +33,6 @@ impl Walk<'_> {
         let pairs: Vec<_> = values.iter().skip(own).zip(arguments).collect();
         match name {
             "reject" | "defer" | "disconnect" => pairs.last().map(|(value, at)| self.said(value, at)),
-            "rate" => pairs.get(2).map(|(value, at)| self.limits(value, at)),
             "redirect" => pairs.last().map(|(value, at)| self.mentioned(name, value, at, own > 0)),
             "noted" | "add_recipient" | "http_get" | "http_post" => {
                 pairs.first().map(|(value, at)| self.mentioned(name, value, at, own > 0))
@@ -61,14 +59,6 @@ impl Walk<'_> {
             return;
         };
         self.error(begins(argument), width(value), message.to_owned(), help);
-    }
-
-    fn limits(&mut self, value: &Value, argument: &Expr) {
-        if value.literal_text().is_some_and(|limits| units::rates(limits).is_none()) {
-            let message = "this is no limit of a rate".to_owned();
-            let help = "write `60/m`, `100/10m`, or several of different times: `20/m, 200/h`";
-            self.error(begins(argument), width(value), message, help);
-        }
     }
 
     /// What is written out at the place was seen there already.

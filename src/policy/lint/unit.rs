@@ -5,12 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use rhai::{AST, Stmt};
 
 use super::super::compiled::statements;
-use super::super::language::{self, Type};
+use super::super::language::Type;
 use super::super::load::{Role, ScriptFile};
 use super::super::sources::Setting;
-use super::super::units;
 use super::facts::Reach;
-use super::{flow, value};
+use super::{flow, forms, value};
 use crate::session::stage::Stage;
 
 /// One script, as it is walked.
@@ -105,9 +104,7 @@ impl Unit {
 /// What a setting is, out of its default.
 fn setting_type(default: &Setting) -> Type {
     match default {
-        Setting::Text(text) if units::bytes(text).is_some() => Type::Text(language::Form::Size),
-        Setting::Text(text) if units::seconds(text).is_some() => Type::Text(language::Form::Duration),
-        Setting::Text(_) => language::TEXT,
+        Setting::Text(text) => Type::Text(forms::of_default(text)),
         Setting::Integer(_) => Type::Integer,
         Setting::Float(_) => Type::Float,
         Setting::Bool(_) => Type::Bool,

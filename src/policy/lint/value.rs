@@ -80,12 +80,18 @@ impl Value {
         pairs.iter().find(|(known, _)| known == key).map(|(_, value)| value)
     }
 
-    /// An entry of the array that this is.
+    /// An entry of the array that this is, or may be.
     pub(super) fn entry(&self) -> Self {
         match self.kind {
-            Type::Array(entry) => Self { given: self.given.clone(), ..Self::of(*entry) },
+            Type::Array(entry) => Self { given: self.given_entries(), ..Self::of(*entry) },
+            Type::Any => Self { given: self.given_entries(), ..Self::unknown() },
             _ => Self::unknown(),
         }
+    }
+
+    /// What of the operator's an entry of this is, or an array of some of its entries.
+    pub(super) fn given_entries(&self) -> BTreeSet<Given> {
+        self.given.iter().cloned().map(Given::entry).collect()
     }
 
     pub(super) fn spelled(mut self, spelled: impl Into<String>) -> Self {
@@ -210,6 +216,9 @@ pub(super) fn is_lower_case(kind: &Type) -> bool {
             | Form::Words(_)
             | Form::Size
             | Form::Duration
+            | Form::Keeping
+            | Form::Rates
+            | Form::Zone
             | Form::Line
             | Form::Field
             | Form::Tag

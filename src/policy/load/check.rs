@@ -345,9 +345,7 @@ impl Check<'_> {
                 format!("'{c}' is a single character; a text has double quotes: \"{c}\"")
             }
             Literal::Integer(_) => format!("the name comes first, in your own words: {}", shapes(&call.name)),
-            Literal::Setting(_) | Literal::Variable(_) | Literal::Other => {
-                "so that every name is known before the first mail comes".to_owned()
-            }
+            Literal::Other => "so that every name is known before the first mail comes".to_owned(),
         };
         let message = format!("the {what} of `{}` must be written out as a text in double quotes", call.name);
         self.problems.push(self.file.error(argument.position, 1, message).with_help(help));

@@ -14,7 +14,6 @@ pub(super) fn load(scripts: &[Script], sources: &Sources, problems: &mut Vec<Dia
     let wishes = each.map(|(domain, source)| {
         let path = format!("policies.domains.{domain}");
         problems.extend(stranger(&path, domain, sources));
-        settings::check_given(&format!("{path}.settings"), &source.settings, scripts, sources, problems);
         for (key, mode) in &source.modes {
             check_mode(&format!("{path}.modes"), key, *mode, scripts, sources, problems);
         }

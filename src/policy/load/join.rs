@@ -39,7 +39,6 @@ pub(super) fn join(
     problems: &mut Vec<Diagnostic>,
 ) -> Parts {
     modes::check(&scripts, sources, problems);
-    settings::check(&scripts, sources, problems);
     telling::check(&scripts, problems);
     check_named(&scripts, sources, named, problems);
     check_targets(&scripts, problems);

@@ -11,7 +11,7 @@ use super::domains::Domains;
 use super::engine;
 use super::exceptions::Exception;
 use super::lists::{EntrySet, Table};
-use super::policies::Policies;
+use super::policies::{Policies, RuleInfo};
 use super::sources::{Budget, Sources};
 use super::words;
 use crate::diagnostic::{Diagnostic, nearest};
@@ -24,7 +24,6 @@ mod domains;
 mod exceptions;
 mod file;
 mod fingerprint;
-mod forms;
 mod habits;
 mod instrument;
 mod join;
@@ -102,7 +101,8 @@ impl Policies {
         let (optional_lists, optional_tables) = optional(&scripts);
         let lists = lists::load(sources, optional_lists, &mut calendar, &mut problems);
         let tables = tables::load(sources, optional_tables, &mut problems);
-        asked::check(&asked, &scripts, sources, &lists, &mut problems);
+        asked::check(&asked.lists, sources, &lists, &mut problems);
+        settings::check(&scripts, sources, &asked, &mut problems);
         let exceptions = exceptions::load(&scripts, sources, &mut calendar, &mut problems);
         let domains = domains::load(&scripts, sources, &mut problems);
         let named = Named { lists: &lists, tables: &tables, exceptions: &exceptions, domains: &domains };
@@ -114,11 +114,7 @@ impl Policies {
         let until = calendar.until();
         // What time brings is no reason to refuse: an exception that is over would stay in force.
         problems.extend(calendar.into_notices());
-        if let Some(coverage) = &sources.coverage {
-            // An effect may have no rule.
-            coverage
-                .expect(parts.rules.iter().filter(|rule| rule.rule != rule.policy).map(|rule| &rule.rule));
-        }
+        expect_rules(sources, &parts.rules);
         Ok(Self {
             engine,
             policies: parts.policies,
@@ -142,6 +138,13 @@ impl Policies {
             coverage: sources.coverage.clone(),
             zones: parts.zones,
         })
+    }
+}
+
+/// What tests have to cover. An effect may have no rule.
+fn expect_rules(sources: &Sources, rules: &[RuleInfo]) {
+    if let Some(coverage) = &sources.coverage {
+        coverage.expect(rules.iter().filter(|rule| rule.rule != rule.policy).map(|rule| &rule.rule));
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use rhai::Dynamic;
 
+use super::super::lint::{Asked, Fault, Wanted};
 use super::super::sources::{Setting, Sources};
 use super::constants::Default;
-use super::forms::{self, Form};
 use super::{Script, suggest};
 use crate::diagnostic::Diagnostic;
 
@@ -31,33 +31,16 @@ pub(super) fn values(script: &Script, given: &BTreeMap<String, Setting>) -> Hash
     given.map(|(default, value)| (default.name.clone(), dynamic(value, &default.value))).collect()
 }
 
-/// Checks the uses of settings in scripts, and the values in the configuration.
-pub(super) fn check(scripts: &[Script], sources: &Sources, problems: &mut Vec<Diagnostic>) {
+/// Checks the uses of settings in scripts, and all their values: the defaults, and those of the configuration, for all and for domains.
+pub(super) fn check(scripts: &[Script], sources: &Sources, asked: &Asked, problems: &mut Vec<Diagnostic>) {
     for script in scripts {
         check_uses(script, problems);
-        check_defaults(script, problems);
+        check_defaults(script, asked, problems);
     }
-    check_given("policies.settings", &sources.settings, scripts, sources, problems);
-}
-
-/// Checks values that the configuration gives at `path`.
-pub(super) fn check_given(
-    path: &str,
-    given: &BTreeMap<String, BTreeMap<String, Setting>>,
-    scripts: &[Script],
-    sources: &Sources,
-    problems: &mut Vec<Diagnostic>,
-) {
-    for (policy, values) in given {
-        let Some(script) = scripts.iter().find(|script| *script.name == **policy) else {
-            let message = format!("{path}: there is no policy `{policy}`");
-            let problem = sources.error(&format!("{path}.{policy}"), message);
-            problems.push(suggest(problem, policy, scripts.iter().map(|script| &*script.name)));
-            continue;
-        };
-        for (name, value) in values {
-            problems.extend(value_problem(&format!("{path}.{policy}"), script, name, value, sources));
-        }
+    let given = Given { scripts, sources, asked };
+    given.check("policies.settings", &sources.settings, problems);
+    for (domain, source) in &sources.domains {
+        given.check(&format!("policies.domains.{domain}.settings"), &source.settings, problems);
     }
 }
 
@@ -81,56 +64,124 @@ fn check_uses(script: &Script, problems: &mut Vec<Diagnostic>) {
     }
 }
 
-/// What is wrong with one value, if anything is.
-fn value_problem(
-    path: &str,
-    script: &Script,
-    name: &str,
-    value: &Setting,
-    sources: &Sources,
-) -> Option<Diagnostic> {
-    let settings = &script.constants.settings;
-    let path_of_value = format!("{path}.{name}");
-    let Some(default) = settings.iter().find(|default| default.name == name) else {
-        let problem = sources.error(&path_of_value, format!("{path}: there is no setting `{name}`"));
-        return Some(suggest(problem, name, settings.iter().map(|default| default.name.as_str())));
-    };
-    let form = form_of(script, default);
-    let problem = match mismatch(default, form, value) {
-        Some(wanted) => sources.error(&path_of_value, format!("{path_of_value} must be {wanted}")),
-        None => {
-            let (index, wrong) = form?.stranger(value)?;
-            sources.error(&format!("{path_of_value}.{index}"), format!("{path_of_value}: {wrong}"))
+/// All that is wrong with a value of the type of its default, or with the entry that has the number. What is empty stands for nothing
+/// where the default is empty, too.
+fn faults(asked: &Asked, script: &Script, default: &Default, value: &Setting) -> Vec<(Option<usize>, Fault)> {
+    let Some(wanted) = asked.wanted(&script.name, &default.name) else { return Vec::new() };
+    match value {
+        Setting::Text(text) if text.is_empty() && *value == default.value => Vec::new(),
+        Setting::Text(text) => {
+            let fault = wanted.fault(text).map(|fault| (None, like(default, wanted, fault)));
+            fault.into_iter().collect()
         }
-    };
-    let like_default = || format!("write it like its default, `{name}: {}`", in_yaml(&default.value));
-    let help = form.and_then(Form::help).map(str::to_owned);
-    Some(problem.with_help(help.unwrap_or_else(like_default)))
+        Setting::Array(entries) => {
+            let texts: Vec<_> = entries.iter().map(text_of).collect();
+            if let Some(fault) = wanted.fault_of_all(&texts) {
+                return vec![(None, fault)];
+            }
+            let each = texts.iter().enumerate();
+            each.filter_map(|(number, text)| Some((Some(number), wanted.fault(text)?))).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
-/// What the values of a setting have to be: what they are used for, or what its default looks like.
-fn form_of(script: &Script, default: &Default) -> Option<Form> {
-    forms::demanded(script).get(default.name.as_str()).copied().or_else(|| Form::of_default(&default.value))
+/// The default shows how to write a text, if it is what that has to be.
+fn like(default: &Default, wanted: &Wanted, fault: Fault) -> Fault {
+    match &default.value {
+        Setting::Text(text) if fault.wanted.is_some() && wanted.is_example(text) => {
+            Fault { help: like_default(default), ..fault }
+        }
+        _ => fault,
+    }
 }
 
 /// A default that the script itself cannot use.
-fn check_defaults(script: &Script, problems: &mut Vec<Diagnostic>) {
+fn check_defaults(script: &Script, asked: &Asked, problems: &mut Vec<Diagnostic>) {
     for default in &script.constants.settings {
-        let Some(form) = form_of(script, default) else { continue };
-        let len = default.name.chars().count();
-        let error = |message| script.file.error(default.position, len, message);
-        let problem = if !form.takes(&default.value, &default.value) {
-            error(format!("the setting `{}` is used as {}, and this is none", default.name, form.words()))
-        } else if let Some((_, wrong)) = form.stranger(&default.value) {
-            error(wrong)
-        } else {
-            continue;
-        };
-        problems.push(match form.help() {
-            Some(help) => problem.with_help(help),
-            None => problem,
-        });
+        let (name, len) = (&default.name, default.name.chars().count());
+        for (entry, fault) in faults(asked, script, default, &default.value) {
+            let problem = match (fault.wanted, entry) {
+                (Some(wanted), None) => {
+                    let message = format!("the setting `{name}` is used as {wanted}, and this is none");
+                    script.file.error(default.position, len, message)
+                }
+                (Some(_), Some(_)) => script.file.error(default.position, len, fault.message),
+                (None, _) => script.file.warning(default.position, len, fault.message),
+            };
+            problems.push(problem.with_help(fault.help));
+        }
     }
+}
+
+/// The values that the configuration gives.
+struct Given<'g> {
+    scripts: &'g [Script],
+    sources: &'g Sources,
+    asked: &'g Asked,
+}
+
+impl Given<'_> {
+    /// Those at `path`.
+    fn check(
+        &self,
+        path: &str,
+        given: &BTreeMap<String, BTreeMap<String, Setting>>,
+        problems: &mut Vec<Diagnostic>,
+    ) {
+        for (policy, values) in given {
+            let Some(script) = self.scripts.iter().find(|script| *script.name == **policy) else {
+                let message = format!("{path}: there is no policy `{policy}`");
+                let problem = self.sources.error(&format!("{path}.{policy}"), message);
+                problems.push(suggest(problem, policy, self.scripts.iter().map(|script| &*script.name)));
+                continue;
+            };
+            for (name, value) in values {
+                problems.extend(self.value_problems(&format!("{path}.{policy}"), script, name, value));
+            }
+        }
+    }
+
+    /// What is wrong with one value.
+    fn value_problems(&self, path: &str, script: &Script, name: &str, value: &Setting) -> Vec<Diagnostic> {
+        let settings = &script.constants.settings;
+        let place = format!("{path}.{name}");
+        let Some(default) = settings.iter().find(|default| default.name == name) else {
+            let problem = self.sources.error(&place, format!("{path}: there is no setting `{name}`"));
+            return vec![suggest(problem, name, settings.iter().map(|default| default.name.as_str()))];
+        };
+        if let Some(wanted) = mismatch(&default.value, value) {
+            let problem = self.sources.error(&place, format!("{place} must be {wanted}"));
+            return vec![problem.with_help(like_default(default))];
+        }
+        let all = faults(self.asked, script, default, value);
+        all.into_iter().map(|(entry, fault)| self.problem(&place, entry, fault)).collect()
+    }
+
+    /// At the entry, as far as it is known where that stands.
+    fn problem(&self, path: &str, entry: Option<usize>, fault: Fault) -> Diagnostic {
+        let entry_path = entry.map(|number| format!("{path}.{number}"));
+        let known = entry_path.filter(|entry| self.sources.places.keys.contains_key(entry));
+        let place = known.as_deref().unwrap_or(path);
+        let problem = match (fault.wanted, entry) {
+            (Some(wanted), None) => self.sources.error(place, format!("{path} must be {wanted}")),
+            (Some(_), Some(_)) => self.sources.error(place, format!("{path}: {}", fault.message)),
+            (None, _) => self.sources.warning(place, format!("{path}: {}", fault.message)),
+        };
+        problem.with_help(fault.help)
+    }
+}
+
+/// The entry as a text. What is none is shown like one, and is of no form.
+fn text_of(entry: &Setting) -> String {
+    match entry {
+        Setting::Text(text) => text.clone(),
+        other => in_yaml(other),
+    }
+}
+
+fn like_default(default: &Default) -> String {
+    format!("write it like its default, `{}: {}`", default.name, in_yaml(&default.value))
 }
 
 /// The value as it stands in the configuration. A text that would be taken for something else has quotes.
@@ -154,22 +205,16 @@ fn in_yaml(value: &Setting) -> String {
     }
 }
 
-/// What the value should be and is not: the type of the default, and of the form that it has to have.
-fn mismatch(default: &Default, form: Option<Form>, value: &Setting) -> Option<&'static str> {
-    match (&default.value, value) {
+/// The type that the value should have and has not: that of the default.
+fn mismatch(default: &Setting, value: &Setting) -> Option<&'static str> {
+    match (default, value) {
         (Setting::Float(_), Setting::Integer(_)) => None,
         (Setting::Array(defaults), Setting::Array(values)) => {
             let wanted = defaults.first().map(Setting::type_name);
             let differs = |value: &Setting| wanted.is_some_and(|wanted| value.type_name() != wanted);
-            if values.iter().any(differs) {
-                return Some("an array of its default's type");
-            }
-            form.filter(|form| !form.takes(value, &default.value)).map(Form::words)
+            values.iter().any(differs).then_some("an array of its default's type")
         }
-        (wanted, value) if wanted.type_name() == value.type_name() => {
-            form.filter(|form| !form.takes(value, wanted)).map(Form::words)
-        }
-        (wanted, _) => Some(wanted.type_name()),
+        (wanted, value) => (wanted.type_name() != value.type_name()).then(|| wanted.type_name()),
     }
 }
 

@@ -26,8 +26,6 @@ pub(super) struct Function {
     pub(super) calls: Vec<Call>,
     /// Its parameters, and then its variables.
     pub(super) variables: Vec<String>,
-    /// What its variables are made of, where that is a setting: the variable, and the name of the setting.
-    pub(super) settings: Vec<(String, String)>,
     /// Names with `global::` in front.
     pub(super) globals: Vec<Position>,
     /// The functions that it mentions without calling them, as it does with its closures.
@@ -61,10 +59,6 @@ pub(super) enum Literal {
     Text(String),
     Integer(i64),
     Character(char),
-    /// The value of the setting of this name: `setting("name")`, or `rcpt.setting("name")`.
-    Setting(String),
-    /// The value of the variable of this name.
-    Variable(String),
     /// Known only when the script runs.
     Other,
 }
@@ -80,7 +74,6 @@ impl Survey {
                 doc: first_line(definition.comments.iter().map(AsRef::as_ref)),
                 calls: Vec::new(),
                 variables: definition.params.iter().map(ToString::to_string).collect(),
-                settings: Vec::new(),
                 globals: Vec::new(),
                 mentions: Vec::new(),
             };
@@ -157,7 +150,7 @@ impl Function {
     /// Takes down one node; always goes on.
     fn see(&mut self, node: &ASTNode<'_>) -> bool {
         match node {
-            ASTNode::Stmt(Stmt::Var(variable, ..)) => self.see_variable(&variable.0.name, &variable.1),
+            ASTNode::Stmt(Stmt::Var(variable, ..)) => self.variables.push(variable.0.name.to_string()),
             ASTNode::Stmt(Stmt::FnCall(call, position)) => self.see_call(call, *position, false),
             ASTNode::Expr(Expr::FnCall(call, position)) => self.see_call(call, *position, false),
             ASTNode::Expr(Expr::MethodCall(call, position)) => self.see_call(call, *position, true),
@@ -174,13 +167,6 @@ impl Function {
             _ => {}
         }
         true
-    }
-
-    fn see_variable(&mut self, name: &str, value: &Expr) {
-        self.variables.push(name.to_owned());
-        if let Some(setting) = setting(value) {
-            self.settings.push((name.to_owned(), setting));
-        }
     }
 
     fn see_call(&mut self, call: &FnCallExpr, position: Position, is_method: bool) {
@@ -246,8 +232,7 @@ fn argument(expression: &Expr) -> Argument {
         Expr::StringConstant(text, _) => Literal::Text(text.to_string()),
         Expr::IntegerConstant(number, _) => Literal::Integer(*number),
         Expr::CharConstant(character, _) => Literal::Character(*character),
-        Expr::Variable(variable, ..) => Literal::Variable(variable.1.to_string()),
-        other => setting(other).map_or(Literal::Other, Literal::Setting),
+        _ => Literal::Other,
     };
     Argument { value, position: begins(expression) }
 }
@@ -269,18 +254,4 @@ pub(super) fn earliest(position: Position, arguments: &[Expr]) -> Position {
     all.filter(|position| !position.is_none())
         .min_by_key(|position| (position.line(), position.position()))
         .unwrap_or(position)
-}
-
-/// The name of the setting that an expression reads, if that is all that it does.
-fn setting(expression: &Expr) -> Option<String> {
-    let call = match expression {
-        Expr::FnCall(call, _) | Expr::MethodCall(call, _) => call,
-        // `rcpt.setting("name")`
-        Expr::Dot(pair, ..) => return setting(&pair.rhs),
-        _ => return None,
-    };
-    match call.args.first() {
-        Some(Expr::StringConstant(name, _)) if call.name == "setting" => Some(name.to_string()),
-        _ => None,
-    }
 }

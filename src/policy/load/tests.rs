@@ -810,7 +810,7 @@ fn what_is_counted_and_remembered_has_names_that_are_known() {
     for (body, expected) in [
         ("rate(x, \"k\", \"1/m\");", "must be written out as a text in double quotes"),
         ("rate(\"A b\", \"k\", \"1/m\");", "`A b` cannot be a rule"),
-        ("rate(\"r\", \"k\", \"1/month\");", "this is no limit of a rate"),
+        ("rate(\"r\", \"k\", \"1/month\");", "`1/month` is no limit of a rate such as 60/m"),
         ("remembered(\"hit\", \"k\");", "the policy `x` remembers nothing as `hit`"),
         ("remember(\"hit\", \"k\", \"1h\"); remembered(\"hut\", \"k\");", "did you mean `hit`?"),
         ("remembered(\"y.hit\", \"k\");", "there is no policy `y`"),

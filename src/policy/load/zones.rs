@@ -11,10 +11,6 @@ use super::Script;
 use super::survey::Call;
 use crate::diagnostic::Diagnostic;
 
-/// How a list is written.
-pub(super) const HELP: &str =
-    "write a zone, with codes and a weight where they matter: \"zen.example.org=127.0.0.[2..11]*3\"";
-
 /// The lists that are written out where a script asks one; what is none is a problem.
 pub(super) fn written(scripts: &[Script], problems: &mut Vec<Diagnostic>) -> BTreeSet<Box<str>> {
     let mut zones = BTreeSet::new();
@@ -33,7 +29,7 @@ pub(super) fn written(scripts: &[Script], problems: &mut Vec<Diagnostic>) -> BTr
 
 fn no_zone(script: &Script, call: &Call, text: &str) -> Diagnostic {
     let message = format!("`{text}` is no list that `{}` can ask", call.name);
-    script.file.error(call.position, call.name.len(), message).with_help(HELP)
+    script.file.error(call.position, call.name.len(), message).with_help(ZoneSpec::HELP)
 }
 
 /// The policies that ask lists at all.
