@@ -2,13 +2,13 @@
 
 use super::archive::{Archive, Findings, Kind};
 use super::real_type::real_type;
-use super::transfer::Transfer;
+use super::transfer::{Encoding, Transfer};
 use super::urls::{Url, Urls};
 use super::uuencode::{Found, Lines};
 use super::{EntriesResult, MAX_ENTRIES, MAX_PARTS, MAX_TEXT, MAX_UNPACKED, Part, extension};
 
 /// What is kept of the beginning of a part, to see what it is.
-const HEAD: usize = 4 * 1024;
+pub(super) const HEAD: usize = 4 * 1024;
 /// What is kept of a text: a longer one is cut, within what the message may have in all.
 const MAX_PART_TEXT: usize = 256 * 1024;
 
@@ -22,7 +22,7 @@ pub(super) struct Budget {
     text: usize,
     unsearched: bool,
     urls: Urls,
-    scratch: Vec<u8>,
+    pub(super) scratch: Vec<u8>,
     /// The files in the text that was read last, one more than the message may have parts at the most.
     pub(super) inside: Vec<Part>,
 }
@@ -56,11 +56,11 @@ impl Budget {
 #[derive(Debug)]
 pub(super) struct Leaf {
     part: Part,
-    transfer: Transfer,
-    /// The line end that belongs to the part, unless a boundary follows.
-    held: &'static [u8],
+    encoding: Encoding,
     head: Vec<u8>,
     look: Look,
+    /// Whether there is a zip archive all the same, behind something else.
+    behind: Option<Archive>,
 }
 
 /// What is looked for in a part.
@@ -70,8 +70,8 @@ enum Look {
     Undecided,
     Archive(Archive),
     Text(Box<Text>),
-    /// Whether there is an archive all the same, behind something else.
-    Behind(Archive),
+    /// Nothing that is known by its beginning.
+    Nothing,
 }
 
 /// What is looked for in a text.
@@ -82,43 +82,37 @@ struct Text {
     /// Files in it, where it is one that they may be in, and the one that is being read.
     lines: Option<Lines>,
     file: Option<Box<Leaf>>,
-    /// A text with a name may be anything.
-    behind: Option<Archive>,
 }
 
 impl Leaf {
     pub(super) const fn new(part: Part, transfer: Transfer) -> Self {
-        Self { part, transfer, held: b"", head: Vec::new(), look: Look::Undecided }
+        let encoding = Encoding::new(transfer);
+        Self { part, encoding, head: Vec::new(), look: Look::Undecided, behind: None }
     }
 
     /// Takes a line, or a piece of one, as it arrived.
     pub(super) fn write(&mut self, piece: &[u8], budget: &mut Budget) {
-        let (content, end): (_, &'static [u8]) = match piece {
-            [content @ .., b'\r', b'\n'] => (content, b"\r\n"),
-            [content @ .., b'\n'] => (content, b"\n"),
-            content => (content, b""),
-        };
         let mut plain = std::mem::take(&mut budget.scratch);
-        self.transfer.decode(std::mem::replace(&mut self.held, end), &mut plain);
-        self.transfer.decode(content, &mut plain);
+        self.encoding.decode(piece, &mut plain);
         self.take(&plain, budget);
         plain.clear();
         budget.scratch = plain;
     }
 
-    pub(super) fn finish(mut self: Box<Self>, at_end: bool, budget: &mut Budget) -> Part {
-        if at_end && !self.held.is_empty() {
+    pub(super) fn finish(mut self, at_end: bool, budget: &mut Budget) -> Part {
+        if at_end {
             self.write(b"", budget);
         }
         if matches!(self.look, Look::Undecided) {
             self.decide(budget);
         }
         real_type(&self.head).clone_into(&mut self.part.real_type);
-        match std::mem::replace(&mut self.look, Look::Undecided) {
-            Look::Archive(archive) | Look::Behind(archive) => self.end_archive(archive, budget),
+        match std::mem::replace(&mut self.look, Look::Nothing) {
+            Look::Archive(archive) => self.end_archive(archive, budget),
             Look::Text(text) => self.end_text(*text, budget),
-            Look::Undecided => {}
+            Look::Undecided | Look::Nothing => {}
         }
+        self.end_behind(budget);
         self.part
     }
 
@@ -132,8 +126,14 @@ impl Leaf {
         if let Some(lines) = text.lines.take() {
             lines.finish(|found| text.file = see_file(text.file.take(), found, budget));
         }
-        if let Some(archive) = text.behind {
-            self.end_archive(archive, budget);
+    }
+
+    /// An archive without files is none.
+    fn end_behind(&mut self, budget: &mut Budget) {
+        let Some(archive) = self.behind.take() else { return };
+        let findings = archive.finish(&self.part.name, budget);
+        if !findings.entries.is_empty() {
+            self.conclude(findings, budget);
         }
     }
 
@@ -155,14 +155,19 @@ impl Leaf {
 
     /// Says what to look for, and looks at the beginning.
     fn decide(&mut self, budget: &mut Budget) {
-        let extensions = || self.part.names().map(extension);
-        let kind = Kind::of(&self.head).or_else(|| extensions().find_map(|one| Kind::by_extension(&one)));
+        let by_name = self.part.names().find_map(|name| Kind::by_extension(&extension(name)));
+        let kind = Kind::of(&self.head).or(by_name);
         let is_text = self.part.content_type.starts_with("text/");
         self.look = match kind {
             Some(kind) => Look::Archive(Archive::new(kind)),
             None if is_text => Look::Text(Box::new(Text::of(&self.part))),
-            None => Look::Behind(Archive::behind()),
+            None => Look::Nothing,
         };
+        // A text without a name is nothing but a text.
+        let is_text_alone = matches!(self.look, Look::Text(_)) && self.part.name.is_empty();
+        if kind != Some(Kind::Zip) && !is_text_alone {
+            self.behind = Some(by_name.map_or_else(Archive::behind, Archive::new));
+        }
         let head = std::mem::take(&mut self.head);
         self.look_at(&head, budget);
         self.head = head;
@@ -170,12 +175,16 @@ impl Leaf {
 
     fn look_at(&mut self, plain: &[u8], budget: &mut Budget) {
         match &mut self.look {
-            Look::Archive(archive) | Look::Behind(archive) => archive.write(plain, budget),
+            Look::Archive(archive) => archive.write(plain, budget),
             Look::Text(text) => text.write(plain, budget),
-            Look::Undecided => {}
+            Look::Undecided | Look::Nothing => {}
+        }
+        if let Some(archive) = &mut self.behind {
+            archive.write(plain, budget);
         }
     }
 
+    /// Adds what was found in an archive, of which a part may be two at once.
     fn conclude(&mut self, findings: Findings, budget: &mut Budget) {
         let Findings { mut entries, mut result, encrypted, has_macros } = findings;
         if entries.len() > budget.entries {
@@ -183,10 +192,10 @@ impl Leaf {
             result = EntriesResult::Truncated;
         }
         budget.entries -= entries.len();
-        self.part.entries = entries;
-        self.part.entries_result = result;
-        self.part.encrypted = encrypted;
-        self.part.has_macros = has_macros;
+        self.part.entries.append(&mut entries);
+        self.part.entries_result = self.part.entries_result.and(result);
+        self.part.encrypted |= encrypted;
+        self.part.has_macros |= has_macros;
     }
 
     fn is_html(&self) -> bool {
@@ -195,13 +204,8 @@ impl Leaf {
 }
 
 impl Text {
-    /// A text without a name is nothing but a text.
     fn of(part: &Part) -> Self {
-        Self {
-            lines: (part.content_type == "text/plain").then(Lines::default),
-            behind: (!part.name.is_empty()).then(Archive::behind),
-            ..Self::default()
-        }
+        Self { lines: (part.content_type == "text/plain").then(Lines::default), ..Self::default() }
     }
 
     fn write(&mut self, plain: &[u8], budget: &mut Budget) {
@@ -210,9 +214,6 @@ impl Text {
         budget.unsearched |= taken.len() < plain.len();
         budget.text -= taken.len();
         self.kept.extend_from_slice(taken);
-        if let Some(archive) = &mut self.behind {
-            archive.write(plain, budget);
-        }
         if let Some(lines) = &mut self.lines {
             lines.write(plain, |found| self.file = see_file(self.file.take(), found, budget));
         }

@@ -3,7 +3,8 @@
 //! [`Scanner`] reads a message once, from its header to its last octet, in pieces of any size. It keeps none of the content:
 //! of each part a few kilobytes at its beginning, of an archive the list of its entries. Everything that it keeps is bounded
 //! by the constants of this page, whatever the message holds, and its work is linear in the message's size and in what its
-//! compressed archives unpack to, which is bounded too. Nothing recurses.
+//! compressed archives unpack to, which is bounded too. Nothing recurses but messages that are encoded as a whole, and these to a
+//! depth of [`MAX_ENCODED`].
 //!
 //! It is for looking only, and looks as the mail programs of recipients do: lenient where a strict reader would see nothing.
 
@@ -26,6 +27,8 @@ pub use self::urls::Url;
 
 /// Parts within parts that are looked into (RFC 2046 5.1 sets no bound).
 pub const MAX_DEPTH: usize = 32;
+/// Messages in messages, each encoded as a whole, that are looked into. RFC 2046 5.2.1 allows none; some programs send one.
+pub const MAX_ENCODED: usize = 3;
 /// Parts of one message that are told.
 pub const MAX_PARTS: usize = 1_000;
 /// Entries of the archives of one message that are told, all archives together.
@@ -119,6 +122,13 @@ impl EntriesResult {
             Self::Broken => "broken",
             Self::NotArchive => "not_archive",
         }
+    }
+
+    /// How far those of two archives in one part can be relied on together: as far as those of the worse one.
+    fn and(self, other: Self) -> Self {
+        use EntriesResult::{Broken, Complete, Encrypted, NotArchive, Truncated};
+        let worst_first = [Broken, Truncated, Encrypted, Complete];
+        worst_first.into_iter().find(|one| [self, other].contains(one)).unwrap_or(NotArchive)
     }
 }
 

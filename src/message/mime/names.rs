@@ -1,8 +1,13 @@
 //! The names that a part's file may have: mail programs differ in which one they take where a header has several (RFC 2183 2.3,
 //! RFC 2045 5.1: neither says what of two). Whoever judges files by their names has to see all of them.
 
+use mail_parser::HeaderValue;
+use mail_parser::parsers::MessageStream;
+
 use super::extension;
 
+/// Encoded words of one name that are decoded.
+const MAX_ENCODED_WORDS: usize = 64;
 /// Names of one part that are told.
 const MAX_NAMES: usize = 8;
 /// Characters of a file name that are kept: as many as file systems hold.
@@ -19,7 +24,15 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// Adds a name, and what it becomes where encoded words are decoded wherever they stand, as some mail programs do.
     pub(super) fn add(&mut self, name: &str) {
+        self.add_one(name);
+        if name.contains("=?") {
+            self.add_one(&without_words(name));
+        }
+    }
+
+    fn add_one(&mut self, name: &str) {
         let name = file_name(name);
         if name.is_empty() || self.all.contains(&name) {
             return;
@@ -43,8 +56,9 @@ impl Names {
                 let (name, length) = plain_value(after);
                 value = after.get(length..).unwrap_or_default();
                 // An encoded word: who reads the field by the rules has decoded it.
-                if !name.starts_with("=?") {
-                    self.add(&name);
+                match name.starts_with("=?") {
+                    true => self.add_one(&without_words(&name)),
+                    false => self.add(&name),
                 }
             }
         }
@@ -72,6 +86,35 @@ fn plain_value(text: &[u8]) -> (String, usize) {
         }
     }
     (String::from_utf8_lossy(&value).into_owned(), length)
+}
+
+/// The text with its encoded words decoded, also those within words and quotes, where RFC 2047 5 wants none.
+fn without_words(text: &str) -> String {
+    let (mut decoded, mut rest) = (String::new(), text);
+    for _ in 0..MAX_ENCODED_WORDS {
+        let Some((before, word, after)) = encoded_word(rest) else { break };
+        // Blanks between two words do not count (RFC 2047 6.2).
+        if decoded.is_empty() || !before.trim().is_empty() {
+            decoded.push_str(before);
+        }
+        match MessageStream::new(format!("{word}\n").as_bytes()).parse_unstructured() {
+            HeaderValue::Text(plain) => decoded.push_str(&plain),
+            _ => decoded.push_str(word),
+        }
+        rest = after;
+    }
+    decoded + rest
+}
+
+/// What stands in front of the first encoded word (`=?charset?B?text?=`), the word, and what stands behind.
+fn encoded_word(text: &str) -> Option<(&str, &str, &str)> {
+    let begin = text.find("=?")?;
+    let (before, word) = text.split_at_checked(begin)?;
+    let (charset, _) = word.get(2..)?.split_once('?')?;
+    let content = 2 + charset.len() + 3;
+    let end = content + word.get(content..)?.find("?=")? + 2;
+    let (word, after) = word.split_at_checked(end)?;
+    Some((before, word, after))
 }
 
 /// A name as it will be shown and saved: one line, without characters that turn the writing direction, which serve to make
@@ -112,7 +155,10 @@ mod tests {
             ("a/b; name=\"a\\\"b.exe\"; name=c.exe", &["a\"b.exe", "c.exe"]),
             ("a/b; name=\"unclosed.exe", &["unclosed.exe"]),
             ("attachment; filename*=utf-8''a.exe; filename*0=b.exe", &[]),
-            ("attachment; filename=\"=?utf-8?Q?a=2Eexe?=\"", &[]),
+            ("attachment; filename=\"=?utf-8?Q?a=2Eexe?=\"", &["a.exe"]),
+            ("attachment; filename=\"evil.ex=?utf-8?Q?e?=\"", &["evil.ex=?utf-8?Q?e?=", "evil.exe"]),
+            ("a/b; name=\"=?utf-8?B?YS4=?= =?utf-8?Q?e?=xe\"", &["a.exe"]),
+            ("a/b; name=\"a=?b.txt\"", &["a=?b.txt"]),
             ("attachment; filename=; name=\"\"", &[]),
             ("a/b; name=\"x; name=y.exe\"", &["x; name=y.exe"]),
             ("name", &[]),

@@ -1,8 +1,10 @@
 //! The structure of a message: its header, boundaries, and where parts begin and end (RFC 2046 5.1).
 
 use super::fields::Head;
-use super::inspect::{Budget, Leaf};
-use super::{Contents, MAX_DEPTH, MAX_PARTS, Part, extension};
+use super::inspect::{Budget, HEAD, Leaf};
+use super::real_type::real_type;
+use super::transfer::{Encoding, Transfer};
+use super::{Contents, MAX_DEPTH, MAX_ENCODED, MAX_PARTS, Part, extension};
 use crate::message::header::Header;
 
 /// A line is looked at in pieces of at most so many octets; longer ones are no boundaries.
@@ -13,16 +15,38 @@ const MAX_FIELDS: usize = 64 * 1024;
 /// Reads a message piece by piece.
 #[derive(Debug)]
 pub struct Scanner {
+    reader: Reader,
+    tally: Tally,
+}
+
+/// What has been found so far, and what more may cost.
+#[derive(Debug, Default)]
+struct Tally {
     contents: Contents,
+    budget: Budget,
+}
+
+/// Where in the lines of a message we are.
+#[derive(Debug)]
+struct Reader {
     frames: Vec<Frame>,
     state: State,
-    budget: Budget,
     /// The beginning of a line that is not all there.
     line: Vec<u8>,
     /// Whether `line`, or what comes next, is the beginning of a line.
     at_line_start: bool,
     /// Octets of the body that went by.
     passed: u64,
+    outside: Outside,
+}
+
+/// What a message is in.
+#[derive(Clone, Copy, Debug, Default)]
+struct Outside {
+    /// Frames.
+    depth: usize,
+    /// Messages that are encoded as a whole.
+    encoded: usize,
 }
 
 /// What the octets at hand belong to.
@@ -32,6 +56,8 @@ enum State {
     Fields(Vec<u8>),
     /// The content of a part.
     Leaf(Box<Leaf>),
+    /// A message in an encoding, which mail programs undo whatever RFC 2046 5.2.1 says.
+    Encoded(Box<Encoded>),
     /// What nobody sees: preambles and epilogues.
     Unseen,
 }
@@ -49,25 +75,54 @@ enum Frame {
     },
 }
 
+/// A message that is encoded as a whole.
+#[derive(Debug)]
+struct Encoded {
+    /// The index of its part.
+    part: usize,
+    encoding: Encoding,
+    /// Its beginning, as it may be no message at all.
+    head: Vec<u8>,
+    reader: Reader,
+}
+
 impl Scanner {
     /// For the message with this header; its body is what comes next.
     pub fn new(header: &Header) -> Self {
-        let mut scanner = Self {
-            contents: Contents::default(),
-            frames: Vec::new(),
-            state: State::Unseen,
-            budget: Budget::default(),
-            line: Vec::new(),
-            at_line_start: true,
-            passed: 0,
-        };
+        let mut scanner = Self { reader: Reader::new(Outside::default()), tally: Tally::default() };
         let values = |name: &str| header.named(name).map(|field| field.unfolded_bytes()).collect();
-        scanner.begin(Head::of(values));
+        scanner.reader.begin(Head::of(values), &mut scanner.tally);
         scanner
     }
 
     /// Takes the next octets of the body.
-    pub fn push(&mut self, mut octets: &[u8]) {
+    pub fn push(&mut self, octets: &[u8]) {
+        self.reader.push(octets, &mut self.tally);
+    }
+
+    /// The message is over.
+    pub fn finish(mut self) -> Contents {
+        self.reader.finish(&mut self.tally);
+        let Tally { mut contents, mut budget } = self.tally;
+        contents.urls = budget.take_urls();
+        contents.urls_truncated = budget.is_out_of_urls();
+        contents
+    }
+}
+
+impl Reader {
+    const fn new(outside: Outside) -> Self {
+        Self {
+            frames: Vec::new(),
+            state: State::Unseen,
+            line: Vec::new(),
+            at_line_start: true,
+            passed: 0,
+            outside,
+        }
+    }
+
+    fn push(&mut self, mut octets: &[u8], tally: &mut Tally) {
         while !octets.is_empty() {
             let room = MAX_LINE - self.line.len();
             let end = memchr::memchr(b'\n', octets).map_or(octets.len(), |at| at + 1).min(room);
@@ -75,12 +130,12 @@ impl Scanner {
             octets = rest;
             let is_whole = piece.ends_with(b"\n") || end == room;
             match (self.line.is_empty(), is_whole) {
-                (true, true) => self.piece(piece),
+                (true, true) => self.piece(piece, tally),
                 (_, false) => self.line.extend_from_slice(piece),
                 (false, true) => {
                     let mut line = std::mem::take(&mut self.line);
                     line.extend_from_slice(piece);
-                    self.piece(&line);
+                    self.piece(&line, tally);
                     line.clear();
                     self.line = line;
                 }
@@ -88,42 +143,39 @@ impl Scanner {
         }
     }
 
-    /// The message is over.
-    pub fn finish(mut self) -> Contents {
+    fn finish(&mut self, tally: &mut Tally) {
         let rest = std::mem::take(&mut self.line);
-        self.piece(&rest);
+        self.piece(&rest, tally);
         if let State::Fields(lines) = &self.state {
             let head = Head::read(lines);
-            self.begin(head);
+            self.begin(head, tally);
         }
-        self.end_leaf(true);
-        self.leave(0);
-        self.contents.urls = self.budget.take_urls();
-        self.contents.urls_truncated = self.budget.is_out_of_urls();
-        self.contents
+        self.end_content(true, tally);
+        self.leave(0, tally);
     }
 
     /// A line with its end, or a piece of a line that is too long.
-    fn piece(&mut self, piece: &[u8]) {
+    fn piece(&mut self, piece: &[u8], tally: &mut Tally) {
         let starts = std::mem::replace(&mut self.at_line_start, piece.ends_with(b"\n"));
         if starts
             && piece.starts_with(b"--")
             && let Some((frame, is_last)) = self.boundary(piece)
         {
-            self.cross(frame, is_last);
+            self.cross(frame, is_last, tally);
         } else {
-            self.content(starts, piece);
+            self.content(starts, piece, tally);
         }
         self.passed += piece.len() as u64;
     }
 
-    fn content(&mut self, starts: bool, piece: &[u8]) {
+    fn content(&mut self, starts: bool, piece: &[u8], tally: &mut Tally) {
         match &mut self.state {
             State::Unseen => {}
-            State::Leaf(leaf) => leaf.write(piece, &mut self.budget),
+            State::Leaf(leaf) => leaf.write(piece, &mut tally.budget),
+            State::Encoded(encoded) => encoded.write(piece, tally),
             State::Fields(lines) if starts && piece.trim_ascii().is_empty() => {
                 let head = Head::read(lines);
-                self.begin(head);
+                self.begin(head, tally);
             }
             State::Fields(lines) => {
                 let room = MAX_FIELDS.saturating_sub(lines.len());
@@ -140,17 +192,17 @@ impl Scanner {
     }
 
     /// A boundary of `frames[frame]`: everything inside it is over.
-    fn cross(&mut self, frame: usize, is_last: bool) {
-        self.end_leaf(false);
-        self.leave(if is_last { frame } else { frame + 1 });
+    fn cross(&mut self, frame: usize, is_last: bool, tally: &mut Tally) {
+        self.end_content(false, tally);
+        self.leave(if is_last { frame } else { frame + 1 }, tally);
         self.state = if is_last { State::Unseen } else { State::Fields(Vec::new()) };
     }
 
     /// Leaves all frames but the outermost `kept`.
-    fn leave(&mut self, kept: usize) {
+    fn leave(&mut self, kept: usize, tally: &mut Tally) {
         for frame in self.frames.drain(kept.min(self.frames.len())..) {
             if let Frame::Message { part, began } = frame
-                && let Some(part) = self.contents.parts.get_mut(part)
+                && let Some(part) = tally.contents.parts.get_mut(part)
             {
                 part.size = self.passed - began;
             }
@@ -158,37 +210,89 @@ impl Scanner {
     }
 
     /// A part's header is over, and its content begins.
-    fn begin(&mut self, head: Head) {
+    fn begin(&mut self, head: Head, tally: &mut Tally) {
         self.state = State::Unseen;
-        let (is_deep, is_many) = (self.frames.len() >= MAX_DEPTH, self.contents.parts.len() >= MAX_PARTS);
+        let contents = &mut tally.contents;
         let holds_parts = head.content_type.starts_with("multipart/") && !head.boundary.is_empty();
         let is_message = matches!(head.content_type.as_str(), "message/rfc822" | "message/global");
+        let is_encoded = is_message && !head.transfer.is_identity();
+        let is_deep = self.outside.depth + self.frames.len() >= MAX_DEPTH
+            || (is_encoded && self.outside.encoded >= MAX_ENCODED);
         if holds_parts && !is_deep {
             return self.frames.push(Frame::Multipart { boundary: head.boundary });
         }
-        let is_hidden = head.names.more || head.encodings_differ;
-        self.contents.truncated |= is_many || is_hidden || (is_deep && (holds_parts || is_message));
+        let (is_many, is_hidden) =
+            (contents.parts.len() >= MAX_PARTS, head.names.more || head.encodings_differ);
+        contents.truncated |= is_many || is_hidden || (is_deep && (holds_parts || is_message));
         if is_many {
             return;
         }
-        if is_message && head.transfer.is_identity() && !is_deep {
-            self.frames.push(Frame::Message { part: self.contents.parts.len(), began: self.passed });
-            self.contents.parts.push(part_of(head).0);
-            self.state = State::Fields(Vec::new());
-            return;
-        }
         let (part, transfer) = part_of(head);
+        if is_message && !is_deep {
+            self.open(contents.parts.len(), transfer);
+            return contents.parts.push(part);
+        }
         self.state = State::Leaf(Box::new(Leaf::new(part, transfer)));
     }
 
+    /// The message that will be the part of this index begins.
+    fn open(&mut self, part: usize, transfer: Transfer) {
+        if transfer.is_identity() {
+            self.frames.push(Frame::Message { part, began: self.passed });
+            self.state = State::Fields(Vec::new());
+            return;
+        }
+        let Outside { depth, encoded } = self.outside;
+        let outside = Outside { depth: depth + self.frames.len() + 1, encoded: encoded + 1 };
+        self.state = State::Encoded(Box::new(Encoded::new(part, transfer, outside)));
+    }
+
     /// The content of a part is over; `at_end` of the message, and not at a boundary, to which the last line end belongs.
-    fn end_leaf(&mut self, at_end: bool) {
-        if let State::Leaf(leaf) = std::mem::replace(&mut self.state, State::Unseen) {
-            self.contents.parts.push(leaf.finish(at_end, &mut self.budget));
-            let room = MAX_PARTS.saturating_sub(self.contents.parts.len());
-            let inside = std::mem::take(&mut self.budget.inside);
-            self.contents.truncated |= inside.len() > room;
-            self.contents.parts.extend(inside.into_iter().take(room));
+    fn end_content(&mut self, at_end: bool, tally: &mut Tally) {
+        match std::mem::replace(&mut self.state, State::Unseen) {
+            State::Leaf(leaf) => tally.end_leaf(*leaf, at_end),
+            State::Encoded(encoded) => encoded.finish(at_end, tally),
+            State::Fields(_) | State::Unseen => {}
+        }
+    }
+}
+
+impl Tally {
+    fn end_leaf(&mut self, leaf: Leaf, at_end: bool) {
+        self.contents.parts.push(leaf.finish(at_end, &mut self.budget));
+        let room = MAX_PARTS.saturating_sub(self.contents.parts.len());
+        let inside = std::mem::take(&mut self.budget.inside);
+        self.contents.truncated |= inside.len() > room;
+        self.contents.parts.extend(inside.into_iter().take(room));
+    }
+}
+
+impl Encoded {
+    fn new(part: usize, transfer: Transfer, outside: Outside) -> Self {
+        let mut reader = Reader::new(outside);
+        reader.state = State::Fields(Vec::new());
+        Self { part, encoding: Encoding::new(transfer), head: Vec::new(), reader }
+    }
+
+    /// Takes a line, or a piece of one, as it arrived.
+    fn write(&mut self, piece: &[u8], tally: &mut Tally) {
+        let mut plain = std::mem::take(&mut tally.budget.scratch);
+        self.encoding.decode(piece, &mut plain);
+        let room = HEAD.saturating_sub(self.head.len());
+        self.head.extend_from_slice(plain.get(..room.min(plain.len())).unwrap_or_default());
+        self.reader.push(&plain, tally);
+        plain.clear();
+        tally.budget.scratch = plain;
+    }
+
+    fn finish(mut self: Box<Self>, at_end: bool, tally: &mut Tally) {
+        if at_end {
+            self.write(b"", tally);
+        }
+        self.reader.finish(tally);
+        if let Some(part) = tally.contents.parts.get_mut(self.part) {
+            part.size = self.reader.passed;
+            real_type(&self.head).clone_into(&mut part.real_type);
         }
     }
 }
@@ -208,7 +312,7 @@ impl Frame {
     }
 }
 
-fn part_of(head: Head) -> (Part, super::transfer::Transfer) {
+fn part_of(head: Head) -> (Part, Transfer) {
     let is_text = matches!(head.content_type.as_str(), "text/plain" | "text/html");
     let mut names = head.names.all.into_iter();
     let name = names.next().unwrap_or_default();

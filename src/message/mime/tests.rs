@@ -79,6 +79,36 @@ fn messages_in_messages() {
     assert!(contents.parts[0].size > 80);
 }
 
+/// Against RFC 2046 5.2.1, but mail programs open them.
+#[test]
+fn messages_that_are_encoded_as_a_whole() {
+    let inner = "Subject: inner\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\
+        Content-Type: a/b; name=deep.exe\r\n\r\nMZ\r\n--c--\r\n";
+    let base64 = |text: &str| BASE64.encode(text.as_bytes());
+    let whole = |encoding: &str, text: &str| {
+        format!("Content-Type: message/rfc822; name=m.eml\nContent-Transfer-Encoding: {encoding}\n\n{text}\n")
+    };
+    let in_parts = |message: String| {
+        format!("Content-Type: multipart/mixed; boundary=b\n\n--b\n{message}--b\n\nlast\n--b--\n")
+    };
+    for message in [
+        whole("base64", &base64(inner)),
+        whole("quoted-printable", &inner.replace('=', "=3D").replace("\r\n", "\n")),
+        whole("base64", &base64(&whole("base64", &base64(inner)))),
+    ] {
+        for contents in [scan(&message), scan(&in_parts(message.clone()))] {
+            let depth = contents.parts.iter().filter(|part| part.name == "m.eml").count();
+            assert_eq!(told(&contents)[depth], "+a/b deep.exe 2", "{message}");
+            assert!(contents.parts[0].size > 80 && !contents.truncated);
+        }
+    }
+    assert_eq!(told(&scan(&in_parts(whole("base64", &base64(inner)))))[2], "text/plain  4");
+    let program = scan(&whole("base64", &BASE64.encode(b"MZ\x90\0")));
+    assert_eq!(program.parts[0].real_type, "application/vnd.microsoft.portable-executable");
+    let deep = (0..=MAX_ENCODED).fold("\r\nx".to_owned(), |text, _| whole("base64", &base64(&text)));
+    assert!(scan(&deep).truncated && scan(&deep).parts.len() == MAX_ENCODED + 1);
+}
+
 #[test]
 fn odd_structures() {
     for (message, parts) in [
@@ -92,7 +122,7 @@ fn odd_structures() {
         ("Content-Type: garbage\n\nx", &["+garbage  1"]),
         (
             "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nYQ==\n",
-            &["+message/rfc822  1"],
+            &["+message/rfc822  1", "text/plain  0"],
         ),
     ] {
         assert_eq!(told(&scan(message)), parts, "{message}");
@@ -272,6 +302,25 @@ fn archives_behind_something_else() {
         BASE64.encode(&[&b"junk"[..], &archive].concat())
     ));
     assert_eq!(names(&text.parts[0]), ["evil.exe"]);
+    let compound = [&b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"[..], &[0; 600]].concat();
+    for (front, entries) in [
+        (b"%PDF-1.4 /Encrypt".to_vec(), &["evil.exe"][..]),
+        (compound.clone(), &["evil.exe"]),
+        (gzip(b"x"), &["a", "evil.exe"]),
+        (tar(&[("b.txt", b"hi")]), &["b.txt", "evil.exe"]),
+    ] {
+        for name in ["a.zip", "a.dat", "a"] {
+            let part = file(name, &[&front[..], &archive].concat());
+            let names: Vec<_> =
+                names(&part).into_iter().map(|entry| entry.split('.').next().unwrap()).collect();
+            let entries: Vec<_> = entries.iter().map(|entry| entry.split('.').next().unwrap()).collect();
+            assert_eq!(names, entries, "{name}");
+        }
+    }
+    let both = file("a.pdf", &[&b"%PDF-1.4 /Encrypt"[..], &archive].concat());
+    assert!(both.encrypted && both.entries_result == EntriesResult::Complete);
+    let office = file("a.docx", &compound);
+    assert_eq!((office.entries.len(), office.entries_result), (0, EntriesResult::NotArchive));
     for content in [&b"junk PK\x05\x06"[..], &[&b"junk"[..], &archive[..archive.len() - 12]].concat()] {
         let part = file("a.dat", content);
         assert_eq!((part.entries.len(), part.entries_result), (0, EntriesResult::NotArchive));
@@ -357,6 +406,10 @@ fn bombs_cost_little() {
 fn real_types() {
     for (content, real_type) in [
         (&b"MZ\x90\0"[..], "application/vnd.microsoft.portable-executable"),
+        (&[&b"MZ"[..], &[b'x'; 58], &[0x80, 0, 0, 0]].concat(), "application/vnd.microsoft.portable-executable"),
+        ("MZ-Leser schreiben: \u{fc}ber Gr\u{fc}\u{df}e\r\n\tund mehr, so lange, dass es keine vier Oktette mehr sind".as_bytes(), ""),
+        (b"MZ", ""),
+        (b"MZ\x1b$B%F%9%H\x1b(B", ""),
         (&[&b"\x7fELF\x02\x01\x01"[..], &[0; 60]].concat(), "application/x-executable"),
         (b"%PDF-1.4", "application/pdf"),
         (b"L\0\0\0\x01\x14\x02\0\0", "application/x-ms-shortcut"),

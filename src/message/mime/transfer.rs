@@ -9,6 +9,14 @@ pub(super) enum Transfer {
     QuotedPrintable(QuotedPrintable),
 }
 
+/// The lines of a part, on their way to the octets that they stand for.
+#[derive(Debug)]
+pub(super) struct Encoding {
+    transfer: Transfer,
+    /// The line end that belongs to the part, unless a boundary follows.
+    held: &'static [u8],
+}
+
 /// Bits that do not make an octet yet.
 #[derive(Debug, Default)]
 pub(super) struct Base64 {
@@ -27,6 +35,23 @@ pub(super) enum QuotedPrintable {
     SoftBreak,
     /// Behind the first digit.
     Digit(u8),
+}
+
+impl Encoding {
+    pub(super) const fn new(transfer: Transfer) -> Self {
+        Self { transfer, held: b"" }
+    }
+
+    /// Adds what a line, or a piece of one, stands for to `plain`, its line end once something follows, be it nothing.
+    pub(super) fn decode(&mut self, piece: &[u8], plain: &mut Vec<u8>) {
+        let (content, end): (_, &'static [u8]) = match piece {
+            [content @ .., b'\r', b'\n'] => (content, b"\r\n"),
+            [content @ .., b'\n'] => (content, b"\n"),
+            content => (content, b""),
+        };
+        self.transfer.decode(std::mem::replace(&mut self.held, end), plain);
+        self.transfer.decode(content, plain);
+    }
 }
 
 impl Transfer {

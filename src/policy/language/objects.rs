@@ -224,7 +224,7 @@ const PART: &[Property] = &[
     property(
         "entries_result",
         words(&["complete", "truncated", "encrypted", "broken", "not_archive"]),
-        "How far `entries` can be relied on. `not_archive` also for archives that are not looked into, as 7z and rar.",
+        "How far `entries` can be relied on. `not_archive` also for archives that are not looked into, as 7z, rar and xz.",
     ),
 ];
 
