@@ -48,9 +48,22 @@ pub struct Address {
 }
 
 impl Header {
-    /// The addresses of all From fields, at most [`MAX_FROM`].
+    /// The addresses of all From fields, at most [`MAX_FROM`]. Where they have one author, whose name has a comma in it or whose local
+    /// part is in quotes, that one.
     pub fn from_addresses(&self) -> Addresses {
-        self.addresses("from", MAX_FROM)
+        let found = self.addresses("from", MAX_FROM);
+        let is_plain = match found.list.as_slice() {
+            [] => true,
+            [one] => !one.local_part.is_empty() || one.domain.is_empty(),
+            _ => false,
+        };
+        if is_plain {
+            return found;
+        }
+        match self.author() {
+            Ok(author) => found.of_one(&author),
+            Err(_) => found,
+        }
     }
 
     /// The addresses of all fields of that name (To, Cc, Reply-To...), at most `limit`.
@@ -105,6 +118,23 @@ impl Field<'_> {
 }
 
 impl Addresses {
+    /// The only address, by all names: mail-parser takes a local part in quotes for a name.
+    fn of_one(self, author: &Author) -> Self {
+        let names = self.list.iter().map(|one| one.display.as_str()).filter(|name| !name.is_empty());
+        let mut display = names.collect::<Vec<_>>().join(", ");
+        let mut list: Vec<_> = self.list.into_iter().filter(|one| !one.address.is_empty()).collect();
+        if let [one] = list.as_mut_slice() {
+            if one.local_part.is_empty() {
+                let name = display.strip_suffix(&author.local_part).unwrap_or(&display);
+                display = name.trim_end().to_owned();
+                one.local_part = format!("\"{}\"", author.local_part);
+                one.address.insert_str(0, &one.local_part);
+            }
+            one.display = display;
+        }
+        Self { list, ..self }
+    }
+
     fn add(&mut self, field: &Field<'_>, limit: usize) {
         let line = Line::of(field);
         let HeaderValue::Address(parsed) = MessageStream::new(&line.octets).parse_address() else {

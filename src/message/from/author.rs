@@ -1,12 +1,14 @@
 //! The one author of a message: whose name its readers see, if all of them see the same.
 //!
 //! Programs differ in how they read a broken address field, and spoofers live on the difference: one program checks one
-//! address, the next one shows another. So this reader takes only what can be read in one way, a From field with a single
-//! `addr-spec` or `phrase <addr-spec>` in the strict form of RFC 5322 3.4, and even then only if mail-parser, which is as lenient
-//! as the programs of readers, finds the same address. All else has no author.
+//! address, the next one shows another. So this reader takes only what can be read in one way: a From field with a single
+//! `addr-spec` or `phrase <addr-spec>` of RFC 5322 3.4, also with blanks in the brackets and before the colon (4.5), and even then only if
+//! mail-parser, which is as lenient as the programs of readers, finds the same address. A name may be as people write it, with
+//! a comma or an `@` that ought to be in quotes, where whoever takes it for an address finds no domain in it. All else has
+//! no author.
 
 use super::super::header::{Field, Header};
-use super::{Addresses, canonical_domain, shown};
+use super::{Addresses, MAX_FROM, canonical_domain, shown};
 
 /// A longer From field is no name and address of anybody.
 const MAX_VALUE: usize = 4096;
@@ -48,10 +50,10 @@ impl Header {
         if self.is_cut_short() {
             return Err(NoAuthor::Ambiguous);
         }
-        let lenient = self.from_addresses();
+        let lenient = self.addresses("from", MAX_FROM);
         // Octets of other character sets in a name do no harm.
         let text = String::from_utf8_lossy(field.raw_value());
-        let strict = match (Reader { rest: &text, shown: false }).mailbox() {
+        let strict = match (Reader { rest: &text }).mailbox() {
             Ok(strict) if !is_doubtful(&field, &text) => strict,
             _ => return Err(without_author(&field, &lenient)),
         };
@@ -75,11 +77,25 @@ fn without_author(field: &Field<'_>, lenient: &Addresses) -> NoAuthor {
 
 /// Whether both found the same, and nothing was hidden in encoded words: controls in what a name stands for show as U+FFFD.
 fn agree(strict: &Author, lenient: &Addresses, text: &str) -> bool {
-    let [one] = lenient.list.as_slice() else { return false };
+    let (names, addresses): (Vec<_>, Vec<_>) = lenient.list.iter().partition(|one| one.address.is_empty());
+    let [one] = addresses.as_slice() else { return false };
+    // What a comma cut off the name.
+    if names
+        .iter()
+        .any(|name| name.display.contains(['@', '\u{ff20}', '\u{fe6b}', char::REPLACEMENT_CHARACTER]))
+    {
+        return false;
+    }
     let odd = |text: &str| text.matches(char::REPLACEMENT_CHARACTER).count();
+    let quoted = |text: &str| {
+        text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) == Some(&strict.local_part)
+    };
     // mail-parser takes what is quoted for a name, also where it is a local part.
-    let local_part = if one.local_part.is_empty() { &one.display } else { &one.local_part };
-    let same = one.domain == strict.domain && *local_part == strict.local_part;
+    let same_local_part = match one.local_part.as_str() {
+        "" => one.display.ends_with(&strict.local_part),
+        local_part => local_part == strict.local_part || quoted(local_part),
+    };
+    let same = one.domain == strict.domain && same_local_part;
     !lenient.grouped && !lenient.more && same && odd(&one.display) <= odd(text)
 }
 
@@ -90,8 +106,6 @@ struct Unreadable;
 /// What is still to be read.
 struct Reader<'v> {
     rest: &'v str,
-    /// The display name has had its address.
-    shown: bool,
 }
 
 /// A word of a phrase or of an address.
@@ -101,9 +115,10 @@ enum Word<'v> {
     Quoted(&'v str),
 }
 
-/// Whether already the form of the field is doubtful: blanks before the colon, a line of blanks alone, controls, no end.
+/// Whether already the form of the field is doubtful: a fold before the colon, a line of blanks alone, controls, no end.
 fn is_doubtful(field: &Field<'_>, text: &str) -> bool {
-    let is_tight = field.whole().get(field.name().len()) == Some(&b':');
+    let mut behind_name = field.whole().iter().skip(field.name().len());
+    let is_tight = behind_name.find(|octet| !matches!(octet, b' ' | b'\t')) == Some(&b':');
     let mut lines = text.split("\r\n");
     let controls = lines.clone().any(|line| line.chars().any(|c| c.is_control() && c != '\t'));
     let blank_fold = lines.by_ref().skip(1).any(|line| line.trim_matches([' ', '\t']).is_empty());
@@ -118,13 +133,11 @@ impl<'v> Reader<'v> {
             return Ok(author);
         }
         self.rest = before;
-        self.skip()?;
-        while !self.rest.starts_with('<') {
-            self.phrase_word()?;
-            self.skip()?;
-        }
+        self.phrase()?;
         self.rest = self.rest.strip_prefix('<').ok_or(Unreadable)?;
+        self.skip_in_brackets()?;
         let author = self.addr_spec()?;
+        self.skip_in_brackets()?;
         self.rest = self.rest.strip_prefix('>').ok_or(Unreadable)?;
         self.end()?;
         Ok(author)
@@ -145,11 +158,10 @@ impl<'v> Reader<'v> {
     /// Without blanks and comments inside: readers differ in what they make of them.
     fn addr_spec(&mut self) -> Result<Author, Unreadable> {
         // An encoded word stands for another text, a quoted `@` for another address.
-        let local_part = match self.word()? {
-            Word::Atom(atom) if !atom.contains("=?") => atom,
-            Word::Quoted(text) if text.chars().all(|c| is_atext(c) || c == '.') => text,
-            _ => return Err(Unreadable),
-        };
+        let (Word::Atom(local_part) | Word::Quoted(local_part)) = self.word()?;
+        if local_part.contains(['@', '<', '>', '\\']) || local_part.contains("=?") {
+            return Err(Unreadable);
+        }
         self.rest = self.rest.strip_prefix('@').ok_or(Unreadable)?;
         let Word::Atom(domain) = self.word()? else { return Err(Unreadable) };
         let canonical = canonical_domain(domain);
@@ -160,27 +172,58 @@ impl<'v> Reader<'v> {
         Ok(Author { local_part: shown(local_part), domain: canonical })
     }
 
-    /// Of a display name. It has no `@` outside quotes, unless it is an address of the same domain, once: some programs would show what stands
-    /// before it.
-    fn phrase_word(&mut self) -> Result<(), Unreadable> {
-        // Brackets belong in quotes, but nobody takes them for an address.
-        if let Some(rest) = self.rest.strip_prefix(['[', ']']) {
-            self.rest = rest;
-            return Ok(());
+    /// A display name, up to the bracket of the address. An `@` or a comma that stands outside quotes could make an address of it, or of a
+    /// part of it: then there is no other `@`, also none in quotes, as some programs do not look at those.
+    fn phrase(&mut self) -> Result<(), Unreadable> {
+        let (before, mut has_comma, mut has_at) = (self.rest, false, false);
+        self.skip()?;
+        while !self.rest.starts_with('<') {
+            match self.rest.chars().next() {
+                Some('@') => {
+                    has_at = true;
+                    self.at()?;
+                }
+                // Brackets belong in quotes, but nobody takes them for an address.
+                Some(sign @ (',' | '[' | ']')) => {
+                    has_comma |= sign == ',';
+                    self.rest = self.rest.get(1..).unwrap_or_default();
+                }
+                _ => _ = self.word()?,
+            }
+            self.skip()?;
         }
-        self.word()?;
-        let Some(rest) = self.rest.strip_prefix('@') else { return Ok(()) };
-        if std::mem::replace(&mut self.shown, true) {
-            return Err(Unreadable);
-        }
-        let (_, address) = self.rest.split_once('<').ok_or(Unreadable)?;
-        let (address, _) = address.split_once('>').ok_or(Unreadable)?;
-        let (_, domain) = address.rsplit_once('@').ok_or(Unreadable)?;
-        self.rest = rest;
-        match self.word()? {
-            Word::Atom(shown) if shown.trim_end_matches('\'').eq_ignore_ascii_case(domain) => Ok(()),
-            _ => Err(Unreadable),
-        }
+        let length = before.len() - self.rest.len();
+        let ats = before.get(..length).ok_or(Unreadable)?.matches('@').count();
+        let allowed = match (has_at, has_comma) {
+            (true, false) => 1,
+            (_, true) => 0,
+            (false, false) => usize::MAX,
+        };
+        if ats <= allowed { Ok(()) } else { Err(Unreadable) }
+    }
+
+    /// An `@` in a display name, and what stands behind it: the domain of the address, or a word that is nobody's domain, as it has
+    /// no dot.
+    fn at(&mut self) -> Result<(), Unreadable> {
+        self.rest = self.rest.strip_prefix('@').ok_or(Unreadable)?;
+        self.skip()?;
+        let Word::Atom(shown) = self.word()? else { return Err(Unreadable) };
+        self.skip()?;
+        let shown = shown.trim_end_matches('\'');
+        let domain = canonical_domain(shown);
+        let is_no_domain =
+            !domain.is_empty() && !domain.contains('.') && !shown.contains('.') && !shown.contains("=?");
+        // RFC 5322 4.4: `example . org` is a domain too.
+        let goes_on = self.rest.starts_with(['.', ':']);
+        let is_the_same = || self.bracketed_domain().is_some_and(|known| shown.eq_ignore_ascii_case(known));
+        if !goes_on && (is_no_domain || is_the_same()) { Ok(()) } else { Err(Unreadable) }
+    }
+
+    /// What stands behind the last `@` in the brackets.
+    fn bracketed_domain(&self) -> Option<&'v str> {
+        let (_, address) = self.rest.split_once('<')?;
+        let (address, _) = address.split_once('>')?;
+        Some(address.rsplit_once('@')?.1.trim())
     }
 
     /// An atom, dots included, or a quoted string.
@@ -195,6 +238,14 @@ impl<'v> Reader<'v> {
             self.rest.split_at_checked(end).filter(|(atom, _)| !atom.is_empty()).ok_or(Unreadable)?;
         self.rest = rest;
         Ok(Word::Atom(atom))
+    }
+
+    /// As [`skip`](Self::skip), but comments with a dot in them could be taken for a part of the domain.
+    fn skip_in_brackets(&mut self) -> Result<(), Unreadable> {
+        let before = self.rest;
+        self.skip()?;
+        let skipped = before.get(..before.len() - self.rest.len()).ok_or(Unreadable)?;
+        if skipped.contains('.') { Err(Unreadable) } else { Ok(()) }
     }
 
     /// Goes over blanks, folds and comments. A comment that could be taken for an address is not gone over.
@@ -302,6 +353,13 @@ mod tests {
             ("From: a@example.org (Ann (the) boss)", "a@example.org"),
             ("From: a@Example.org <a@example.org>", "a@example.org"),
             ("From: <a+b=c@example.org>", "a+b=c@example.org"),
+            ("From : a@example.org", "a@example.org"),
+            ("From \t: A <a@example.org>", "a@example.org"),
+            ("From: Foo < a@example.org >", "a@example.org"),
+            ("From: Foo <\r\n a@example.org\t>", "a@example.org"),
+            ("From: Foo <a@example.org (work)>", "a@example.org"),
+            ("From: Foo <\"jane doe\"@example.org>", "jane doe@example.org"),
+            ("From: \"jane doe\"@example.org", "jane doe@example.org"),
         ] {
             assert_eq!(author(field).as_deref(), Ok(seen), "{field:?}");
         }
@@ -327,6 +385,14 @@ mod tests {
             "From: =?utf-8?Q?a=2C_b?=\r\n =?utf-8?Q?_c?= <a@example.org>",
             "From: A & B | C <a@example.org>",
             "From: !%*+-/{}~ <a@example.org>",
+            "From: Foo, Inc. <a@example.org>",
+            "From: Foo, Bar, and Co., Ltd. (sales) <a@example.org>",
+            "From: =?utf-8?q?M=C3=BCller?=, Inc. <a@example.org>",
+            "From: Doe, Jane <a@example.org>",
+            "From: \"Foo\", Inc. <a@example.org>",
+            "From: Foo @ Bar <a@example.org>",
+            "From: Foo@Bar <a@example.org>",
+            "From: @foo <a@example.org>",
         ] {
             assert_eq!(author(field).as_deref(), Ok("a@example.org"), "{field:?}");
         }
@@ -374,7 +440,7 @@ mod tests {
     #[test]
     fn authors_of_whom_readers_may_disagree() {
         for (row, field) in [
-            ("46-64 space before the colon", "From : a@legit.example"),
+            ("46-64 fold before the colon", "From\r\n : a@legit.example"),
             ("46-64 source route", "From: <@evil.example:a@legit.example>"),
             ("46-64 source route", "From: <@evil.example,@x.example:a@legit.example>"),
             ("46-64 quoted pair", "From: <b@legit.example>\\,<a@evil.example>"),
@@ -390,7 +456,22 @@ mod tests {
             ("67 comment", "From: <b@legit.example(>a@evil.example)"),
             ("68 quoted @", "From: \"b@legit.example\"@evil.example"),
             ("68 quoted @", "From: \"b@legit.example,\"@evil.example"),
-            ("68 quoted", "From: \"a b\"@legit.example"),
+            ("68 encoded in quotes", "From: \"=?utf-8?q?b=40legit.example,?=\"@evil.example"),
+            ("68 quoted @ in brackets", "From: A <\"b@legit.example\"@evil.example>"),
+            ("a name with an address", "From: b @ legit.example <a@evil.example>"),
+            ("a name with an address", "From: b@legit . example <a@evil.example>"),
+            ("a name with an address", "From: b @ legit\u{3002}example <a@evil.example>"),
+            ("a name with an address", "From: b @ =?utf-8?q?legit=2Eexample?= <a@evil.example>"),
+            ("a name with an address", "From: \"b@legit.example\" @ Bar <a@evil.example>"),
+            ("a name with an address", "From: b@legit.example, Inc. <a@evil.example>"),
+            ("a name with an address", "From: \"b@legit.example\", Inc. <a@evil.example>"),
+            ("a name with an address", "From: Inc., \"b@legit.example\" <a@evil.example>"),
+            ("a name with an address", "From: =?utf-8?q?b=40legit.example?=, Inc. <a@evil.example>"),
+            ("a name with a route", "From: x, @legit:b <a@evil.example>"),
+            ("two addresses", "From: x, <b@legit.example>, <a@evil.example>"),
+            ("a comment with a domain", "From: <b@legit.example (.evil.example)>"),
+            ("a comment in the address", "From: <b(x)@legit.example>"),
+            ("a blank in the domain", "From: <b@legit. example>"),
             ("68 two @", "From: b@legit.example@evil.example"),
             ("72 blank in the address", "From: b@ legit.example"),
             ("76 CRLF encoded", "From: =?utf-8?q?x=0D=0AFrom:_b@legit.example?= <a@evil.example>"),

@@ -36,6 +36,17 @@ fn addresses_are_what_a_reader_sees() {
             "From: a@x.example, b@y.example\r\n",
             &[("", "a@x.example", "a", "x.example"), ("", "b@y.example", "b", "y.example")],
         ),
+        // One author, whose name has a comma; and what only looks like one.
+        ("From: Foo, Inc. (x) <a@x.example>\r\n", &[("Foo, Inc. (x)", "a@x.example", "a", "x.example")]),
+        (
+            "From: b@y.example, <a@x.example>\r\n",
+            &[("", "b@y.example", "b", "y.example"), ("", "a@x.example", "a", "x.example")],
+        ),
+        (
+            "From: Jane <\"jane doe\"@X.example>\r\n",
+            &[("Jane", "\"jane doe\"@X.example", "\"jane doe\"", "x.example")],
+        ),
+        ("From: \"jane doe\"@x.example\r\n", &[("", "\"jane doe\"@x.example", "\"jane doe\"", "x.example")]),
         // Two fields count together.
         (
             "From: a@x.example\r\nfrom : b@y.example\r\n",

@@ -285,7 +285,7 @@ impl Encoded {
         tally.budget.scratch = plain;
     }
 
-    fn finish(mut self: Box<Self>, at_end: bool, tally: &mut Tally) {
+    fn finish(mut self, at_end: bool, tally: &mut Tally) {
         if at_end {
             self.write(b"", tally);
         }

@@ -133,7 +133,7 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
         (&*relay.rule, relay.stage, relay.action, relay.code),
         ("relay.denied", Stage::Rcpt, Action::Reject, 550)
     );
-    assert_eq!((&*relay.file, relay.line, relay.gate), ("00-relay.rhai", 12, true));
+    assert_eq!((&*relay.file, relay.line, relay.gate), ("00-relay.rhai", 21, true));
 }
 
 /// What must be refused, at which place of `10-x.rhai`, in which words.
