@@ -104,14 +104,15 @@ fn write_properties(out: &mut String, object: &Object) {
 /// The type as Rhai's definition files write it; `?` is any.
 fn rhai_name(kind: &Type) -> String {
     match kind {
-        Type::Any | Type::OneOf(_) | Type::Closure => "?".to_owned(),
+        Type::Any | Type::OneOf(_) | Type::Plain | Type::Closure => "?".to_owned(),
         Type::Nothing => "()".to_owned(),
         Type::Bool => "bool".to_owned(),
         Type::Integer => "int".to_owned(),
         Type::Float => "float".to_owned(),
         Type::Text(_) => "String".to_owned(),
         Type::Array(_) => "Array".to_owned(),
-        Type::Map => "Map".to_owned(),
+        Type::Map(_) => "Map".to_owned(),
+        Type::Character => "char".to_owned(),
         Type::Object(name) => super::object_named(name).map_or(*name, |object| object.engine).to_owned(),
     }
 }

@@ -1,8 +1,8 @@
 //! What orders something and ends nothing.
 
 use super::{
-    AT_MESSAGE, AT_RCPT, BEFORE_BODY, BEFORE_CLOSE, FIELD, FROM_DATA, Form, Function, LINE, Named, Nature,
-    Parameter, TEXT, Type, object, p, words,
+    AT_MESSAGE, AT_RCPT, BEFORE_BODY, BEFORE_CLOSE, FIELD, FROM_DATA, Form, Function, LINE, NUMBER, Named,
+    Nature, Parameter, TEXT, Type, object, p, whole, words,
 };
 use crate::policy::judgement::Action;
 use crate::policy::words::OVERRIDES;
@@ -46,7 +46,7 @@ pub(super) const EFFECTS: &[Function] = &[
         None,
         "limit_size",
         Action::LimitSize,
-        &[&[RULE, p("octets", Type::Integer)]],
+        &[&[RULE, whole("octets", 0, i64::MAX)]],
         BEFORE_BODY,
         "552 when the message turns out larger; the smallest limit counts.",
     ),
@@ -86,7 +86,7 @@ pub(super) const EFFECTS: &[Function] = &[
         None,
         "score",
         Action::Score,
-        &[&[RULE, p("points", Type::OneOf(&[Type::Integer, Type::Float]))]],
+        &[&[RULE, p("points", NUMBER)]],
         BEFORE_CLOSE,
         "Points for a rule further on, which asks `total_score()`. Each rule has one score; a second call replaces it. It lasts as \
          long as a skip.",

@@ -1,34 +1,34 @@
 //! What needs the world outside: the script is stopped, the fact fetched, and the script run again.
 
 use super::{
-    ADDRESSEE, ANY, AT_MESSAGE, BEFORE_CLOSE, Form, Function, IP, Named, Nature, Parameter, TEXT, TEXTS,
-    Type, object, p,
+    ADDRESSEE, ANY, AT_MESSAGE, BEFORE_CLOSE, DOMAIN_NAME, Form, Function, HOST, IP, NUMBER, Named, Nature,
+    Parameter, TEXT, TEXTS, Type, object, p, whole,
 };
 
-const NAME: Parameter = p("name", TEXT);
+const NAME: Parameter = p("name", DOMAIN_NAME);
 const URL: Parameter = p("url", TEXT);
 const MESSAGE: Parameter = p("message", object("Message"));
 /// What can be on a list in DNS.
 const LISTABLE: Parameter =
-    p("subject", Type::OneOf(&[TEXT, object("Url"), TEXTS, Type::Array(&object("Url"))]));
+    p("subject", Type::OneOf(&[HOST, object("Url"), TEXTS, Type::Array(&object("Url"))]));
 const ZONES: Type = Type::Array(&Type::Text(Form::Zone));
-const LISTS: &[&[Parameter]] = &[&[LISTABLE, p("zones", Type::Map)], &[LISTABLE, p("zones", ZONES)]];
+const LISTS: &[&[Parameter]] = &[&[LISTABLE, p("zones", Type::Map(&NUMBER))], &[LISTABLE, p("zones", ZONES)]];
 
 const KEEPING: Type = Type::Text(Form::Keeping);
 const GREYLIST: [Parameter; 5] = [
-    p("client", TEXT),
+    p("client", HOST),
     p("sender", ADDRESSEE),
     p("rcpt", ADDRESSEE),
     p("delay", KEEPING),
     p("keep", KEEPING),
 ];
 const GREYLIST_WITH_PASSES: [Parameter; 6] = [
-    p("client", TEXT),
+    p("client", HOST),
     p("sender", ADDRESSEE),
     p("rcpt", ADDRESSEE),
     p("delay", KEEPING),
     p("keep", KEEPING),
-    p("passes", Type::Integer),
+    whole("passes", 0, i64::MAX),
 ];
 
 pub(super) const FACTS: &[Function] = &[
@@ -44,7 +44,7 @@ pub(super) const FACTS: &[Function] = &[
     fact("dns_ptr", &[&[p("ip", IP)]], object("DnsAnswer"), "The names of an IP address."),
     fact(
         "mail_hosts",
-        &[&[p("domain", TEXT)]],
+        &[&[p("domain", DOMAIN_NAME)]],
         object("MailHosts"),
         "Where mail for this domain goes: its mail exchangers, else its own addresses (RFC 5321 5.1).",
     ),
@@ -70,7 +70,7 @@ pub(super) const FACTS: &[Function] = &[
     ),
     fact(
         "http_post",
-        &[&[URL, p("document", Type::Map)]],
+        &[&[URL, p("document", Type::Map(&Type::Plain))]],
         object("Reply"),
         "Posts a JSON document, once each time that the script comes by.",
     ),

@@ -1,10 +1,12 @@
 //! What computes a value out of values.
 
 use super::{
-    ANY, DOMAIN, Form, Function, IP, LOWER, NETWORK, Named, Nature, Parameter, TEXT, Type, object, p,
+    ANY, DOMAIN, DOMAIN_NAME, Form, Function, HOST, IP, LOWER, NETWORK, Named, Nature, Parameter, TEXT, Type,
+    object, p, whole,
 };
 
 const TEXT_IN: Parameter = p("text", TEXT);
+const NAME_IN: Parameter = p("text", DOMAIN_NAME);
 const IP_IN: Parameter = p("ip", IP);
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -20,7 +22,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Type::Integer,
         "The seconds of a duration: `30s`, `10m`, `24h`, `7d`; parts of one are dropped.",
     ),
-    function("is_ip", &[&[TEXT_IN]], Type::Bool, "Whether this is an IP address."),
+    function("is_ip", &[&[p("text", HOST)]], Type::Bool, "Whether this is an IP address."),
     function(
         "is_private_ip",
         &[&[IP_IN]],
@@ -35,13 +37,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "is_fqdn",
-        &[&[TEXT_IN]],
+        &[&[NAME_IN]],
         Type::Bool,
         "Whether this is a host name of at least two labels, the last not all digits.",
     ),
     function(
         "is_address_literal",
-        &[&[TEXT_IN]],
+        &[&[NAME_IN]],
         Type::Bool,
         "Whether this is `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 4.1.3).",
     ),
@@ -53,20 +55,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "network",
-        &[&[IP_IN, p("v4", Type::Integer), p("v6", Type::Integer)]],
+        &[&[IP_IN, whole("v4", 0, 32), whole("v6", 0, 128)]],
         NETWORK,
         "The network of an IP address with the prefix of its family: `network(session.client.ip, 24, 64)`. `\"\"` for what is \
          no IP address.",
     ),
     function(
         "is_subdomain",
-        &[&[p("domain", TEXT), p("parent", DOMAIN)]],
+        &[&[p("domain", DOMAIN_NAME), p("parent", DOMAIN)]],
         Type::Bool,
         "Whether the domain is the parent itself or below it; of `.example.org`, as lists have it, only whether it is below.",
     ),
     function(
         "organizational_domain",
-        &[&[p("domain", TEXT)]],
+        &[&[p("domain", DOMAIN_NAME)]],
         DOMAIN,
         "The part of a domain that somebody registered, by the public suffix list: `example.co.uk` of `mail.example.co.uk`. `\"\"` for \
          what has none: a public suffix itself, an IP address, an address literal.",

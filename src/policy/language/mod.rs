@@ -34,11 +34,15 @@ pub(super) enum Type {
     Bool,
     Integer,
     Float,
+    /// A single character, which an index into a text gives, and single quotes.
+    Character,
     Text(Form),
     /// An array whose entries are all of one type.
     Array(&'static Self),
-    /// A map with keys of its own; what is not in it is `()`.
-    Map,
+    /// A map with keys of its own, whose values are all of one type; what is not in it is `()`.
+    Map(&'static Self),
+    /// What JSON has a word for: a text, a number, true or false, `()`, or arrays and maps of such.
+    Plain,
     /// An object of the host's, by its name in [`mod@objects`].
     Object(&'static str),
     /// A function of the script's, to be called with each entry of an array.
@@ -54,8 +58,12 @@ pub(super) enum Form {
     Any,
     /// Anything without capitals.
     LowerCase,
+    /// Anything without small letters.
+    UpperCase,
     /// One of these and nothing else.
     Words(&'static [&'static str]),
+    /// One of these, in lower case, unless somebody else chose a word of his own.
+    Usually(&'static [&'static str]),
     /// An IP address.
     Ip,
     /// A network such as `192.0.2.0/24`.
@@ -74,6 +82,10 @@ pub(super) enum Form {
     Line,
     /// A domain in lower case and A-labels, or an address literal.
     Domain,
+    /// What may be a domain, however it is written.
+    Name,
+    /// What may be a domain or an IP address.
+    Host,
     /// An address in the form in which addresses are compared.
     Address,
     /// The end of a file's name, in lower case and without its dot.
@@ -88,7 +100,10 @@ pub(super) enum Form {
 
 pub(super) const TEXT: Type = Type::Text(Form::Any);
 pub(super) const LOWER: Type = Type::Text(Form::LowerCase);
+pub(super) const UPPER: Type = Type::Text(Form::UpperCase);
 const DOMAIN: Type = Type::Text(Form::Domain);
+const DOMAIN_NAME: Type = Type::Text(Form::Name);
+const HOST: Type = Type::Text(Form::Host);
 const FIELD: Type = Type::Text(Form::Field);
 const IP: Type = Type::Text(Form::Ip);
 const EXTENSION: Type = Type::Text(Form::Extension);
@@ -97,6 +112,9 @@ const NETWORK: Type = Type::Text(Form::Network);
 const LINE: Type = Type::Text(Form::Line);
 const TEXTS: Type = Type::Array(&TEXT);
 const LOWERS: Type = Type::Array(&LOWER);
+const NUMBER: Type = Type::OneOf(&[Type::Integer, Type::Float]);
+/// A map of anything.
+pub(super) const MAP: Type = Type::Map(&Type::Any);
 /// What names somebody: its text, an address, a recipient.
 const ADDRESSEE: Type = Type::OneOf(&[TEXT, Type::Object("Address"), Type::Object("Rcpt")]);
 
@@ -161,10 +179,20 @@ pub(super) struct Function {
 pub(super) struct Parameter {
     pub(super) name: &'static str,
     pub(super) kind: Type,
+    /// The least and the greatest whole number that it can be, where not all can.
+    pub(super) within: Option<Within>,
 }
 
+/// The least and the greatest of the whole numbers that can stand somewhere.
+pub(super) type Within = (i64, i64);
+
 const fn p(name: &'static str, kind: Type) -> Parameter {
-    Parameter { name, kind }
+    Parameter { name, kind, within: None }
+}
+
+/// A whole number from `least` to `greatest`.
+const fn whole(name: &'static str, least: i64, greatest: i64) -> Parameter {
+    Parameter { name, kind: Type::Integer, within: Some((least, greatest)) }
 }
 
 /// What a function does.
@@ -303,13 +331,16 @@ impl Type {
             Self::Bool => "true or false".to_owned(),
             Self::Integer => "whole number".to_owned(),
             Self::Float => "number".to_owned(),
+            Self::Character => "single character".to_owned(),
             Self::Text(Form::Words(words)) => {
                 let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
                 quoted.join(", ")
             }
             Self::Text(form) => form.name().to_owned(),
             Self::Array(entry) => format!("array of {}", entry.name()),
-            Self::Map => "map".to_owned(),
+            Self::Map(Self::Any) => "map".to_owned(),
+            Self::Map(value) => format!("map of {}", value.name()),
+            Self::Plain => "text, number, true or false, array or map".to_owned(),
             Self::Object(name) => (*name).to_owned(),
             Self::Closure => "function".to_owned(),
             Self::OneOf(types) => types.iter().map(Self::name).collect::<Vec<_>>().join(" or "),
@@ -322,7 +353,9 @@ impl Form {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Any | Self::Words(_) | Self::Notation => "text",
+            Self::Usually(_) => "text in lower case",
             Self::LowerCase => "text in lower case",
+            Self::UpperCase => "text in upper case",
             Self::Ip => "IP address",
             Self::Network => "network",
             Self::Size => "size",
@@ -331,7 +364,8 @@ impl Form {
             Self::Rates => "limits of a rate",
             Self::Zone => "list in DNS",
             Self::Line => "text of one line",
-            Self::Domain => "domain",
+            Self::Domain | Self::Name => "domain",
+            Self::Host => "domain or IP address",
             Self::Address => "address in a text",
             Self::Extension => "extension",
             Self::Field => "name of a field",

@@ -2,8 +2,8 @@
 //! empty.
 
 use super::{
-    DOMAIN, EXTENSION, Form, IP, LOWER, LOWERS, NETWORK, Object, Property, TEXT, TEXTS, Type, fact, object,
-    property, words,
+    DOMAIN, EXTENSION, Form, IP, LOWER, LOWERS, MAP, NETWORK, Object, Property, TEXT, TEXTS, Type, fact,
+    object, property, words,
 };
 
 const ADDRESSES: Type = Type::Array(&object("Address"));
@@ -153,7 +153,7 @@ const MAIL: &[Property] = &[
     property("requiretls", Type::Bool, "Whether REQUIRETLS was declared (RFC 8689)."),
     property("ret", words(&["full", "hdrs", ""]), "RET (RFC 3461)."),
     property("envid", Type::Text(Form::Notation), "ENVID (RFC 3461) as it was written."),
-    property("parameters", Type::Map, "The parameters of MAIL by keyword in lower case."),
+    property("parameters", MAP, "The parameters of MAIL by keyword in lower case."),
     property("recipients", RECIPIENTS, "The recipients accepted so far."),
     property(
         "recipient_count",

@@ -88,7 +88,8 @@ fn write_function(out: &mut String, function: &Function) {
 fn types_of(function: &Function) -> String {
     let mut told: Vec<String> = Vec::new();
     for parameter in function.signatures.iter().copied().flatten() {
-        let plain = parameter.kind == super::TEXT || parameter.name == "code";
+        let plain = matches!(parameter.kind, Type::Text(super::Form::Any | super::Form::Name))
+            || parameter.name == "code";
         let told_now = format!("`{}`: {}", parameter.name, inline(&parameter.kind));
         if !plain && !told.contains(&told_now) {
             told.push(told_now);

@@ -1,14 +1,26 @@
 //! What checks and look-ups found. Results are texts of closed sets; who compares them with another text is told at load.
 
-use super::{DOMAIN, LOWER, LOWERS, Object, Property, TEXT, TEXTS, Type, property, words};
+use super::{DOMAIN, Form, LOWER, LOWERS, MAP, Object, Property, TEXT, TEXTS, Type, property, words};
 use crate::checks::results::{ArcChain, Dkim, Dmarc};
 
 const VALUES: Property =
     property("values", TEXTS, "Addresses, names or texts; empty unless the result brought some.");
 
+/// What rspamd does with mail by itself; its configuration may have others.
+const ACTIONS: [&str; 8] = [
+    "no action",
+    "greylist",
+    "add header",
+    "rewrite subject",
+    "soft reject",
+    "reject",
+    "quarantine",
+    "discard",
+];
+
 const LOOKUPS: Property = property(
     "lookups",
-    Type::Array(&Type::Map),
+    Type::Array(&MAP),
     "What was asked of DNS: maps of `type`, `name`, `result`, `answer`, `ms`.",
 );
 
@@ -88,7 +100,7 @@ pub(super) const OBJECTS: &[Object] = &[
             property("text", TEXT, "The body, at most 256 KiB."),
             property(
                 "json",
-                Type::Map,
+                MAP,
                 "The body as a JSON object; empty if it is none. What is not in it is `()`: write `?? 0`.",
             ),
             property("values", Type::Array(&Type::Any), "The body as a JSON array; empty if it is none."),
@@ -111,15 +123,11 @@ pub(super) const OBJECTS: &[Object] = &[
             property("result", words(&["ok", "error"]), "`error`: it could not be asked."),
             property(
                 "action",
-                LOWER,
+                Type::Text(Form::Usually(&ACTIONS)),
                 "`reject`, `add header`, `greylist`, `no action`...; empty after an error.",
             ),
             property("score", Type::Float, "The score; 0 after an error."),
-            property(
-                "symbols",
-                Type::Map,
-                "The symbols with their scores: `\"BAYES_SPAM\" in found.symbols`.",
-            ),
+            property("symbols", MAP, "The symbols with their scores: `\"BAYES_SPAM\" in found.symbols`."),
         ],
     },
     Object {
@@ -240,7 +248,11 @@ const ARC: &[Property] = &[
         "It passed, and every sealer is one of `authentication.trusted_sealers`.",
     ),
     LOOKUPS,
-    property("original_dmarc", LOWER, "What DMARC said to the first sealer; empty unless the chain passed."),
+    property(
+        "original_dmarc",
+        Type::Text(Form::Usually(&["pass", "fail", "none", "temperror", "permerror", "bestguesspass"])),
+        "What DMARC said to the first sealer; empty unless the chain passed.",
+    ),
 ];
 
 const REASONS_OF_DKIM: [&str; Dkim::REASONS.len() + 1] = with_empty(Dkim::REASONS);

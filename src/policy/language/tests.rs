@@ -88,7 +88,7 @@ fn result_name(engine: &Engine, told: &str) -> String {
 /// The engine's name of a type of the tables.
 fn engine_name(kind: &Type) -> String {
     match kind {
-        Type::Any | Type::OneOf(_) => "any".to_owned(),
+        Type::Any | Type::OneOf(_) | Type::Plain => "any".to_owned(),
         Type::Closure => "function".to_owned(),
         Type::Nothing => "nothing".to_owned(),
         Type::Bool => "bool".to_owned(),
@@ -96,7 +96,8 @@ fn engine_name(kind: &Type) -> String {
         Type::Float => "float".to_owned(),
         Type::Text(_) => "text".to_owned(),
         Type::Array(_) => "array".to_owned(),
-        Type::Map => "map".to_owned(),
+        Type::Map(_) => "map".to_owned(),
+        Type::Character => "char".to_owned(),
         Type::Object(name) => object_named(name).map_or(*name, |object| object.engine).to_owned(),
     }
 }
@@ -185,7 +186,7 @@ fn every_object_that_is_named_is_there() {
     fn check(kind: &Type) {
         match kind {
             Type::Object(name) => assert!(object_named(name).is_some(), "no object `{name}`"),
-            Type::Array(entry) => check(entry),
+            Type::Array(inner) | Type::Map(inner) => check(inner),
             Type::OneOf(types) => types.iter().for_each(check),
             _ => {}
         }

@@ -2,14 +2,15 @@
 
 use rhai::{Expr, FnCallExpr, Position};
 
-use super::super::language::{self, Form, Named, Nature, Type};
+use super::super::language::{self, Named, Type};
 use super::super::load::{begins, suggest};
-use super::super::units;
+use super::arguments::{argument, conversion};
 use super::asked::Given;
+use super::compare::shown;
 use super::expressions::{a, closure, width};
 use super::host::Signature;
-use super::value::{Literal, Value, fits};
-use super::{Body, Walk, chain, compare, forms};
+use super::value::{Value, fits};
+use super::{Body, Walk, chain, flow};
 
 /// What stands in the place of a function's name.
 const CLOSURE: &str = "no text names a function: write what is done with each entry, `|entry| ...`";
@@ -29,32 +30,13 @@ impl Walk<'_> {
         } else if self.unit.has(&call.name) {
             self.own_call(call, &values, position)
         } else {
-            self.weights(call);
             self.host_call(&call.name, &values, &call.args, position, false)
         };
         value.spelled(if call.args.len() < 2 { spelled(call) } else { format!("{}(...)", call.name) })
     }
 
-    /// Lists in DNS are a map of weights.
-    fn weights(&mut self, call: &FnCallExpr) {
-        let ("dnsbl" | "dnswl", [_, Expr::Map(map, _)]) = (call.name.as_str(), &*call.args) else { return };
-        for (zone, weight) in &map.0 {
-            let value = self.expression(weight);
-            if !fits(&Type::OneOf(&[Type::Integer, Type::Float]), &value.kind) {
-                let message = format!(
-                    "the weight of `{}` is a number, and {} is {}",
-                    zone.name,
-                    value.name(),
-                    a(&value.kind)
-                );
-                let help = compare::number_help(&value);
-                self.error(begins(weight), width(&value), message, help);
-            }
-        }
-    }
-
     fn own_call(&mut self, call: &FnCallExpr, values: &[Value], position: Position) -> Value {
-        let own: Vec<_> = self.unit.functions.iter().filter(|body| body.name == call.name).collect();
+        let own = self.unit.named(&call.name);
         let lengths: Vec<_> = own.iter().map(|body| body.parameters.len()).collect();
         if !lengths.contains(&values.len()) {
             self.wrong_number(&call.name, &lengths, values.len(), position, &called_as(&own));
@@ -62,6 +44,35 @@ impl Walk<'_> {
         }
         let name = (call.name.to_string(), values.len());
         self.hand_over(name.clone(), values);
+        self.known.gives.get(&name).cloned().unwrap_or_else(Value::unknown)
+    }
+
+    /// A function of the script's own behind a dot: what stands in front of that is `this`, and none of its parameters.
+    pub(super) fn own_method(
+        &mut self,
+        owner: &Value,
+        call: &FnCallExpr,
+        arguments: &[Value],
+        position: Position,
+    ) -> Value {
+        let own = self.unit.named(&call.name);
+        let lengths: Vec<_> = own.iter().map(|body| body.parameters.len()).collect();
+        if !lengths.contains(&arguments.len()) {
+            let help = if lengths.contains(&(arguments.len() + 1)) {
+                let rest = if arguments.is_empty() { "" } else { ", ..." };
+                let name = &call.name;
+                format!(
+                    "what stands in front of the dot is no argument: write `{name}({}{rest})`",
+                    shown(owner)
+                )
+            } else {
+                called_as(&own)
+            };
+            self.wrong_number(&call.name, &lengths, arguments.len(), position, &help);
+            return Value::unknown();
+        }
+        let name = (call.name.to_string(), arguments.len());
+        self.hand_over(name.clone(), arguments);
         self.known.gives.get(&name).cloned().unwrap_or_else(Value::unknown)
     }
 
@@ -76,11 +87,17 @@ impl Walk<'_> {
             return Value::unknown();
         };
         let own: Vec<_> = unit.functions.iter().filter(|body| body.name == call.name).collect();
+        let (hidden, own): (Vec<_>, Vec<_>) = own.into_iter().partition(|body| body.is_private);
+        if own.is_empty() && !hidden.is_empty() {
+            let message = format!("`{}` is private in the library `{library}`", call.name);
+            self.error(position, call.name.chars().count(), message, "take `private` away from it there");
+            return Value::unknown();
+        }
         if own.is_empty() {
             let message = format!("the library `{library}` has no function `{}`", call.name);
             let problem = self.unit.file.error(position, call.name.chars().count(), message);
-            let names =
-                unit.functions.iter().map(|body| body.name.as_str()).filter(|name| !name.contains('$'));
+            let names = unit.functions.iter().filter(|body| !body.is_private).map(|body| body.name.as_str());
+            let names = names.filter(|name| !name.contains('$'));
             let problem = suggest(problem, &call.name, names);
             self.problems.push(problem);
             return Value::unknown();
@@ -140,7 +157,7 @@ impl Walk<'_> {
             return Value::unknown();
         };
         self.asks_by_call(name, &fitting, values);
-        self.forms(first, values, arguments, position, is_method);
+        self.fitted(first, values, arguments, position, is_method);
         self.parts_of_texts(name, values, arguments, position);
         self.spoken(name, values, arguments);
         self.swapped(name, values, arguments, position);
@@ -212,7 +229,7 @@ impl Walk<'_> {
         let at = argument(arguments, index, is_method).map_or(position, begins);
         let message = format!("`{name}` takes {what} here, and {} is {}", value.name(), a(&value.kind));
         let help = match wanted {
-            Some(_) if is_verdict(name) => String::new(),
+            Some(_) if flow::is_verdict(name) => String::new(),
             Some(wanted) => conversion(value, &wanted),
             None if is_closure(index, nearest) => CLOSURE.to_owned(),
             None => String::new(),
@@ -238,43 +255,12 @@ impl Walk<'_> {
         };
         self.error(position, name.chars().count(), message, help);
     }
-
-    /// What is written out must have the form that the parameter asks for.
-    fn forms(
-        &mut self,
-        signature: &Signature,
-        values: &[Value],
-        arguments: &[Expr],
-        position: Position,
-        is_method: bool,
-    ) {
-        let pairs = signature.parameters.iter().zip(values).enumerate().skip(usize::from(is_method));
-        for (index, (wanted, value)) in pairs {
-            let at = argument(arguments, index, is_method).map_or(position, begins);
-            let Some(Type::Text(form)) = wanted else { continue };
-            if let Some(Literal::Character(character)) = value.literal {
-                let message = format!("'{character}' is a single character, and this takes a text");
-                self.error(at, 3, message, format!("a text has double quotes: \"{character}\""));
-            } else if let Some((message, help)) = forms::misshapen(*form, value) {
-                self.error(at, width(value), message, help);
-            }
-        }
-    }
 }
 
 /// Whether the argument with this index is looked at where all that must be written out is: a rule, a code.
 fn is_told_elsewhere(name: &str, index: usize, arguments: usize) -> bool {
     let names_rule = language::find(name).is_some_and(|word| word.names == Some(Named::Rule));
-    names_rule && (index == 0 || is_verdict(name) && index + 1 < arguments)
-}
-
-fn is_verdict(name: &str) -> bool {
-    language::find(name).is_some_and(|word| matches!(word.nature, Nature::Verdict(_)))
-}
-
-/// The argument with this index, where in method style the one in front of the dot is counted first.
-fn argument(arguments: &[Expr], index: usize, is_method: bool) -> Option<&Expr> {
-    arguments.get(index.checked_sub(usize::from(is_method))?)
+    names_rule && (index == 0 || flow::is_verdict(name) && index + 1 < arguments)
 }
 
 /// The first argument that does not fit, by its index.
@@ -286,39 +272,6 @@ fn misfit(signature: &Signature, values: &[Value]) -> Option<usize> {
         (None, kind) => kind != Type::Any,
     });
     misfits.next().map(|(index, _)| index)
-}
-
-/// How to make of a value what is wanted.
-fn conversion(value: &Value, wanted: &Type) -> String {
-    match (&value.kind, wanted) {
-        (Type::Object(name), Type::Text(_)) if super::value::is_address(name) => {
-            format!("write `{}.address`", value.spelled)
-        }
-        (Type::Text(_), Type::Integer)
-            if value.literal_text().is_some_and(|text| units::bytes(text).is_some()) =>
-        {
-            format!("write `bytes({})`", value.spelled)
-        }
-        (Type::Text(_), Type::Integer)
-            if value.literal_text().is_some_and(|text| units::seconds(text).is_some()) =>
-        {
-            format!("write `seconds({})`", value.spelled)
-        }
-        (Type::Text(Form::Size), Type::Integer) => format!("write `bytes({})`", value.spelled),
-        (Type::Text(Form::Duration), Type::Integer) => format!("write `seconds({})`", value.spelled),
-        (Type::Integer, Type::Float) if value.literal.is_some() => format!("write `{}.0`", value.spelled),
-        (Type::Integer, Type::Text(Form::Duration | Form::Keeping)) if value.literal.is_some() => {
-            format!("write `\"{}s\"` for seconds; m, h and d are minutes, hours and days", value.spelled)
-        }
-        (Type::Integer, Type::Text(Form::Size)) if value.literal.is_some() => {
-            format!("a number is octets already: write {} alone, or a size such as \"25MiB\"", value.spelled)
-        }
-        (Type::Integer | Type::Float, Type::Text(_)) if value.literal.is_some() => {
-            format!("write `\"{}\"`", value.spelled)
-        }
-        (Type::Array(_), Type::Text(_)) => "take one entry, or `join(array, \", \")`".to_owned(),
-        _ => String::new(),
-    }
 }
 
 /// How a function of a script is called.

@@ -5,12 +5,13 @@ use rhai::{ASTFlags, Expr, FnCallExpr, Position};
 use super::super::language::{self, Object, Type, object_named};
 use super::super::load::{Role, begins, of_word, suggest};
 use super::asked::Given;
-use super::expressions::{a, absent_help, closure};
+use super::compare::shown;
+use super::expressions::{a, absent_help};
 use super::host::{self, Signature};
 use super::inside::About;
 use super::named::IN_VARIABLE;
 use super::value::Value;
-use super::{OWN_RECIPIENT, Walk, source};
+use super::{OWN_RECIPIENT, Walk, emptiness, flow, source};
 
 impl Walk<'_> {
     /// `owner.rest`; the rest may be a chain itself.
@@ -45,29 +46,23 @@ impl Walk<'_> {
             Expr::Dot(pair, ..) | Expr::Index(pair, ..) if !flags.contains(ASTFlags::BREAK) => &pair.lhs,
             whole => whole,
         };
-        let entry = || match index {
-            Expr::StringConstant(key, _) => owner.under(key).cloned().unwrap_or_else(|| owner.entry()),
+        let key = self.expression(index);
+        self.index_into(owner, &key, index);
+        self.no_entries(owner, index);
+        self.among_keys(owner, &key, begins(index));
+        let entry = match (owner.kind, key.literal_text()) {
+            // An index that is no number is a range.
+            (Type::Text(_), _) if key.kind != Type::Integer => Value::unknown(),
+            (_, Some(key)) => owner.under(key).cloned().unwrap_or_else(|| owner.entry()),
             _ => owner.entry(),
         };
-        let entry = || entry().spelled(spelled(owner, "[...]"));
-        self.index_into(owner, index);
-        self.no_entries(owner, index);
-        self.keyed(owner, index);
-        if !flags.contains(ASTFlags::BREAK) {
-            match rest {
-                Expr::Dot(pair, inner, _) => {
-                    self.expression(&pair.lhs);
-                    return self.dot(entry(), &pair.rhs, *inner);
-                }
-                Expr::Index(pair, inner, _) => {
-                    self.expression(&pair.lhs);
-                    return self.index(&entry(), &pair.rhs, *inner);
-                }
-                _ => {}
-            }
+        let entry = entry.spelled(spelled(owner, "[...]"));
+        match rest {
+            _ if flags.contains(ASTFlags::BREAK) => entry,
+            Expr::Dot(pair, inner, _) => self.dot(entry, &pair.rhs, *inner),
+            Expr::Index(pair, inner, _) => self.index(&entry, &pair.rhs, *inner),
+            _ => entry,
         }
-        self.expression(rest);
-        entry()
     }
 
     /// What has neither entries nor keys.
@@ -99,7 +94,7 @@ impl Walk<'_> {
         }
         let found = match owner.kind {
             Type::Any | Type::OneOf(_) => return Value::unknown(),
-            Type::Map => {
+            Type::Map(_) => {
                 self.key(owner, name, name.chars().count(), position);
                 let value = owner.under(name).cloned().unwrap_or_else(Value::unknown);
                 return value.spelled(spelled(owner, &format!(".{name}")));
@@ -174,6 +169,9 @@ impl Walk<'_> {
     fn method(&mut self, owner: &Value, call: &FnCallExpr, position: Position) -> Value {
         let arguments = self.method_arguments(owner, call);
         if self.unit.has(&call.name) {
+            return self.own_method(owner, call, &arguments, position);
+        }
+        if self.changes_a_copy(owner, call, position) {
             return Value::unknown();
         }
         self.all_of_nothing(owner, &call.name, position);
@@ -181,33 +179,70 @@ impl Walk<'_> {
             self.noted_too_early(owner, position);
         }
         self.minds_by_call(owner, &call.name);
-        if let ("contains", [found]) = (call.name.as_str(), arguments.as_slice()) {
-            self.among(found, owner, position);
+        let at = call.args.first().map_or(position, begins);
+        if let ("contains" | "index_of", [found, ..]) = (call.name.as_str(), arguments.as_slice()) {
+            self.among(found, owner, at, at);
         }
         if let ("contains" | "get" | "remove", [key]) = (call.name.as_str(), arguments.as_slice()) {
-            self.among_keys(owner, key, call.args.first().map_or(position, Expr::start_position));
+            self.among_keys(owner, key, at);
         }
         let this_first: Vec<_> = std::iter::once(owner.clone()).chain(arguments).collect();
         if let (Type::Object(object), false) = (owner.kind, self.host.has(&call.name))
-            && object_named(object).is_some_and(|object| object.property(&call.name).is_some())
+            && has_property(object, &call.name)
         {
-            let message = format!("`{}` is a property of {}", call.name, owner.name());
-            let help = "write it without brackets";
-            self.error(position, call.name.chars().count(), message, help);
+            // Where functions are looked up, it is told.
             return Value::unknown();
         }
         let mut value = self.host_call(&call.name, &this_first, &call.args, position, true);
         if let (Type::Array(_), Type::Array(_), "filter") = (owner.kind, value.kind, call.name.as_str()) {
             value = Value { given: owner.given_entries(), ..Value::of(owner.kind) };
         }
-        if let (Type::Object(object), Type::Array(_)) = (owner.kind, value.kind) {
-            value.source = method_of(object, &call.name);
-        }
+        value.source = match (owner.kind, value.kind) {
+            (Type::Object(object), Type::Array(_) | Type::Text(_)) => method_of(object, &call.name),
+            (Type::Text(_), _) => emptiness::split(owner, call),
+            _ => None,
+        };
         if call.name == "is_empty" {
             value.about = About::of_emptiness(owner);
         }
         let brackets = if call.args.is_empty() { "()" } else { "(...)" };
         value.spelled(spelled(owner, &format!(".{}{brackets}", call.name)))
+    }
+
+    /// What hangs on an object, or belongs to the operator, is handed out anew each time. Gives whether this is nothing but a
+    /// mistake.
+    fn changes_a_copy(&mut self, owner: &Value, call: &FnCallExpr, position: Position) -> bool {
+        let name = call.name.as_str();
+        let is_operators = owner.given.iter().any(|given| matches!(given, Given::Setting(_)));
+        let is_copy = owner.source.is_some() || is_operators;
+        let is_changeable = matches!(owner.kind, Type::Array(_) | Type::Text(_) | Type::Map(_));
+        if !is_copy || !is_changeable || !flow::CHANGING.contains(&name) {
+            return false;
+        }
+        let message = format!("`{name}` changes a copy of {} here, and nothing keeps it", owner.name());
+        let help = match (owner.source, name) {
+            (Some(("Mail", "recipients")), "push" | "append" | "insert") => {
+                "write `mail.add_recipient(address)`".to_owned()
+            }
+            (Some(("Mail", "recipients")), name) if name != "sort" => {
+                "write `mail.remove_recipient(rcpt)` for each that shall not get the message".to_owned()
+            }
+            _ => {
+                let own = if matches!(owner.kind, Type::Text(_)) { "text" } else { "own" };
+                let brackets = if call.args.is_empty() { "()" } else { "(...)" };
+                format!(
+                    "change a variable of your own: `let {own} = {}; {own}.{name}{brackets};`",
+                    shown(owner)
+                )
+            }
+        };
+        let len = name.chars().count();
+        if flow::TAKING.contains(&name) {
+            self.warning(position, len, message, help);
+            return false;
+        }
+        self.error(position, len, message, help);
+        true
     }
 
     /// Notes of a recipient are there once it is accepted.
@@ -224,40 +259,6 @@ impl Walk<'_> {
                 "what was noted so far is there with `noted(...)`, without a recipient",
             );
         }
-    }
-
-    /// The arguments; closures learn what the array has.
-    fn method_arguments(&mut self, owner: &Value, call: &FnCallExpr) -> Vec<Value> {
-        let mut values = Vec::new();
-        for argument in &call.args {
-            if let Some((name, captured)) = closure(argument) {
-                self.hand_to_closure(owner, &call.name, &name, captured);
-                values.push(Value::unknown());
-            } else {
-                if let Some(name) = self.function_in(argument) {
-                    self.hand_to_closure(owner, &call.name, name, &[]);
-                }
-                values.push(self.handed(argument));
-            }
-        }
-        values
-    }
-
-    fn hand_to_closure(&mut self, owner: &Value, method: &str, name: &str, captured: &[Expr]) {
-        let bodies = self.unit.functions.iter().filter(|body| body.name == name);
-        let Some(all) = bodies.map(|body| body.parameters.len()).max() else { return };
-        let mut values: Vec<_> = captured.iter().map(|captured| self.expression(captured)).collect();
-        let own = all.saturating_sub(values.len());
-        let entry = owner.entry();
-        match (method, own) {
-            ("sort", 2) => values.extend([entry.clone(), entry]),
-            ("reduce" | "reduce_rev", 2) => values.extend([Value::unknown(), entry]),
-            (_, own) => {
-                let rest = std::iter::repeat_n(Value::unknown(), own.saturating_sub(1));
-                values.extend(std::iter::once(entry).take(own).chain(rest));
-            }
-        }
-        self.hand_over((name.to_owned(), all), &values);
     }
 }
 
@@ -347,7 +348,7 @@ fn capital(owner: &Value) -> String {
     }
 }
 
-fn has_property(object: &str, name: &str) -> bool {
+pub(super) fn has_property(object: &str, name: &str) -> bool {
     object_named(object).is_some_and(|object| object.property(name).is_some())
 }
 

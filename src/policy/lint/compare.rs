@@ -6,11 +6,12 @@ use super::super::language::{Form, Type, object_named};
 use super::super::load::begins;
 use super::super::units;
 use super::Walk;
+use super::entries::{for_entries, is_one};
 use super::expressions::{a, absent_help, width};
 use super::forms;
 use super::inside::About;
 use super::named::IN_VARIABLE;
-use super::value::{Literal, Value, comparable, fits, is_address, is_lower_case};
+use super::value::{Literal, Value, comparable, is_address, is_lower_case};
 use super::wanted::Want;
 use crate::diagnostic::nearest;
 
@@ -44,6 +45,11 @@ impl Walk<'_> {
         if !comparable(&one.kind, &other.kind) {
             return self.never_equal(one, other, at);
         }
+        if let Some((is, other_is)) = forms::apart(&one.kind, &other.kind) {
+            let message =
+                format!("{} is {is}, and {} is {other_is}: they are never equal", one.name(), other.name());
+            return self.error(at, 2, message, forms::way_between(one, other));
+        }
         self.asks_for_equal(one, other);
         for (value, literal) in [(one, other), (other, one)] {
             if let Some(Literal::Character(character)) = literal.literal
@@ -68,8 +74,21 @@ impl Walk<'_> {
     fn possible(&mut self, value: &Value, text: &str, at: Position) {
         match impossible(value, text) {
             Some((message, help)) => self.error(at, text.chars().count() + 2, message, help),
-            None => self.no_listener(value, text, at),
+            None => {
+                self.unusual(value, text, at);
+                self.no_listener(value, text, at);
+            }
         }
+    }
+
+    /// Words that others chose, and hardly this one.
+    fn unusual(&mut self, value: &Value, text: &str, at: Position) {
+        let Type::Text(Form::Usually(words)) = value.kind else { return };
+        if text.is_empty() || words.contains(&text) {
+            return;
+        }
+        let message = format!("{} is hardly ever `{text}`", value.name());
+        self.warning(at, text.chars().count() + 2, message, one_of(text, words));
     }
 
     /// A set of policies may be for several hosts, and then not every listener is everywhere.
@@ -107,7 +126,7 @@ impl Walk<'_> {
         let len = if right.literal.is_some() { width(&right) } else { 1 };
         let is_plain = |kind: &Type| {
             use Type::{Array, Closure, Map, Nothing, Object};
-            !matches!(kind, Object(_) | Array(_) | Map | Nothing | Closure)
+            !matches!(kind, Object(_) | Array(_) | Map(_) | Nothing | Closure)
         };
         if !comparable(&left.kind, &right.kind) || !is_plain(&left.kind) || !is_plain(&right.kind) {
             let (left_is, right_is) = (a(&left.kind), a(&right.kind));
@@ -127,76 +146,6 @@ impl Walk<'_> {
         }
     }
 
-    /// `item in all`.
-    pub(super) fn membership(&mut self, item: &Expr, all: &Expr, position: Position) {
-        let (found, container) = (self.expression(item), self.expression(all));
-        if let Expr::FnCall(call, at) = item
-            && call.is_operator_call()
-            && call.name == "!"
-        {
-            let message = "this asks whether `!x` is in it, and not whether x is missing".to_owned();
-            return self.error(*at, 1, message, "write `x !in ...`");
-        }
-        if let Expr::Array(entries, _) = all {
-            return self.member_of(&found, entries);
-        }
-        let at = begins(all);
-        self.minds_emptiness(&container);
-        let literal = if found.literal.is_some() { begins(item) } else { at };
-        self.among(&found, &container, literal);
-        self.among_keys(&container, &found, literal);
-        match container.kind {
-            Type::Text(_) => {
-                let message = format!("{} is a text: this looks for a part of it", container.name());
-                let help = way_into(&found, &container);
-                self.error(at, width(&container), message, help);
-            }
-            Type::Object("List") => {
-                self.in_list(&found, item, position);
-                self.asks_list(&found, &container, item, position);
-            }
-            // Whether the key is there.
-            Type::Object("Table") => {}
-            Type::Array(entry) if !comparable(entry, &found.kind) => {
-                let message =
-                    format!("{} is {}, and the entries are of another type", found.name(), a(&found.kind));
-                self.error(begins(item), width(&found), message, way_out(&found, &Value::of(*entry)));
-            }
-            Type::Bool | Type::Integer | Type::Float | Type::Nothing | Type::Object(_) | Type::Closure => {
-                let message = format!("{} is {}, and nothing is in it", container.name(), a(&container.kind));
-                self.error(at, width(&container), message, "behind `in` stands an array, a map or a list");
-            }
-            _ => {}
-        }
-    }
-
-    /// Asks whether one of the entries of `container` is it, which is a comparison with each that is known.
-    pub(super) fn among(&mut self, found: &Value, container: &Value, at: Position) {
-        if let (Type::Array(entry), Some(_)) = (container.kind, found.literal_text())
-            && comparable(entry, &found.kind)
-        {
-            let entry = container.entry().spelled(format!("{}[...]", container.spelled));
-            self.equality(&entry, found, at);
-        }
-        if container.literal.is_none() && found.literal.is_none() {
-            self.asks_for_equal(&container.entry(), found);
-        }
-        for text in container.literal_texts() {
-            let text = Value::text(text);
-            self.tested.compared(found, &text, true, at);
-            self.equality(found, &text, at);
-        }
-    }
-
-    /// Each entry is a comparison.
-    fn member_of(&mut self, found: &Value, entries: &[Expr]) {
-        for entry in entries {
-            let value = self.expression(entry);
-            self.tested.compared(found, &value, true, begins(entry));
-            self.equality(found, &value, begins(entry));
-        }
-    }
-
     /// Functions that look for a part of a text, where that is written out: what it looks for may never be there.
     pub(super) fn parts_of_texts(
         &mut self,
@@ -208,6 +157,7 @@ impl Walk<'_> {
         let (text, part) = match (name, values) {
             ("starts_with" | "ends_with" | "contains" | "index_of", [text, part, ..]) => (text, part),
             ("glob", [pattern, text]) => (text, pattern),
+            ("matches", _) => return self.minds_splits(),
             _ => return,
         };
         self.asks(part, &Want::Part(text.clone()));
@@ -215,21 +165,6 @@ impl Walk<'_> {
         let at = at.map_or(position, begins);
         if let Some((message, help)) = part.literal_text().and_then(|written| never_part(text, written)) {
             self.error(at, width(part), message, help);
-        }
-    }
-
-    fn in_list(&mut self, found: &Value, item: &Expr, position: Position) {
-        let signatures = self.host.signatures("contains").iter();
-        let mut of_lists = signatures.filter(|it| it.parameters.first() == Some(&Some(Type::Object("List"))));
-        let takes = |wanted: &Option<Type>| wanted.is_some_and(|wanted| fits(&wanted, &found.kind));
-        if of_lists.all(|signature| !signature.parameters.get(1).is_some_and(takes)) {
-            let message = format!(
-                "{} is {}, and a list has addresses, domains and networks",
-                found.name(),
-                a(&found.kind)
-            );
-            let at = if begins(item).is_none() { position } else { begins(item) };
-            self.error(at, width(found), message, way_out(found, &Value::of(super::super::language::TEXT)));
         }
     }
 }
@@ -244,30 +179,43 @@ pub(super) fn impossible(value: &Value, text: &str) -> Option<(String, String)> 
     let never = forms::never(form, value, text);
     never.or_else(|| match value.kind {
         Type::Text(Form::Words(words)) if !words.contains(&text) => {
-            let shown: Vec<_> =
-                words.iter().map(|word| if word.is_empty() { "\"\"" } else { word }).collect();
-            let all = format!("it is one of {}", shown.join(", "));
-            let known = words.iter().copied().filter(|word| !word.is_empty());
-            let help = match nearest(text, known) {
-                Some(near) => format!("did you mean `{near}`? {all}"),
-                None => all,
-            };
-            Some((format!("{} is never `{text}`", value.name()), help))
+            Some((format!("{} is never `{text}`", value.name()), one_of(text, words)))
         }
-        kind if is_lower_case(&kind) && text.chars().any(char::is_uppercase) => {
-            let message = format!("{} is in lower case, and never `{text}`", value.name());
-            Some((message, format!("write \"{}\"", text.to_lowercase())))
+        kind => {
+            let (case, written) = other_case(&kind, text)?;
+            let message = format!("{} is in {case} case, and never `{text}`", value.name());
+            Some((message, format!("write \"{written}\"")))
         }
-        _ => None,
     })
+}
+
+/// The words, and the one that was meant.
+fn one_of(text: &str, words: &[&str]) -> String {
+    let shown: Vec<_> = words.iter().map(|word| if word.is_empty() { "\"\"" } else { word }).collect();
+    let all = format!("it is one of {}", shown.join(", "));
+    let known = words.iter().copied().filter(|word| !word.is_empty());
+    match nearest(text, known) {
+        Some(near) => format!("did you mean `{near}`? {all}"),
+        None => all,
+    }
+}
+
+/// The case in which such texts are, and the text written so; `None` where it is.
+fn other_case(kind: &Type, text: &str) -> Option<(&'static str, String)> {
+    let (case, written) = match kind {
+        Type::Text(Form::UpperCase) => ("upper", text.to_uppercase()),
+        kind if is_lower_case(kind) => ("lower", text.to_lowercase()),
+        _ => return None,
+    };
+    (written != text).then_some((case, written))
 }
 
 /// Why the value never has the text in it, and what to write in its place.
 pub(super) fn never_part(value: &Value, text: &str) -> Option<(String, String)> {
     let Type::Text(form) = value.kind else { return None };
-    if is_lower_case(&value.kind) && text.chars().any(char::is_uppercase) {
-        let message = format!("{} is in lower case, and has never `{text}` in it", value.name());
-        return Some((message, format!("write \"{}\"", text.to_lowercase())));
+    if let Some((case, written)) = other_case(&value.kind, text) {
+        let message = format!("{} is in {case} case, and has never `{text}` in it", value.name());
+        return Some((message, format!("write \"{written}\"")));
     }
     if form != Form::Domain || text.is_ascii() {
         return None;
@@ -281,7 +229,7 @@ pub(super) fn never_part(value: &Value, text: &str) -> Option<(String, String)> 
 }
 
 /// How two values could be compared that cannot as they are.
-fn way_out(one: &Value, other: &Value) -> String {
+pub(super) fn way_out(one: &Value, other: &Value) -> String {
     for (value, against) in [(one, other), (other, one)] {
         match (&value.kind, &against.kind) {
             (Type::Closure, _) => return IN_VARIABLE.to_owned(),
@@ -293,7 +241,11 @@ fn way_out(one: &Value, other: &Value) -> String {
                 let property = if has_result { "its result: `.result`" } else { "one of its properties" };
                 return format!("compare {property}");
             }
-            (Type::Array(_), Type::Text(_)) => {
+            (Type::Array(entry), Type::Text(_)) => {
+                let literal = || impossible(&Value::of(**entry), against.literal_text()?);
+                if !is_one(&against.kind, entry) || literal().is_some() {
+                    return for_entries(against, value);
+                }
                 return format!("ask `{} in {}`", shown(against), shown(value));
             }
             (Type::Bool, Type::Text(_) | Type::Integer) => {
@@ -303,22 +255,6 @@ fn way_out(one: &Value, other: &Value) -> String {
         }
     }
     String::new()
-}
-
-/// What is meant by `found in container` where that is a text.
-fn way_into(found: &Value, container: &Value) -> String {
-    let name = shown(container);
-    let is_word =
-        |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
-    match (container.kind, found.literal_text(), container.literal_text()) {
-        (Type::Text(Form::Domain), Some(domain), _) => {
-            format!("write `{name} == \"{domain}\"`, or `is_subdomain({name}, \"{domain}\")`")
-        }
-        (_, None, Some(text)) if is_word(text) => {
-            format!("a list is asked with `in list({name})`; else put an array there: `in [{name}]`")
-        }
-        _ => format!("ask for equality, put an array there: `in [...]`, or write `{name}.contains(...)`"),
-    }
 }
 
 /// Methods such as `trim` change what they are called on and give nothing back.

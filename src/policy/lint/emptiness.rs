@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use rhai::{Expr, Position};
+use rhai::{Expr, FnCallExpr, Position};
 
 use super::super::language::{self, Type};
 use super::super::load::begins;
 use super::Walk;
-use super::value::Value;
+use super::compare::shown;
+use super::expressions::width;
+use super::value::{Literal, Value};
 use crate::diagnostic::Diagnostic;
 
 /// An array of the host's: the object that has it, and the property or method that gives it.
@@ -56,6 +58,19 @@ pub(super) struct Undecided {
     problem: Diagnostic,
 }
 
+/// What a text was split into: at something, which gives at least one piece, or at blanks.
+const PIECES: Origin = ("text", "split");
+const WORDS: Origin = ("text", "words");
+
+/// What splitting a stranger's text gives.
+pub(super) fn split(text: &Value, call: &FnCallExpr) -> Option<Origin> {
+    let is_split = matches!(call.name.as_str(), "split" | "split_rev");
+    let (object, _) = text.source.filter(|_| is_split)?;
+    let is_own = matches!(object, "Table" | "List");
+    let origin = if call.args.is_empty() { WORDS } else { PIECES };
+    (!is_own).then_some(origin)
+}
+
 impl Walk<'_> {
     /// The script asks how many entries there are, or goes through them.
     pub(super) fn minds_emptiness(&mut self, array: &Value) {
@@ -68,6 +83,7 @@ impl Walk<'_> {
     pub(super) fn minds_by_property(&mut self, origin: Origin) {
         match origin {
             ("Message", "dmarc") => self.minded.add(("Message", "from")),
+            (_, "is_null") => self.minds_splits(),
             (object, "result" | "trusted" | "weight") => {
                 let object = language::object_named(object);
                 let properties = object.into_iter().flat_map(|object| object.properties);
@@ -90,15 +106,34 @@ impl Walk<'_> {
                 self.minded.add(("Message", "raw_headers"));
             }
             (Type::Object("Table"), "get" | "contains") => self.minded.add(("Table", "get_all")),
+            // What is in the text says how often it can be split.
+            (Type::Text(_), "contains" | "index_of" | "starts_with" | "ends_with" | "matches") => {
+                self.minds_splits();
+            }
             _ => {}
         }
     }
 
-    /// `array[...]`.
-    pub(super) fn index_into(&mut self, array: &Value, index: &Expr) {
+    /// The script looks at what is in texts.
+    pub(super) fn minds_splits(&mut self) {
+        self.minded.add(PIECES);
+        self.minded.add(WORDS);
+    }
+
+    /// `array[...]`, with the index by itself.
+    pub(super) fn index_into(&mut self, array: &Value, key: &Value, index: &Expr) {
         let (Type::Array(_), Some(origin)) = (array.kind, array.source) else { return };
-        if self.minded.has(origin) || self.in_try > 0 {
+        let is_first = matches!(key.literal, Some(Literal::Integer(0 | -1)));
+        if self.minded.has(origin) || self.in_try > 0 || origin == PIECES && is_first {
             return;
+        }
+        if [PIECES, WORDS].contains(&origin) {
+            let message = format!(
+                "{} may have fewer entries, and an index behind the last is an error: 451",
+                array.name()
+            );
+            let help = format!("write `{}.get({}) ?? \"\"`", shown(array), shown(key));
+            return self.warning(begins(index), width(key), message, help);
         }
         let message = format!("{} may be empty, and an index into it is an error then: 451", array.name());
         let help = format!(
@@ -110,12 +145,16 @@ impl Walk<'_> {
 
     /// `[].all(...)` is true.
     pub(super) fn all_of_nothing(&mut self, owner: &Value, name: &str, position: Position) {
-        let Some(origin @ ("Message", _)) = owner.source.filter(|_| name == "all") else { return };
-        if self.minded.has(origin) {
+        let Some(origin) = owner.source.filter(|_| name == "all") else { return };
+        // Mail without recipients goes nowhere, and a text with something to split it at has at least one piece.
+        if self.minded.has(origin) || [("Mail", "recipients"), PIECES].contains(&origin) {
             return;
         }
         let message = format!("`all` is also true when {} is empty", owner.name());
-        let help = format!("check the length first: `{}.len() == 1 && ...`", owner.spelled);
+        let help = match origin {
+            ("Message", "from") => format!("check the length first: `{}.len() == 1 && ...`", owner.spelled),
+            _ => format!("ask that first: `!{}.is_empty() && ...`", owner.spelled),
+        };
         let problem = self.unit.file.warning(position, 3, message).with_help(help);
         self.undecided.push(Undecided { origin, problem });
         self.decide();

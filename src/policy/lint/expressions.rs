@@ -2,7 +2,7 @@
 
 use rhai::{Dynamic, Expr, FnCallExpr, FnPtr, Position, Stmt};
 
-use super::super::language::{Form, TEXT, Type};
+use super::super::language::{Form, MAP, TEXT, Type};
 use super::super::load::{Role, begins, suggest};
 use super::named::IN_VARIABLE;
 use super::value::{Literal, Value, array_of, is_address, join};
@@ -32,9 +32,11 @@ impl Walk<'_> {
             }
             Expr::Array(entries, _) => self.array(entries),
             Expr::Map(map, _) => {
-                let pairs =
-                    map.0.iter().map(|(key, value)| (key.name.to_string(), self.expression(value).flat()));
-                Value { literal: Some(Literal::Map(pairs.collect())), ..Value::of(Type::Map) }
+                let pairs = map
+                    .0
+                    .iter()
+                    .map(|(key, value)| (key.name.to_string(), self.expression(value).within_map()));
+                Value { literal: Some(Literal::Map(pairs.collect())), ..Value::of(MAP) }
             }
             Expr::Variable(variable, _, position)
                 if !variable.2.is_empty() && variable.2.root() == "global" =>
@@ -161,7 +163,8 @@ impl Walk<'_> {
             },
             Type::Closure => IN_VARIABLE.to_owned(),
             Type::Nothing => "it gives nothing back: let it be a statement of its own".to_owned(),
-            Type::Map => "look at one of its keys".to_owned(),
+            Type::Map(_) | Type::Plain => "look at one of its keys".to_owned(),
+            Type::Character => format!("compare it with something: `{} == 'x'`", value.spelled),
         };
         let message = format!("{} is {}, where true or false is needed", value.name(), a(&value.kind));
         self.error(begins(expression), width(&value), message, help);
@@ -172,8 +175,8 @@ impl Walk<'_> {
     pub(super) fn entry_of(&mut self, all: &Value, expression: &Expr) -> Value {
         self.minds_emptiness(all);
         match all.kind {
-            Type::Array(_) | Type::Any => all.entry(),
-            Type::Text(_) | Type::OneOf(_) => Value::unknown(),
+            Type::Array(_) | Type::Text(_) | Type::Any => all.entry(),
+            Type::OneOf(_) => Value::unknown(),
             kind => {
                 let message = format!("{} is {}, and `for` walks an array", all.name(), a(&kind));
                 let help = match kind {
@@ -193,7 +196,7 @@ fn constant(value: &Dynamic) -> Value {
     if value.is_array() {
         Value::of(Type::Array(&Type::Any))
     } else if value.is_map() {
-        Value::of(Type::Map)
+        Value::of(MAP)
     } else {
         Value::unknown()
     }

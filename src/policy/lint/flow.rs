@@ -8,7 +8,7 @@ use super::super::language::{self, Nature};
 use super::super::words;
 
 /// Methods that change what they are called on.
-const CHANGING: [&str; 16] = [
+pub(super) const CHANGING: [&str; 25] = [
     "push",
     "append",
     "insert",
@@ -17,15 +17,27 @@ const CHANGING: [&str; 16] = [
     "remove",
     "clear",
     "truncate",
+    "chop",
     "retain",
     "drain",
-    "extract",
+    "splice",
+    "reverse",
+    "sort",
+    "sort_by",
+    "sort_desc",
+    "dedup",
     "set",
     "pad",
+    "crop",
+    "trim",
+    "make_lower",
+    "make_upper",
     "replace",
     "mixin",
-    "fill_with",
 ];
+
+/// Those that give what they take out.
+pub(super) const TAKING: [&str; 5] = ["pop", "shift", "remove", "retain", "drain"];
 
 /// Variables that do not stay what they were declared to be.
 #[derive(Debug, Default)]
@@ -96,9 +108,12 @@ pub(super) fn mentions(statements: &[Stmt]) -> BTreeSet<String> {
 
 /// Whether one of the statements is a verdict, whatever it depends on.
 pub(super) fn has_verdict(statements: &[Stmt]) -> bool {
-    let is_verdict =
-        |name: &str| language::find(name).is_some_and(|it| matches!(it.nature, Nature::Verdict(_)));
     mentions(statements).iter().any(|name| is_verdict(name))
+}
+
+/// Whether the word ends the script.
+pub(super) fn is_verdict(name: &str) -> bool {
+    language::find(name).is_some_and(|word| matches!(word.nature, Nature::Verdict(_)))
 }
 
 /// Whether the statements do anything or give anything, whichever way they are gone through.

@@ -8,29 +8,48 @@ use super::super::engine::MAX_TIME;
 use super::super::language::{Form, Type};
 use super::super::listing::ZoneSpec;
 use super::super::{units, words};
-use super::value::Value;
+use super::compare::shown;
+use super::value::{Value, is_address};
 use crate::diagnostic::nearest;
 use crate::message::edit::NewField;
 use crate::smtp::path::{Domain, Mailbox};
+
+const OF_CLIENT: &str = "the client's address is `session.client.ip`";
+const OF_ADDRESS: &str = "write its domain";
 
 /// What is wrong with a text where `form` is wanted, and the way out.
 pub(super) fn misshapen(form: Form, value: &Value) -> Option<(String, String)> {
     if let Type::Text(given) = value.kind
         && let Some((is, wanted, help)) = another(given, form)
     {
-        return Some((format!("{} is {is}, and this takes {wanted}", value.name()), help.to_owned()));
+        let help = match help {
+            OF_ADDRESS => way_to_domain(value),
+            help => help.to_owned(),
+        };
+        return Some((format!("{} is {is}, and this takes {wanted}", value.name()), help));
     }
     unfit(form, value.literal_text()?)
+}
+
+/// The domain of what is an address.
+fn way_to_domain(value: &Value) -> String {
+    match value.spelled.strip_suffix(".address") {
+        Some(owner) => format!("write `{owner}.domain`"),
+        None => OF_ADDRESS.to_owned(),
+    }
 }
 
 /// What is wrong with this text where `form` is wanted, and the way out.
 pub(super) fn unfit(form: Form, text: &str) -> Option<(String, String)> {
     let (fits, help) = match form {
-        Form::Any | Form::LowerCase | Form::Address | Form::Extension | Form::Notation => return None,
-        Form::Domain => {
-            let problem = |help| (format!("`{text}` is no domain, and this is always false"), help);
-            return no_parent(text).map(problem);
-        }
+        Form::Any
+        | Form::LowerCase
+        | Form::UpperCase
+        | Form::Usually(_)
+        | Form::Address
+        | Form::Extension
+        | Form::Notation => return None,
+        Form::Domain | Form::Name | Form::Host => return unfit_name(form, text),
         Form::Line => {
             let message = "a control character cannot stand in a reply or a header";
             let help = "leave out what `\\r`, `\\n`, `\\t` or the like stands for; it is one line";
@@ -69,10 +88,21 @@ pub(super) fn unfit(form: Form, text: &str) -> Option<(String, String)> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("it is one of {}", words.join(", ")),
             };
-            return (!words.contains(&text)).then(|| (format!("`{text}` cannot stand here"), help));
+            return (!words.contains(&text))
+                .then(|| (format!("`{text}` is none of the words that can stand here"), help));
         }
     };
     (!fits).then(|| (format!("`{text}` is no {}", called(form)), help.to_owned()))
+}
+
+/// What is wrong with this text where a domain is wanted. A URL may have an `@`.
+fn unfit_name(form: Form, text: &str) -> Option<(String, String)> {
+    if form == Form::Domain {
+        let problem = |help| (format!("`{text}` is no domain, and this is always false"), help);
+        return no_parent(text).map(problem);
+    }
+    let (_, domain) = text.rsplit_once('@').filter(|_| !text.contains("://"))?;
+    Some((format!("`{text}` is no domain"), format!("write \"{domain}\"")))
 }
 
 /// What a text of the form is called, with an example where that helps.
@@ -116,7 +146,6 @@ pub(super) fn of_default(text: &str) -> Form {
 
 /// What a text of another form is, what is wanted in its place, and the way out.
 const fn another(given: Form, wanted: Form) -> Option<(&'static str, &'static str, &'static str)> {
-    const OF_CLIENT: &str = "the client's address is `session.client.ip`";
     Some(match (given, wanted) {
         (Form::Duration, Form::Size) => {
             ("a duration", "a size", "a size has B, KiB, MiB, GiB, KB, MB or GB: \"25MiB\"")
@@ -127,8 +156,55 @@ const fn another(given: Form, wanted: Form) -> Option<(&'static str, &'static st
         (Form::Network, Form::Ip) => ("a network", "an IP address", OF_CLIENT),
         (Form::Domain, Form::Ip) => ("a domain", "an IP address", OF_CLIENT),
         (Form::Address, Form::Ip) => ("an address of mail", "an IP address", OF_CLIENT),
+        (Form::Address, Form::Domain | Form::Name) => ("an address of mail", "a domain", OF_ADDRESS),
+        (Form::Address, Form::Host) => ("an address of mail", "a domain or an IP address", OF_ADDRESS),
+        (Form::Ip, Form::Domain | Form::Name) => {
+            ("an IP address", "a domain", "the client's name is `session.client.name`, or `session.helo`")
+        }
+        (Form::Network, Form::Domain | Form::Name | Form::Host) => {
+            ("a network", "a domain or an IP address", OF_CLIENT)
+        }
         _ => return None,
     })
+}
+
+/// What a value is that has a form of its own, with its article: no other one is ever equal to it.
+pub(super) fn noun(kind: &Type) -> Option<&'static str> {
+    Some(match kind {
+        Type::Text(Form::Ip) => "an IP address",
+        Type::Text(Form::Network) => "a network",
+        Type::Text(Form::Domain) => "a domain",
+        Type::Text(Form::Address) => "an address",
+        Type::Object(name) if is_address(name) => "an address",
+        _ => return None,
+    })
+}
+
+/// What two values are whose forms are never equal.
+pub(super) fn apart(one: &Type, other: &Type) -> Option<(&'static str, &'static str)> {
+    noun(one).zip(noun(other)).filter(|(one, other)| one != other)
+}
+
+/// Whether values of the two types are never equal for their forms.
+pub(super) fn are_apart(one: &Type, other: &Type) -> bool {
+    apart(one, other).is_some()
+}
+
+/// How to compare two values whose forms are never equal.
+pub(super) fn way_between(one: &Value, other: &Value) -> String {
+    for (value, against) in [(one, other), (other, one)] {
+        match (noun(&value.kind), noun(&against.kind)) {
+            (Some("an address"), Some("a domain")) => {
+                let owner = value.spelled.strip_suffix(".address").unwrap_or_else(|| shown(value));
+                return format!("compare its domain: `{owner}.domain`");
+            }
+            (Some("an IP address"), Some("a network")) => {
+                return format!("write `in_network({}, {})`", shown(value), shown(against));
+            }
+            _ => {}
+        }
+    }
+    String::new()
 }
 
 /// What to write in the place of a text below which no domain is. `.example.org` is good: all below the domain, and not itself.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rhai::{Array, Dynamic, Engine, FnPtr, FuncMetadata, ImmutableString, Map};
 
-use super::super::language::{self, Object, TEXT, Type};
+use super::super::language::{self, Function, LOWER, MAP, Object, Parameter, TEXT, Type, UPPER, Within};
 
 /// One way to call a function.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub(super) struct Signature {
     pub(super) parameters: Vec<Option<Type>>,
     /// The parameters by name, for messages; empty for Rhai's own.
     pub(super) names: Vec<&'static str>,
+    /// What the whole numbers among them can be, by the index of the parameter.
+    pub(super) within: Vec<(usize, Within)>,
     /// The parameter that is a closure, by its index.
     pub(super) closure: Option<usize>,
     pub(super) gives: Type,
@@ -30,6 +32,22 @@ pub(in super::super) struct Host {
     pub(super) listeners: Vec<String>,
 }
 
+impl Signature {
+    /// One way to call a function of the tables.
+    fn told(function: &Function, this: Option<Type>, parameters: &'static [Parameter]) -> Self {
+        let kinds = parameters.iter().map(|parameter| parameter.kind);
+        let own = usize::from(this.is_some());
+        let within = parameters.iter().enumerate().map(|(index, parameter)| (index + own, parameter.within));
+        Self {
+            parameters: this.into_iter().chain(kinds).map(Some).collect(),
+            names: parameters.iter().map(|parameter| parameter.name).collect(),
+            within: within.filter_map(|(index, within)| Some((index, within?))).collect(),
+            closure: None,
+            gives: function.gives,
+        }
+    }
+}
+
 impl Host {
     /// Reads the tables, and out of `plain` what Rhai brings along.
     pub(in super::super) fn of(plain: &Engine, listeners: Vec<String>) -> Self {
@@ -37,16 +55,7 @@ impl Host {
         for function in language::functions() {
             let this = function.receiver.map(Type::Object);
             for signature in function.signatures {
-                let parameters = signature.iter().map(|parameter| parameter.kind);
-                host.add(
-                    function.name,
-                    Signature {
-                        parameters: this.into_iter().chain(parameters).map(Some).collect(),
-                        names: signature.iter().map(|parameter| parameter.name).collect(),
-                        closure: None,
-                        gives: function.gives,
-                    },
-                );
+                host.add(function.name, Signature::told(function, this, signature));
             }
         }
         let own = plain.collect_fn_metadata(None, |info| Some(info.metadata.clone()), true);
@@ -61,7 +70,7 @@ impl Host {
     }
 
     fn add_own(&mut self, function: &FuncMetadata) {
-        let gives = given(&function.return_type);
+        let gives = shaped(&function.name, given(&function.return_type));
         let parameters: Vec<_> = function.param_types.iter().map(|id| of_id(*id)).collect();
         match function.name.strip_prefix("get$") {
             Some(property) => {
@@ -73,7 +82,8 @@ impl Host {
                 && !function.name.contains('$') =>
             {
                 let closure = function.param_types.iter().position(|id| *id == TypeId::of::<FnPtr>());
-                self.add(&function.name, Signature { parameters, names: Vec::new(), closure, gives });
+                let (names, within) = (Vec::new(), Vec::new());
+                self.add(&function.name, Signature { parameters, names, within, closure, gives });
             }
             None => {}
         }
@@ -125,6 +135,23 @@ fn calls_by_name(function: &FuncMetadata, other: &FuncMetadata) -> bool {
         && pairs.all(|pair| pair.0 == pair.1 || is_name(pair))
 }
 
+/// Functions that ask a closure about each entry: what is neither true nor false counts as a "no" there.
+const ASKING: [&str; 8] = ["all", "some", "filter", "find", "index_of", "retain", "drain", "dedup"];
+
+/// Whether the function asks its closure for true or false.
+pub(super) fn is_asking(name: &str) -> bool {
+    ASKING.contains(&name)
+}
+
+/// What is known of a text, or of an array, by the name of the function that gives it.
+fn shaped(name: &str, gives: Type) -> Type {
+    match (name, gives) {
+        ("to_lower", Type::Text(_)) => LOWER,
+        ("to_upper", Type::Text(_)) => UPPER,
+        _ => gives,
+    }
+}
+
 fn of_id(id: TypeId) -> Option<Type> {
     let known = [
         (TypeId::of::<Dynamic>(), Type::Any),
@@ -134,7 +161,8 @@ fn of_id(id: TypeId) -> Option<Type> {
         (TypeId::of::<f64>(), Type::Float),
         (TypeId::of::<ImmutableString>(), TEXT),
         (TypeId::of::<Array>(), Type::Array(&Type::Any)),
-        (TypeId::of::<Map>(), Type::Map),
+        (TypeId::of::<Map>(), MAP),
+        (TypeId::of::<char>(), Type::Character),
     ];
     known.iter().find(|(known, _)| *known == id).map(|(_, kind)| *kind)
 }
@@ -149,7 +177,8 @@ fn given(told: &str) -> Type {
         "FLOAT" | "f64" | "float" => Type::Float,
         "ImmutableString" | "SmartString" | "String" | "string" | "&str" => TEXT,
         "Array" | "array" => Type::Array(&Type::Any),
-        "Map" | "map" => Type::Map,
+        "Map" | "map" => MAP,
+        "char" => Type::Character,
         _ => Type::Any,
     }
 }

@@ -15,11 +15,14 @@ use super::words;
 use crate::diagnostic::Diagnostic;
 use crate::session::stage::Stage;
 
+mod arguments;
 mod asked;
 mod calls;
 mod chain;
+mod closures;
 mod compare;
 mod emptiness;
+mod entries;
 mod expressions;
 mod facts;
 mod flow;
@@ -205,6 +208,8 @@ struct Walk<'a> {
     /// Where the innermost block's own variables begin in `scope`.
     block_begins: usize,
     returned: Option<Value>,
+    /// What the `break` of the innermost loop gives.
+    broken: Option<Value>,
     changed: Changed,
     in_closure: bool,
     /// The arrays whose emptiness was looked at so far.
@@ -238,6 +243,7 @@ impl<'a> Walk<'a> {
             within: None,
             scope: Vec::new(),
             returned: None,
+            broken: None,
             block_begins: 0,
             changed: Changed::default(),
             in_closure: false,
@@ -255,7 +261,7 @@ impl<'a> Walk<'a> {
         self.minded = self.minded_before(body);
         (self.in_and, self.in_try) = (0, 0);
         self.in_closure = body.name.contains('$');
-        self.returned = None;
+        (self.returned, self.broken) = (None, None);
         self.scope = self.parameters(body);
         let last = self.block(&body.statements);
         let given = match self.returned.take() {
@@ -326,15 +332,15 @@ impl<'a> Walk<'a> {
         self.scope.push((name.to_owned(), value));
     }
 
-    /// The value of a variable that keeps it; of one that does not, nothing is known but what of the operator's it may still be.
+    /// The value of a variable that keeps it; of one that does not, little is known, or nothing but what of the operator's it may
+    /// still be.
     fn as_long_as_it_is(&self, name: &str, value: Value) -> Value {
         let is_in = |names: &[String]| names.iter().any(|changed| changed == name);
-        let is_object = matches!(value.kind, Type::Object(_));
-        let is_lost = is_in(&self.changed.assigned) || (is_in(&self.changed.touched) && !is_object);
-        if !is_lost {
-            return value;
+        let is_touched = is_in(&self.changed.touched);
+        if !is_in(&self.changed.assigned) {
+            return if is_touched { value.changed() } else { value };
         }
-        let is_another = is_in(&self.changed.touched) || is_in(&self.changed.remade);
+        let is_another = is_touched || is_in(&self.changed.remade);
         let given = match value.kind {
             Type::Array(_) if is_another => value.given_entries(),
             _ if is_another => BTreeSet::new(),
@@ -347,10 +353,10 @@ impl<'a> Walk<'a> {
     /// whether that comes by.
     fn assign(&mut self, name: &str, value: Value) {
         let is_only = self.changed.assigned.iter().filter(|changed| *changed == name).count() == 1;
-        let is_kept =
-            matches!(value.kind, Type::Object(_)) || !self.changed.touched.iter().any(|one| one == name);
+        let is_touched = self.changed.touched.iter().any(|one| one == name);
+        let value = if is_touched { value.changed() } else { value };
         let own = self.scope.iter_mut().skip(self.block_begins).rev().find(|(known, _)| known == name);
-        if let (true, Some((_, known))) = (is_only && is_kept, own) {
+        if let (true, Some((_, known))) = (is_only, own) {
             *known = value.spelled(name);
         }
     }

@@ -2,15 +2,16 @@
 
 use rhai::Position;
 
-/// A literal text in front of `=>`.
+/// A literal text, or a single character, in front of `=>`.
 pub(super) struct Arm {
     pub(super) text: String,
+    pub(super) is_character: bool,
     pub(super) at: Position,
     /// How many arms stand in front of its own, of whatever kind.
     pub(super) number: usize,
 }
 
-/// The literal texts in front of `=>` of the `switch` at `position`.
+/// The literal texts and characters in front of `=>` of the `switch` at `position`.
 pub(super) fn arms(text: &str, position: Position) -> Vec<Arm> {
     let Some(from) = offset(text, position) else { return Vec::new() };
     let Some(rest) = text.get(from..) else { return Vec::new() };
@@ -40,9 +41,12 @@ pub(super) fn arms(text: &str, position: Position) -> Vec<Arm> {
                 in_pattern = false;
                 number += 1;
             }
-            Kind::Text if depth == 1 && in_pattern => {
-                if let Some(at) = token.position() {
-                    arms.push(Arm { text: token.text.trim_matches('"').to_owned(), at, number });
+            Kind::Text | Kind::Character if depth == 1 && in_pattern => {
+                if let Some(at) = token.position().filter(|_| token.is_closed()) {
+                    let is_character = token.kind == Kind::Character;
+                    let quote = if is_character { '\'' } else { '"' };
+                    let text = token.text.trim_matches(quote).to_owned();
+                    arms.push(Arm { text, is_character, at, number });
                 }
             }
             _ => {}
@@ -111,6 +115,7 @@ enum Kind {
     Arrow,
     If,
     Text,
+    Character,
     Other,
 }
 
@@ -122,6 +127,11 @@ struct Token<'t> {
 }
 
 impl Token<'_> {
+    /// Whether the quote at its beginning stands at its end too.
+    fn is_closed(&self) -> bool {
+        self.text.len() > 1 && self.text.chars().next() == self.text.chars().next_back()
+    }
+
     fn position(&self) -> Option<Position> {
         Some(Position::new(self.line.try_into().ok()?, self.column.try_into().ok()?))
     }
@@ -172,7 +182,9 @@ impl<'t> Reader<'t> {
 fn kind(text: &str) -> Option<(Kind, usize)> {
     let first = text.chars().next()?;
     Some(match first {
-        '"' | '`' | '\'' => (if first == '"' { Kind::Text } else { Kind::Other }, quoted(text, first)),
+        '"' => (Kind::Text, quoted(text, first)),
+        '\'' => (Kind::Character, quoted(text, first)),
+        '`' => (Kind::Other, quoted(text, first)),
         '{' | '(' | '[' => (Kind::Open, 1),
         '}' | ')' | ']' => (Kind::Close, 1),
         ',' => (Kind::Comma, 1),

@@ -1,6 +1,6 @@
 //! Statements, one after the other.
 
-use rhai::{ASTFlags, BinaryExpr, Expr, Position, Stmt, SwitchCasesCollection};
+use rhai::{ASTFlags, BinaryExpr, Expr, Position, Stmt, StmtBlock, SwitchCasesCollection};
 
 use super::super::language::{Type, object_named};
 use super::super::load::Role;
@@ -47,10 +47,11 @@ impl Walk<'_> {
                 return self.cases(switch.1.expressions.iter());
             }
             Stmt::While(flow, _) | Stmt::Do(flow, ..) => {
-                if !matches!(flow.expr, Expr::Unit(_)) {
+                let ends = !matches!(flow.expr, Expr::Unit(_));
+                if ends {
                     self.condition(&flow.expr);
                 }
-                self.block(flow.body.iter());
+                return self.looped(&flow.body, ends);
             }
             Stmt::For(parts, _) => {
                 let (name, counter, flow) = &**parts;
@@ -61,8 +62,9 @@ impl Walk<'_> {
                 if let Some(counter) = counter {
                     self.declare(&counter.name, Value::of(Type::Integer).spelled(counter.name.as_str()));
                 }
-                self.block(flow.body.iter());
+                let given = self.looped(&flow.body, true);
                 self.scope.truncate(outer);
+                return given;
             }
             other => self.plain_statement(other),
         }
@@ -112,8 +114,24 @@ impl Walk<'_> {
                     self.returns(value, *position);
                 }
             }
-            Stmt::BreakLoop(Some(value), ..) => _ = self.expression(value),
+            Stmt::BreakLoop(value, flags, _) if flags.contains(ASTFlags::BREAK) => {
+                let value =
+                    value.as_ref().map_or_else(|| Value::of(Type::Nothing), |value| self.expression(value));
+                self.broken = Some(joined(self.broken.take(), value));
+            }
             _ => {}
+        }
+    }
+
+    /// A loop, which gives what its `break` gives, or nothing where it comes to its end.
+    fn looped(&mut self, body: &StmtBlock, ends: bool) -> Value {
+        let around = self.broken.take();
+        self.block(body.iter());
+        let broken = std::mem::replace(&mut self.broken, around);
+        match (broken, ends) {
+            (broken, true) => joined(broken, Value::of(Type::Nothing)),
+            (Some(broken), false) => broken,
+            (None, false) => Value::unknown(),
         }
     }
 
@@ -131,10 +149,7 @@ impl Walk<'_> {
             let message = "this `return` leaves the closure only, and not the function".to_owned();
             self.warning(position, 6, message, "walk the array with `for`, where `return` ends the function");
         }
-        self.returned = Some(match self.returned.take() {
-            Some(other) => other.join(&value),
-            None => value,
-        });
+        self.returned = Some(joined(self.returned.take(), value));
     }
 
     /// What hangs on an object of the host's cannot be given another value. Gives the value that is assigned.
@@ -202,6 +217,9 @@ impl Walk<'_> {
             };
         }
         for arm in source::arms(&self.unit.file.text, position) {
+            if self.another_kind_of_text(subject, &arm) {
+                continue;
+            }
             let literal = Value::text(&arm.text);
             let first = self.tested.count();
             self.tested.compared(subject, &literal, true, arm.at);
@@ -209,6 +227,24 @@ impl Walk<'_> {
             self.tested.branched(first, does.is_some_and(|does| flow::has_verdict(&[does])), false);
             self.equality(subject, &literal, arm.at);
         }
+    }
+
+    /// Elsewhere a character equals the text of it alone, and in a `switch` it does not.
+    fn another_kind_of_text(&mut self, subject: &Value, arm: &source::Arm) -> bool {
+        let (is, help) = match (subject.kind, arm.is_character) {
+            (Type::Character, false) if arm.text.chars().count() == 1 => {
+                ("a text", format!("a single character has single quotes: '{}'", arm.text))
+            }
+            (Type::Character, false) => ("a text", "a single character has single quotes".to_owned()),
+            (Type::Text(_), true) => {
+                ("a single character", format!("a text has double quotes: \"{}\"", arm.text))
+            }
+            (_, is_character) => return is_character,
+        };
+        let message =
+            format!("{} is {}, and this arm is {is}: they are never equal", subject.name(), a(&subject.kind));
+        self.error(arm.at, arm.text.chars().count() + 2, message, help);
+        true
     }
 
     /// A `switch` compares no objects, not even addresses.
@@ -221,6 +257,14 @@ impl Walk<'_> {
             (false, false) => "name one of its properties".to_owned(),
         };
         self.error(expression.start_position(), width(subject), message, help);
+    }
+}
+
+/// What is known of a place that has this value too.
+fn joined(known: Option<Value>, value: Value) -> Value {
+    match known {
+        Some(known) => known.join(&value),
+        None => value.spelled(""),
     }
 }
 

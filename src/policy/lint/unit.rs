@@ -31,6 +31,8 @@ pub(super) struct Body {
     pub(super) name: String,
     pub(super) parameters: Vec<String>,
     pub(super) statements: Vec<Stmt>,
+    /// Of a library, and for itself only.
+    pub(super) is_private: bool,
     /// What it calls or hands around, by name.
     mentions: BTreeSet<String>,
 }
@@ -51,6 +53,7 @@ impl Unit {
                 parameters: definition.params.iter().map(ToString::to_string).collect(),
                 mentions: flow::mentions(&statements),
                 statements,
+                is_private: definition.access.is_private(),
             }
         });
         let settings = settings.map(|(name, value)| (name.to_owned(), setting_type(value)));
@@ -68,6 +71,11 @@ impl Unit {
         }
     }
 
+    /// The functions of this name.
+    pub(super) fn named(&self, name: &str) -> Vec<&Body> {
+        self.functions.iter().filter(|body| body.name == name).collect()
+    }
+
     pub(super) fn has(&self, name: &str) -> bool {
         self.functions.iter().any(|function| function.name == name)
     }
@@ -83,6 +91,13 @@ impl Unit {
         let rest = all.into_iter().filter(|name| !reaches.iter().any(|reach| reach.contains(name))).collect();
         reaches.push(rest);
         reaches
+    }
+
+    /// Whether calling a function can lead to a verdict, which ends the script.
+    pub(super) fn can_end(&self, name: &str) -> bool {
+        let reach = self.named(name).first().map(|body| self.reach(&body.name)).unwrap_or_default();
+        let bodies = self.functions.iter().filter(|body| reach.contains(body.name.as_str()));
+        bodies.flat_map(|body| &body.mentions).any(|name| flow::is_verdict(name))
     }
 
     /// The functions that calling `start` can lead to, itself included.

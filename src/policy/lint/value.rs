@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::language::{self, Form, TEXT, Type, object_named};
+use super::super::language::{self, Form, MAP, TEXT, Type, object_named};
 use super::asked::Given;
 use super::inside::About;
 
@@ -60,7 +60,7 @@ impl Value {
 
     pub(super) fn character(character: char) -> Self {
         let spelled = format!("'{character}'");
-        Self { literal: Some(Literal::Character(character)), spelled, ..Self::of(Type::Any) }
+        Self { literal: Some(Literal::Character(character)), spelled, ..Self::of(Type::Character) }
     }
 
     pub(super) fn integer(number: i64) -> Self {
@@ -68,10 +68,25 @@ impl Value {
         Self { literal: Some(Literal::Integer(number)), spelled, ..Self::of(Type::Integer) }
     }
 
-    /// The same without the keys of a map: of maps in maps nothing is known, so that none grows without end.
-    pub(super) fn flat(mut self) -> Self {
-        self.literal.take_if(|literal| matches!(literal, Literal::Map(_)));
+    /// The same as the value of a key: of maps in maps in maps nothing is known, so that none grows without end.
+    pub(super) fn within_map(mut self) -> Self {
+        if let Some(Literal::Map(pairs)) = &mut self.literal {
+            for (_, value) in pairs {
+                value.literal.take_if(|literal| matches!(literal, Literal::Map(_)));
+            }
+        }
         self
+    }
+
+    /// What stays known of it when its inside is changed in place, which objects of the host's do not allow.
+    pub(super) fn changed(self) -> Self {
+        match self.kind {
+            Type::Object(_) => self,
+            Type::Text(_) => Self::of(TEXT),
+            Type::Array(_) => Self { given: self.given_entries(), ..Self::of(Type::Array(&Type::Any)) },
+            Type::Map(_) => Self::of(MAP),
+            _ => Self::unknown(),
+        }
     }
 
     /// What a map that is written out has under this key.
@@ -85,6 +100,7 @@ impl Value {
         match self.kind {
             Type::Array(entry) => Self { given: self.given_entries(), ..Self::of(*entry) },
             Type::Any => Self { given: self.given_entries(), ..Self::unknown() },
+            Type::Text(_) => Self::of(Type::Character),
             _ => Self::unknown(),
         }
     }
@@ -157,6 +173,7 @@ pub(super) fn array_of(entry: &Type) -> Type {
         Type::Integer => Type::Array(&Type::Integer),
         Type::Float => Type::Array(&Type::Float),
         Type::Bool => Type::Array(&Type::Bool),
+        Type::Character => Type::Array(&Type::Character),
         Type::Object(_) => language::array_of(entry).unwrap_or(Type::Array(&Type::Any)),
         _ => Type::Array(&Type::Any),
     }
@@ -171,9 +188,10 @@ fn alike(one: &Type, other: &Type) -> bool {
     match (one, other) {
         (Type::Any, _)
         | (_, Type::Any)
-        | (Type::Text(_), Type::Text(_))
+        | (Type::Text(_) | Type::Character, Type::Text(_) | Type::Character)
         | (Type::Integer | Type::Float, Type::Integer | Type::Float)
-        | (Type::Array(_), Type::Array(_)) => true,
+        | (Type::Array(_), Type::Array(_))
+        | (Type::Map(_), Type::Map(_)) => true,
         (Type::Object(one), Type::Object(other)) => one == other || (is_address(one) && is_address(other)),
         (Type::Object(name), Type::Text(_)) | (Type::Text(_), Type::Object(name)) => is_address(name),
         (one, other) => one == other,
@@ -188,10 +206,12 @@ pub(super) fn is_address(object: &str) -> bool {
 /// Whether a value of this type can be handed over where `wanted` is expected.
 pub(super) fn fits(wanted: &Type, given: &Type) -> bool {
     let fits_one = |wanted: &Type, given: &Type| match (wanted, given) {
-        (Type::Any, _)
-        | (_, Type::Any)
-        | (Type::Text(_), Type::Text(_))
-        | (Type::Array(_), Type::Array(_)) => true,
+        (Type::Any, _) | (_, Type::Any) | (Type::Text(_), Type::Text(_)) => true,
+        (Type::Array(wanted), Type::Array(given)) | (Type::Map(wanted), Type::Map(given)) => {
+            fits(wanted, given)
+        }
+        (Type::Plain, Type::Array(given) | Type::Map(given)) => fits(&Type::Plain, given),
+        (Type::Plain, given) => !matches!(given, Type::Object(_) | Type::Closure | Type::Character),
         (Type::Object(wanted), Type::Object(given)) => engine_name(wanted) == engine_name(given),
         (wanted, given) => wanted == given,
     };
@@ -209,10 +229,17 @@ fn engine_name(object: &'static str) -> &'static str {
 pub(super) fn is_lower_case(kind: &Type) -> bool {
     match kind {
         Type::Text(form) => match form {
-            Form::LowerCase | Form::Ip | Form::Network | Form::Domain | Form::Address | Form::Extension => {
-                true
-            }
+            Form::LowerCase
+            | Form::Usually(_)
+            | Form::Ip
+            | Form::Network
+            | Form::Domain
+            | Form::Address
+            | Form::Extension => true,
             Form::Any
+            | Form::UpperCase
+            | Form::Name
+            | Form::Host
             | Form::Words(_)
             | Form::Size
             | Form::Duration
@@ -227,4 +254,11 @@ pub(super) fn is_lower_case(kind: &Type) -> bool {
         Type::Object(name) => is_address(name),
         _ => false,
     }
+}
+
+/// The property by which objects of a kind are told apart: what a check found, else the first that they have.
+pub(super) fn main_property(object: &str) -> &'static str {
+    let Some(object) = object_named(object) else { return "..." };
+    let main = object.property("result").or_else(|| object.properties.first());
+    main.map_or("...", |property| property.name)
 }

@@ -182,7 +182,7 @@ impl Check<'_> {
                 );
                 return self.problems.push(problem.with_help(help));
             }
-            if let Some(help) = habits::of_word(&call.name) {
+            if let Some(help) = no_brackets(call).or_else(|| habits::of_word(&call.name).map(str::to_owned)) {
                 return self.problems.push(problem.with_help(help));
             }
             let candidates = self.host.names().chain(own());
@@ -215,12 +215,11 @@ impl Check<'_> {
             }
             Some(Named::List) => self.literal(call, "list").map_or((), |name| self.names.lists.push(name)),
             Some(Named::Table) => self.literal(call, "table").map_or((), |name| self.names.tables.push(name)),
-            Some(Named::Regex) => {
-                self.literal(call, "pattern").map_or((), |regex| self.names.regexes.push(regex))
-            }
+            Some(Named::Regex) => self.pattern(call).map_or((), |regex| self.names.regexes.push(regex)),
             Some(Named::Counter) => self.counter(call),
             Some(Named::Kept) => self.kept(call, word),
-            Some(Named::Override) => self.override_reason(call),
+            // Which words can stand there, the lint knows of every text.
+            Some(Named::Override) => _ = self.literal(call, "reason"),
             None => self.unnamed(call, word, stages),
         }
     }
@@ -286,6 +285,26 @@ impl Check<'_> {
         }
     }
 
+    /// `matches(REGEX, text)`, where also the pattern may stand in front of a dot.
+    fn pattern(&mut self, call: &Call) -> Option<(String, Position)> {
+        if !call.is_method {
+            return self.literal(call, "pattern");
+        }
+        if let Some(Argument { value: Literal::Text(text), position }) = &call.receiver {
+            return Some((text.clone(), *position));
+        }
+        let message =
+            format!("`{}` takes the pattern first, and that stands in front of this dot", call.name);
+        let help = match call.arguments.as_slice() {
+            [Argument { value: Literal::Text(text), .. }] => {
+                format!("write `{}(\"{text}\", ...)`", call.name)
+            }
+            _ => shapes(&call.name),
+        };
+        self.at_name(call, message, Some(&help));
+        None
+    }
+
     /// `rate(RULE, key, limits)`.
     fn counter(&mut self, call: &Call) {
         if let Some(name) = self.literal(call, "rule").filter(|name| self.is_name(name, "rule")) {
@@ -311,16 +330,6 @@ impl Check<'_> {
             self.problems.push(problem.with_help("use lower-case letters, digits, `-` and `_`"));
         }
         fits
-    }
-
-    fn override_reason(&mut self, call: &Call) {
-        let Some((reason, position)) = self.literal(call, "reason") else { return };
-        if !words::OVERRIDES.contains(&reason.as_str()) {
-            let problem =
-                self.file.error(position, reason.len() + 2, format!("RFC 9990 knows no reason `{reason}`"));
-            let help = format!("it knows {}", words::OVERRIDES.join(", "));
-            self.problems.push(problem.with_help(help));
-        }
     }
 
     /// The first argument, which must be written out.
@@ -359,6 +368,19 @@ impl Check<'_> {
             None => problem,
         });
     }
+}
+
+/// What to write in the place of a property with brackets behind it.
+fn no_brackets(call: &Call) -> Option<String> {
+    let is_property = |object: &language::Object| object.property(&call.name).is_some();
+    if !call.is_method || !language::objects().any(is_property) {
+        return None;
+    }
+    let written = format!("`.{}` is a property of an object: write it without brackets", call.name);
+    Some(match habits::of_word(&call.name) {
+        Some(else_written) => format!("{written}; of another value, {else_written}"),
+        None => written,
+    })
 }
 
 /// Where a word can be said that has no effect at `stage`, and what to say there in its place.

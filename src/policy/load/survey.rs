@@ -30,6 +30,8 @@ pub(super) struct Function {
     pub(super) globals: Vec<Position>,
     /// The functions that it mentions without calling them, as it does with its closures.
     mentions: Vec<String>,
+    /// What stands in front of the dot of a call, by the place of the call.
+    receivers: Vec<(Position, Argument)>,
 }
 
 /// One call.
@@ -41,6 +43,8 @@ pub(super) struct Call {
     pub(super) position: Position,
     /// Written `x.f(y)`; `x` is not among the arguments.
     pub(super) is_method: bool,
+    /// What stands in front of the dot, where that is written out.
+    pub(super) receiver: Option<Argument>,
     pub(super) arguments: Vec<Argument>,
     /// The texts that are written out in its second argument: by itself, in an array, or as the names of a map.
     pub(super) written: Vec<String>,
@@ -76,6 +80,7 @@ impl Survey {
                 variables: definition.params.iter().map(ToString::to_string).collect(),
                 globals: Vec::new(),
                 mentions: Vec::new(),
+                receivers: Vec::new(),
             };
             // The type of a body is not public; a tree with this one function can be walked all the same.
             let mut alone = ast.clone_functions_only();
@@ -163,10 +168,22 @@ impl Function {
                     self.mentions.push(variable.1.to_string());
                 }
             }
+            ASTNode::Expr(Expr::Dot(pair, ..)) => self.see_receiver(&pair.lhs, &pair.rhs),
             ASTNode::Expr(Expr::DynamicConstant(value, _)) => self.see_value(value),
             _ => {}
         }
         true
+    }
+
+    /// The tree has what is called on something behind that.
+    fn see_receiver(&mut self, receiver: &Expr, rest: &Expr) {
+        let first = match rest {
+            Expr::Dot(pair, ..) | Expr::Index(pair, ..) => &pair.lhs,
+            step => step,
+        };
+        if let Expr::MethodCall(_, position) = first {
+            self.receivers.push((*position, argument(receiver)));
+        }
     }
 
     fn see_call(&mut self, call: &FnCallExpr, position: Position, is_method: bool) {
@@ -178,6 +195,11 @@ impl Function {
             module: module(&call.namespace).to_owned(),
             position,
             is_method,
+            receiver: self
+                .receivers
+                .iter()
+                .find(|(at, _)| *at == position)
+                .map(|(_, receiver)| receiver.clone()),
             arguments: call.args.iter().map(argument).collect(),
             written: call.args.get(1).map(written).unwrap_or_default(),
         });

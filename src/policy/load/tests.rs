@@ -256,7 +256,7 @@ fn every_unsafe_script_is_refused_with_its_place() {
         ),
         (
             "fn message(session, mail, message) { override_dmarc(\"because\"); }",
-            "1:53: RFC 9990 knows no reason `because`",
+            "1:53: `because` is none of the words that can stand here; it is one of",
         ),
         ("fn helo(session) { eval(\"1\"); }", "1:20: reserved keyword 'eval' is disabled"),
         ("fn helo(session) { Fn(\"reject\"); }", "1:20: reserved keyword 'Fn' is disabled"),
