@@ -65,7 +65,7 @@ impl Table {
 
 /// A key in the form in which it is compared: an address and a domain as scripts see them, everything in lower case.
 fn as_seen(key: &str) -> Cow<'_, str> {
-    let ready = key.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
+    let ready = !key.starts_with('@') && key.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
     if ready { key.into() } else { seen(key).unwrap_or_else(|| key.to_lowercase()).into() }
 }
 
@@ -74,17 +74,25 @@ fn value_as_seen(value: &str) -> String {
     seen(value).unwrap_or_else(|| value.to_owned())
 }
 
-/// The address or domain that `text` is, as scripts see it.
+/// The address or domain that `text` is, as scripts see it; `@example.org` is the domain, as in lists, and `*@Example.org` and
+/// `.Example.org` stay what they are, but in lower case.
 fn seen(text: &str) -> Option<String> {
     match text.rsplit_once('@') {
+        Some(("", domain)) => domain_with_end(domain),
+        Some(("*", domain)) => Some(format!("*@{}", domain_with_end(domain)?)),
         Some((local_part, domain)) => entry::address(local_part, domain),
-        // With a top-level domain that is a word: `25.5MiB` and `1.2.3` are no domains.
-        None => {
-            let is_word = |last: &str| last.len() >= 2 && last.starts_with(char::is_alphabetic);
-            let has_end = text.rsplit_once('.').is_some_and(|(_, last)| is_word(last));
-            entry::domain(text).filter(|_| has_end).map(Cow::into_owned)
-        }
+        None => match text.strip_prefix('.') {
+            Some(parent) => Some(format!(".{}", domain_with_end(parent)?)),
+            None => domain_with_end(text),
+        },
     }
+}
+
+/// A domain with a top-level domain that is a word: `25.5MiB` and `1.2.3` are none.
+fn domain_with_end(text: &str) -> Option<String> {
+    let is_word = |last: &str| last.len() >= 2 && last.starts_with(char::is_alphabetic);
+    let has_end = text.rsplit_once('.').is_some_and(|(_, last)| is_word(last));
+    entry::domain(text).filter(|_| has_end).map(Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -113,6 +121,8 @@ mod tests {
             "bücher.example: 25.5MiB, v1.2, Office.Example.NET",
             "2001:db8::1: mail.example.org",
             "spaces: some Words,, other ones,",
+            "joe: @Example.org, *@Example.net, .Example.com, @everyone, .Profile",
+            "@Example.info: info@example.org",
         ]);
         for (key, wanted) in [
             ("jane", &["jane@example.org", "jd@xn--bcher-kva.example"][..]),
@@ -122,6 +132,9 @@ mod tests {
             ("BÜCHER.example", &["25.5MiB", "v1.2", "office.example.net"]),
             ("2001:DB8::1", &["mail.example.org"]),
             ("spaces", &["some Words", "other ones"]),
+            ("joe", &["example.org", "*@example.net", ".example.com", "@everyone", ".Profile"]),
+            ("@example.info", &["info@example.org"]),
+            ("example.info", &["info@example.org"]),
             ("", &[]),
             ("jan", &[]),
             ("example.org", &[]),
