@@ -1,5 +1,6 @@
 //! Files read whole, once, within bounds; and diagnostics about places in them.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use crate::permissions::{self, Exposed};
 pub(super) const MAX_SCRIPT: u64 = 256 * 1024;
 /// Scripts in one folder.
 const MAX_SCRIPTS: usize = 1_000;
+/// Files with nearly the ending of scripts that are told of.
+const MAX_MISNAMED: usize = 10;
 
 /// One script as it was read.
 #[derive(Clone, Debug)]
@@ -88,6 +91,7 @@ impl ScriptFile {
 /// The scripts of a folder, by name. Hidden files and other endings are none.
 pub(super) fn scripts(dir: &Path, prefix: &str, problems: &mut Vec<Diagnostic>) -> Vec<ScriptFile> {
     closed(permissions::unfillable(dir), problems);
+    problems.extend(misnamed(dir));
     let paths = match script_paths(dir) {
         Ok(paths) => paths,
         Err(error) => {
@@ -120,6 +124,19 @@ pub(super) fn closed(found: Result<(), Exposed>, problems: &mut Vec<Diagnostic>)
             problems.push(problem);
         }
     }
+}
+
+/// Warns of files that are called as scripts are, but for capitals: nobody reads them.
+fn misnamed(dir: &Path) -> Vec<Diagnostic> {
+    let names = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let is_meant = |name: &OsString| {
+        let name = name.to_string_lossy();
+        name.to_lowercase().ends_with(".rhai") && !name.ends_with(".rhai") && !name.starts_with('.')
+    };
+    let mut paths: Vec<_> = names.filter(is_meant).take(MAX_MISNAMED).map(|name| dir.join(name)).collect();
+    paths.sort();
+    let warning = |path| Diagnostic::warning(path, "this is no policy: its name has to end with `.rhai`");
+    paths.into_iter().map(warning).collect()
 }
 
 /// Name and path of every script of a folder, by name.

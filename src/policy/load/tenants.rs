@@ -17,7 +17,7 @@ const MAX_TENANTS: usize = 10_000;
 /// The folder of every domain below `dir`, by name.
 pub(super) fn folders(sources: &Sources, problems: &mut Vec<Diagnostic>) -> Vec<Folder> {
     let parent = sources.dir.join("domains");
-    problems.extend(misspelt(&sources.dir));
+    problems.extend(unread(&sources.dir));
     problems.extend(strays(&parent));
     let found = match domain_folders(&parent) {
         Ok(found) => found,
@@ -70,17 +70,21 @@ fn strays(parent: &Path) -> Vec<Diagnostic> {
     file::script_paths(parent).unwrap_or_default().into_iter().take(MAX_STRAYS).map(stray).collect()
 }
 
-/// Warns of folders that are nearly called as one that is read.
-fn misspelt(dir: &Path) -> Vec<Diagnostic> {
+/// Warns of folders that are nearly called as one that is read, and of others that have scripts.
+fn unread(dir: &Path) -> Vec<Diagnostic> {
     const READ: [&str; 2] = ["domains", "lib"];
     let folders = domain_folders(dir).unwrap_or_default().into_iter();
-    let others = folders.filter(|(name, _)| !READ.contains(&name.as_str()));
-    let meant = others.filter_map(|(name, path)| Some((path, nearest(&name, READ)?)));
-    let warning = |(path, meant)| {
-        let problem = Diagnostic::warning(path, "no policy is read from this folder");
-        problem.with_help(format!("did you mean `{meant}`?"))
+    let others = folders.filter(|(name, _)| !READ.contains(&name.as_str()) && name != "tests");
+    let has_scripts = |path: &Path| file::script_paths(path).is_ok_and(|found| !found.is_empty());
+    let warning = |(name, path): (String, PathBuf)| {
+        let help = match nearest(&name, READ) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None if has_scripts(&path) => "put its files into the folder above it".to_owned(),
+            None => return None,
+        };
+        Some(Diagnostic::warning(path, "no policy is read from this folder").with_help(help))
     };
-    meant.take(MAX_STRAYS).map(warning).collect()
+    others.filter_map(warning).take(MAX_STRAYS).collect()
 }
 
 /// Name and path of every folder in `parent`, by name. Hidden ones are none, files neither.

@@ -112,6 +112,7 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
             "client.no-name",
             "tls.plaintext",
             "tls.certificate",
+            "sender.own-domain-by-list",
             "recipients.guessed-before",
             "rates.per-client",
             "rates.per-user",
@@ -831,6 +832,29 @@ fn what_is_counted_and_remembered_has_names_that_are_known() {
     let warnings = Policies::load(&sources).unwrap().warnings().to_vec();
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].render(false).contains("did you mean `per-client`?"));
+}
+
+#[test]
+fn scripts_where_nobody_reads_them_are_told() {
+    let relay =
+        ("00-relay.rhai", "const GATE = true;\nfn rcpt(session, mail, rcpt) { reject(\"no\", \"no\"); }\n");
+    let (dir, sources) = folder(&[relay, ("90-y.RHAI", "nonsense"), (".hidden.Rhai", ""), ("notes.txt", "")]);
+    for (name, script) in
+        [("custom", "10-x.rhai"), ("tests", "10-x.rhai"), ("data", "list.txt"), ("LIB", "net.rhai")]
+    {
+        fs::create_dir(dir.path().join(name)).unwrap();
+        fs::write(dir.path().join(name).join(script), "nonsense").unwrap();
+    }
+    let warnings = Policies::load(&sources).unwrap().warnings().to_vec();
+    let told: Vec<_> = warnings.iter().map(|warning| warning.render(false)).collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    for (path, message) in [
+        ("LIB", "did you mean `lib`?"),
+        ("custom", "no policy is read from this folder"),
+        ("90-y.RHAI", "this is no policy: its name has to end with `.rhai`"),
+    ] {
+        assert!(told.iter().any(|one| one.contains(path) && one.contains(message)), "{message}: {told:?}");
+    }
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn tenants_that_are_never_asked_are_warned_of() {
     sources.domains.insert(".net".to_owned(), DomainSource::default());
     assert_eq!(
         warned(&dir, &sources).len(),
-        2,
+        3,
         "where nobody said which domains are ours, none is a stranger's"
     );
     sources.receive_for(&["example.org".to_owned(), ".example.net".to_owned()]);
@@ -138,6 +138,7 @@ fn tenants_that_are_never_asked_are_warned_of() {
             format!(
                 "domains/other.test: `other.test` {inside}; name the folder as one of `domains`, or add the domain there"
             ),
+            "notes: no policy is read from this folder; put its files into the folder above it".to_owned(),
             "gatepost.yaml: policies.domains.exmaple.org: this is none of our domains, and holds for mail from inside only; \
              did you mean `example.org`?"
                 .to_owned(),
