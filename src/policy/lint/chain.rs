@@ -237,7 +237,7 @@ impl Walk<'_> {
             }
         };
         let len = name.chars().count();
-        if flow::TAKING.contains(&name) {
+        if flow::TAKING.contains(&name) && self.dropped != Some(position) {
             self.warning(position, len, message, help);
             return false;
         }

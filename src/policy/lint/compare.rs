@@ -230,12 +230,19 @@ pub(super) fn never_part(value: &Value, text: &str) -> Option<(String, String)> 
 
 /// How two values could be compared that cannot as they are.
 pub(super) fn way_out(one: &Value, other: &Value) -> String {
-    for (value, against) in [(one, other), (other, one)] {
+    let array_first = matches!(other.kind, Type::Array(_));
+    let pairs = if array_first { [(other, one), (one, other)] } else { [(one, other), (other, one)] };
+    for (value, against) in pairs {
         match (&value.kind, &against.kind) {
             (Type::Closure, _) => return IN_VARIABLE.to_owned(),
             (Type::Nothing, kind) if value.spelled == "()" => return absent_help(kind),
             (Type::Nothing, _) => return in_place(value, "compare"),
             (Type::Integer | Type::Float, Type::Text(_)) => return number_help(against),
+            (Type::Array(Type::Object(entry)), Type::Object(_))
+                if is_one(&against.kind, &Type::Object(entry)) =>
+            {
+                return format!("ask `{} in {}`", shown(against), shown(value));
+            }
             (Type::Object(name), kind) if !matches!(kind, Type::Object(_)) => {
                 let has_result = object_named(name).is_some_and(|object| object.property("result").is_some());
                 let property = if has_result { "its result: `.result`" } else { "one of its properties" };

@@ -71,6 +71,16 @@ pub(super) fn split(text: &Value, call: &FnCallExpr) -> Option<Origin> {
     (!is_own).then_some(origin)
 }
 
+/// What to write in the place of an index into what a text was split into. An address has its parts by name.
+fn instead_of_index(array: &Value, key: &Value) -> String {
+    let by_index = format!("`{}.get({}) ?? \"\"`", shown(array), shown(key));
+    let mut addresses = [".address.split(...)", ".original.split(...)"].into_iter();
+    match addresses.find_map(|call| array.spelled.strip_suffix(call)) {
+        Some(owner) => format!("write `{owner}.local_part` or `{owner}.domain`, else {by_index}"),
+        None => format!("write {by_index}"),
+    }
+}
+
 impl Walk<'_> {
     /// The script asks how many entries there are, or goes through them.
     pub(super) fn minds_emptiness(&mut self, array: &Value) {
@@ -132,7 +142,7 @@ impl Walk<'_> {
                 "{} may have fewer entries, and an index behind the last is an error: 451",
                 array.name()
             );
-            let help = format!("write `{}.get({}) ?? \"\"`", shown(array), shown(key));
+            let help = instead_of_index(array, key);
             return self.warning(begins(index), width(key), message, help);
         }
         let message = format!("{} may be empty, and an index into it is an error then: 451", array.name());

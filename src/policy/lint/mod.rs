@@ -210,6 +210,8 @@ struct Walk<'a> {
     returned: Option<Value>,
     /// What the `break` of the innermost loop gives.
     broken: Option<Value>,
+    /// The call of this statement, whose value nobody looks at.
+    dropped: Option<Position>,
     changed: Changed,
     in_closure: bool,
     /// The arrays whose emptiness was looked at so far.
@@ -244,6 +246,7 @@ impl<'a> Walk<'a> {
             scope: Vec::new(),
             returned: None,
             broken: None,
+            dropped: None,
             block_begins: 0,
             changed: Changed::default(),
             in_closure: false,

@@ -16,7 +16,11 @@ impl Walk<'_> {
         let outer = self.scope.len();
         let around = std::mem::replace(&mut self.block_begins, outer);
         let mut last = Value::of(Type::Nothing);
-        for statement in statements {
+        let mut statements = statements.into_iter().peekable();
+        while let Some(statement) = statements.next() {
+            if statements.peek().is_some() {
+                self.dropped = last_call(statement);
+            }
             last = self.statement(statement);
         }
         self.block_begins = around;
@@ -258,6 +262,16 @@ impl Walk<'_> {
         };
         self.error(expression.start_position(), width(subject), message, help);
     }
+}
+
+/// The call whose value is that of the statement.
+fn last_call(statement: &Stmt) -> Option<Position> {
+    let Stmt::Expr(expression) = statement else { return None };
+    let mut step = &**expression;
+    while let Expr::Dot(pair, ..) = step {
+        step = &pair.rhs;
+    }
+    if let Expr::MethodCall(_, position) = step { Some(*position) } else { None }
 }
 
 /// What is known of a place that has this value too.
