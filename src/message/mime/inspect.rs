@@ -8,7 +8,7 @@ use super::uuencode::{Found, Lines};
 use super::{EntriesResult, MAX_ENTRIES, MAX_PARTS, MAX_TEXT, MAX_UNPACKED, Part, extension};
 
 /// What is kept of the beginning of a part, to see what it is.
-pub(super) const HEAD: usize = 4 * 1024;
+const HEAD: usize = 4 * 1024;
 /// What is kept of a text: a longer one is cut, within what the message may have in all.
 const MAX_PART_TEXT: usize = 256 * 1024;
 
@@ -138,7 +138,7 @@ impl Leaf {
     }
 
     /// Takes decoded octets.
-    fn take(&mut self, plain: &[u8], budget: &mut Budget) {
+    pub(super) fn take(&mut self, plain: &[u8], budget: &mut Budget) {
         self.part.size += plain.len() as u64;
         let room = HEAD - self.head.len();
         let (to_head, rest) = plain.split_at(room.min(plain.len()));

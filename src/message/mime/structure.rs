@@ -1,8 +1,7 @@
 //! The structure of a message: its header, boundaries, and where parts begin and end (RFC 2046 5.1).
 
 use super::fields::Head;
-use super::inspect::{Budget, HEAD, Leaf};
-use super::real_type::real_type;
+use super::inspect::{Budget, Leaf};
 use super::transfer::{Encoding, Transfer};
 use super::{Contents, MAX_DEPTH, MAX_ENCODED, MAX_PARTS, Part, extension};
 use crate::message::header::Header;
@@ -81,8 +80,8 @@ struct Encoded {
     /// The index of its part.
     part: usize,
     encoding: Encoding,
-    /// Its beginning, as it may be no message at all.
-    head: Vec<u8>,
+    /// It may be no message at all, but a file with this name.
+    file: Leaf,
     reader: Reader,
 }
 
@@ -229,22 +228,22 @@ impl Reader {
         }
         let (part, transfer) = part_of(head);
         if is_message && !is_deep {
-            self.open(contents.parts.len(), transfer);
+            self.open(contents.parts.len(), &part, transfer);
             return contents.parts.push(part);
         }
         self.state = State::Leaf(Box::new(Leaf::new(part, transfer)));
     }
 
     /// The message that will be the part of this index begins.
-    fn open(&mut self, part: usize, transfer: Transfer) {
+    fn open(&mut self, index: usize, part: &Part, transfer: Transfer) {
         if transfer.is_identity() {
-            self.frames.push(Frame::Message { part, began: self.passed });
+            self.frames.push(Frame::Message { part: index, began: self.passed });
             self.state = State::Fields(Vec::new());
             return;
         }
         let Outside { depth, encoded } = self.outside;
         let outside = Outside { depth: depth + self.frames.len() + 1, encoded: encoded + 1 };
-        self.state = State::Encoded(Box::new(Encoded::new(part, transfer, outside)));
+        self.state = State::Encoded(Box::new(Encoded::new(index, part, transfer, outside)));
     }
 
     /// The content of a part is over; `at_end` of the message, and not at a boundary, to which the last line end belongs.
@@ -268,18 +267,18 @@ impl Tally {
 }
 
 impl Encoded {
-    fn new(part: usize, transfer: Transfer, outside: Outside) -> Self {
+    fn new(index: usize, part: &Part, transfer: Transfer, outside: Outside) -> Self {
         let mut reader = Reader::new(outside);
         reader.state = State::Fields(Vec::new());
-        Self { part, encoding: Encoding::new(transfer), head: Vec::new(), reader }
+        let file = Leaf::new(part.clone(), Transfer::Identity);
+        Self { part: index, encoding: Encoding::new(transfer), file, reader }
     }
 
     /// Takes a line, or a piece of one, as it arrived.
     fn write(&mut self, piece: &[u8], tally: &mut Tally) {
         let mut plain = std::mem::take(&mut tally.budget.scratch);
         self.encoding.decode(piece, &mut plain);
-        let room = HEAD.saturating_sub(self.head.len());
-        self.head.extend_from_slice(plain.get(..room.min(plain.len())).unwrap_or_default());
+        self.file.take(&plain, &mut tally.budget);
         self.reader.push(&plain, tally);
         plain.clear();
         tally.budget.scratch = plain;
@@ -291,8 +290,7 @@ impl Encoded {
         }
         self.reader.finish(tally);
         if let Some(part) = tally.contents.parts.get_mut(self.part) {
-            part.size = self.reader.passed;
-            real_type(&self.head).clone_into(&mut part.real_type);
+            *part = self.file.finish(false, &mut tally.budget);
         }
     }
 }

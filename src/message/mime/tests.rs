@@ -105,6 +105,8 @@ fn messages_that_are_encoded_as_a_whole() {
     assert_eq!(told(&scan(&in_parts(whole("base64", &base64(inner)))))[2], "text/plain  4");
     let program = scan(&whole("base64", &BASE64.encode(b"MZ\x90\0")));
     assert_eq!(program.parts[0].real_type, "application/vnd.microsoft.portable-executable");
+    let archive = scan(&whole("base64", &BASE64.encode(&zip(&[("evil.exe", &b"MZ"[..], 0)]))));
+    assert_eq!(names(&archive.parts[0]), ["evil.exe"]);
     let deep = (0..=MAX_ENCODED).fold("\r\nx".to_owned(), |text, _| whole("base64", &base64(&text)));
     assert!(scan(&deep).truncated && scan(&deep).parts.len() == MAX_ENCODED + 1);
 }
