@@ -198,7 +198,9 @@ impl Walk<'_> {
             value = Value { given: owner.given_entries(), ..Value::of(owner.kind) };
         }
         value.source = match (owner.kind, value.kind) {
-            (Type::Object(object), Type::Array(_) | Type::Text(_)) => method_of(object, &call.name),
+            (Type::Object(object), Type::Array(_)) | (Type::Object(object @ "Message"), Type::Text(_)) => {
+                method_of(object, &call.name)
+            }
             (Type::Text(_), _) => emptiness::split(owner, call),
             _ => None,
         };
