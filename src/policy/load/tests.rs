@@ -112,7 +112,6 @@ fn the_shipped_policies_load_and_every_rule_is_known() {
             "client.no-name",
             "tls.plaintext",
             "tls.certificate",
-            "sender.own-domain-by-list",
             "recipients.guessed-before",
             "rates.per-client",
             "rates.per-user",
