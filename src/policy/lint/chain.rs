@@ -197,6 +197,9 @@ impl Walk<'_> {
         if let (Type::Array(_), Type::Array(_), "filter") = (owner.kind, value.kind, call.name.as_str()) {
             value = Value { given: owner.given_entries(), ..Value::of(owner.kind) };
         }
+        if matches!(owner.kind, Type::Text(_)) && call.name == "to_chars" {
+            value = Value::of(Type::Array(&Type::Character));
+        }
         value.source = match (owner.kind, value.kind) {
             (Type::Object(object), Type::Array(_)) | (Type::Object(object @ "Message"), Type::Text(_)) => {
                 method_of(object, &call.name)
@@ -240,7 +243,9 @@ impl Walk<'_> {
         };
         let len = name.chars().count();
         if flow::TAKING.contains(&name) && self.dropped != Some(position) {
-            self.warning(position, len, message, help);
+            if !emptiness::is_split(owner) {
+                self.warning(position, len, message, help);
+            }
             return false;
         }
         self.error(position, len, message, help);

@@ -71,6 +71,11 @@ pub(super) fn split(text: &Value, call: &FnCallExpr) -> Option<Origin> {
     (!is_own).then_some(origin)
 }
 
+/// Whether it is what a text was split into: nobody else has it, so that what is taken out of it is all that is wanted.
+pub(super) fn is_split(value: &Value) -> bool {
+    matches!(value.source, Some(PIECES | WORDS))
+}
+
 /// What to write in the place of an index into what a text was split into. An address has its parts by name.
 fn instead_of_index(array: &Value, key: &Value) -> String {
     let by_index = format!("`{}.get({}) ?? \"\"`", shown(array), shown(key));
