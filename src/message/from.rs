@@ -51,18 +51,21 @@ impl Header {
     /// The addresses of all From fields, at most [`MAX_FROM`]. Where they have one author, whose name has a comma in it or whose local
     /// part is in quotes, that one.
     pub fn from_addresses(&self) -> Addresses {
+        self.from_addresses_and_author().0
+    }
+
+    /// [`from_addresses`](Self::from_addresses), and the [`author`](Self::author).
+    pub fn from_addresses_and_author(&self) -> (Addresses, Result<Author, NoAuthor>) {
         let found = self.addresses("from", MAX_FROM);
+        let author = self.author_among(&found);
         let is_plain = match found.list.as_slice() {
             [] => true,
             [one] => !one.local_part.is_empty() || one.domain.is_empty(),
             _ => false,
         };
-        if is_plain {
-            return found;
-        }
-        match self.author() {
-            Ok(author) => found.of_one(&author),
-            Err(_) => found,
+        match &author {
+            Ok(one) if !is_plain => (found.of_one(one), author),
+            _ => (found, author),
         }
     }
 

@@ -28,6 +28,7 @@ struct View {
 struct From {
     addresses: Array,
     grouped: bool,
+    ambiguous: bool,
 }
 
 /// An entry of `message.dkim`.
@@ -54,8 +55,9 @@ impl Message {
 
     fn from(&self) -> &From {
         self.0.from.get_or_init(|| {
-            let found = self.0.scene.header.from_addresses();
-            From { grouped: found.grouped, addresses: array(found) }
+            let (found, author) = self.0.scene.header.from_addresses_and_author();
+            let ambiguous = author == Err(NoAuthor::Ambiguous);
+            From { grouped: found.grouped, ambiguous, addresses: array(found) }
         })
     }
 
@@ -122,7 +124,7 @@ fn register_authors(engine: &mut Engine) {
             see(&call, m, "from", |m| m.from().grouped)
         })
         .register_get("from_is_ambiguous", |call: NativeCallContext<'_>, m: &mut Message| {
-            see(&call, m, "from", |m| m.0.scene.header.author() == Err(NoAuthor::Ambiguous))
+            see(&call, m, "from", |m| m.from().ambiguous)
         });
 }
 
