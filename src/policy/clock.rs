@@ -11,7 +11,7 @@
 //! whoever was running, on most hosts. A few operations take no milliseconds, so that the longest pause between two looks at the clock
 //! is taken for such a while, and not counted. What really takes long between two looks does so again, and that is counted.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -23,7 +23,7 @@ const SHORT: Duration = Duration::from_millis(1);
 
 thread_local! {
     /// The time of the script that runs, or ran last. It never leaves its thread while it runs.
-    static RUN: Cell<Option<Run>> = const { Cell::new(None) };
+    static RUN: RefCell<Option<Run>> = const { RefCell::new(None) };
     /// When this thread was asked last for its CPU time, and what it was.
     static ASKED: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
     /// The operations that the running script was allowed so far, those of its closures counted.
@@ -63,14 +63,14 @@ impl Watch {
             self.now += by_the_wall;
             return (outcome, by_the_wall);
         }
-        let pause = look().map_or(Duration::ZERO, |run| run.pause);
+        let pause = look(|run| run.pause).unwrap_or_default();
         let before = std::mem::replace(&mut self.now, cpu_time());
         (outcome, self.now.saturating_sub(before + pause))
     }
 }
 
 /// The time of one run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Run {
     /// When it can be over by the wall, and when it is over by the thread's CPU time, which is what counts.
     end: (Instant, Duration),
@@ -132,7 +132,7 @@ fn allow_more(operations: u64) -> Option<FaultKind> {
     let more = operations.saturating_sub(allowed).min(LOOK_EVERY);
     if more == 0 {
         SPENT.set(Some(FaultKind::Operations));
-    } else if allowed > 0 && look().is_some_and(|run| run.is_over()) {
+    } else if allowed > 0 && look(|run| run.is_over()).unwrap_or(false) {
         SPENT.set(Some(FaultKind::Time));
     }
     let spent = SPENT.get();
@@ -154,12 +154,13 @@ pub(super) fn spent() -> Option<FaultKind> {
     SPENT.get()
 }
 
-/// The time of the running script, as it is now.
-fn look() -> Option<Run> {
-    let mut run = RUN.get()?;
-    run.look();
-    RUN.set(Some(run));
-    Some(run)
+/// What the time of the running script says, as it is now.
+fn look<T>(say: impl FnOnce(&Run) -> T) -> Option<T> {
+    RUN.with_borrow_mut(|run| {
+        let run = run.as_mut()?;
+        run.look();
+        Some(say(run))
+    })
 }
 
 /// The CPU time that this thread has used, or up to [`SHORT`] more.
