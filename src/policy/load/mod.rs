@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use rhai::{AST, Engine, Module, ParseErrorType, Scope};
 
+use super::clock::Watch;
 use super::domains::Domains;
 use super::engine;
 use super::exceptions::Exception;
@@ -276,7 +277,8 @@ fn load_libraries(
         let unit = Unit::of(file.stem(), &ast, &file, Role::Library, std::iter::empty());
         libraries.units.push((file.stem().to_owned(), unit));
         let ast = to_run(engine, &file, ast, instrument);
-        match Module::eval_ast_as_new(Scope::new(), &ast, engine) {
+        let evaluate = || Module::eval_ast_as_new(Scope::new(), &ast, engine);
+        match Watch::start().measure(sources.budget.time, evaluate).0 {
             Ok(module) => _ = modules.insert(file.stem().to_owned(), module),
             Err(error) => problems.push(file.error(error.position(), 1, error.to_string())),
         }

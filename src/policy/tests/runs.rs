@@ -257,6 +257,17 @@ fn faults_have_a_kind_and_a_place() {
     }
 }
 
+/// What is left of a script that was stopped is nothing to a library that is loaded on the same thread.
+#[test]
+fn a_set_loads_where_a_script_was_stopped() {
+    let judgement = Rig::new(&[("10-x.rhai", &helo_policy("loop {}"))]).helo();
+    assert_eq!(judgement.errors[0].kind, FaultKind::Operations);
+    let policy = helo_policy("reject(\"r\", net::word())");
+    let library = "const WORD = \"t\";\nfn word() { \"t\" }";
+    let mut rig = Rig::new(&[("10-x.rhai", &policy), ("lib/net.rhai", library)]);
+    assert_eq!(told(&rig.helo()), "550 5.7.1 t [x.r]");
+}
+
 /// What a policy behind it uses up before its turn, be it all at once, is not taken from a policy that waits for an answer.
 #[test]
 fn nobody_fails_for_what_another_one_did_ahead() {
