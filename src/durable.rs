@@ -89,7 +89,7 @@ pub(crate) fn copy(mut message: impl Read, file: &mut File) -> Result<(), CopyEr
     }
 }
 
-/// A disk for tests.
+/// A disk for tests, and a message.
 #[cfg(test)]
 pub(crate) mod watched {
     use super::*;
@@ -129,6 +129,22 @@ pub(crate) mod watched {
         }
     }
 
+    /// A message that gives three octets, then fails.
+    #[derive(Debug, Default)]
+    pub(crate) struct Broken {
+        has_given: bool,
+    }
+
+    impl Read for Broken {
+        fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
+            if std::mem::replace(&mut self.has_given, true) {
+                return Err(io::Error::other("gone"));
+            }
+            piece[..3].copy_from_slice(b"abc");
+            Ok(3)
+        }
+    }
+
     fn name(folder: &Path) -> &str {
         folder.file_name().unwrap_or(folder.as_os_str()).to_str().unwrap()
     }
@@ -138,7 +154,7 @@ pub(crate) mod watched {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use super::watched::Watched;
+    use super::watched::{Broken, Watched};
     use super::*;
 
     #[test]
@@ -169,23 +185,10 @@ mod tests {
         assert_eq!(*watched.steps.lock().unwrap(), ["sync ."]);
     }
 
-    /// Gives some octets, then fails.
-    struct Broken(bool);
-
-    impl Read for Broken {
-        fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
-            if std::mem::replace(&mut self.0, true) {
-                return Err(io::Error::other("gone"));
-            }
-            piece[..3].copy_from_slice(b"abc");
-            Ok(3)
-        }
-    }
-
     #[test]
     fn a_copy_says_which_side_failed() {
         let mut file = tempfile::tempfile().unwrap();
-        assert!(matches!(copy(Broken(false), &mut file), Err(CopyError::Message(_))));
+        assert!(matches!(copy(Broken::default(), &mut file), Err(CopyError::Message(_))));
         assert_eq!(file.metadata().unwrap().len(), 3);
         // The one file that is always full.
         let mut full = OpenOptions::new().write(true).open("/dev/full").unwrap();

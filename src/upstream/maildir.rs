@@ -200,7 +200,7 @@ fn safe(hostname: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::durable::watched::Watched;
+    use crate::durable::watched::{Broken, Watched};
 
     use std::os::unix::fs::PermissionsExt;
 
@@ -236,24 +236,11 @@ mod tests {
         assert_eq!(names(&root.join("new")).len(), 51);
     }
 
-    /// Gives one piece, then fails.
-    struct Broken(bool);
-
-    impl Read for Broken {
-        fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
-            if std::mem::replace(&mut self.0, true) {
-                return Err(io::Error::other("gone"));
-            }
-            piece[..3].copy_from_slice(b"abc");
-            Ok(3)
-        }
-    }
-
     #[test]
     fn a_message_that_cannot_be_read_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let maildir = Maildir::new(dir.path().to_owned(), "mx");
-        let fault = maildir.store(&ReversePath::Null, Broken(false)).unwrap_err();
+        let fault = maildir.store(&ReversePath::Null, Broken::default()).unwrap_err();
         assert_eq!(fault.kind, FaultKind::Spool);
         assert_eq!(names(&dir.path().join("tmp")).len() + names(&dir.path().join("new")).len(), 0);
     }
